@@ -1,0 +1,80 @@
+"""The demo's command line: `run` and `down`."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from engine.demo.errors import DemoError
+from engine.demo.processes import ROSTER_NAME, end_recorded
+from engine.demo.session import Options, run_demo
+from engine.demo.summary import show_log
+from engine.demo.window import DEFAULT_WINDOW, EVERYTHING
+
+_FAILED = 1
+_INTERRUPTED = 130
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_REPOSITORY = Path(__file__).parents[2]
+
+StateDir = Annotated[Path, typer.Option(help="Where data, logs and the record of processes are.")]
+
+app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
+
+
+@app.command()
+def run(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave all servers running.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="The whole history, not three days.")] = False,
+    state_dir: StateDir = Path(".demo"),
+    dags: Annotated[Path, typer.Option(help="The folder with the DAG.")] = _REPOSITORY / "airflow_dags",
+) -> None:
+    """Extract the entities of real messages, on servers started here."""
+    options = Options(
+        state_dir=state_dir.resolve(),
+        dags_folder=dags.resolve(),
+        window=EVERYTHING if everything else DEFAULT_WINDOW,
+        range_documents=10_000 if everything else 1_000,
+        keep=keep,
+    )
+    console = Console()
+    _interrupt_on_signals()
+    try:
+        passed = run_demo(options, console)
+    except DemoError as error:
+        _explain(console, error)
+        raise typer.Exit(_FAILED) from error
+    except KeyboardInterrupt as interrupt:
+        console.print("Interrupted; everything that was started has ended.")
+        raise typer.Exit(_INTERRUPTED) from interrupt
+    raise typer.Exit(0 if passed else _FAILED)
+
+
+@app.command()
+def down(*, state_dir: StateDir = Path(".demo")) -> None:
+    """End what `run --keep` has left running; its data stay."""
+    roster = end_recorded(state_dir.resolve() / ROSTER_NAME)
+    names = ", ".join(dict.fromkeys(entry.name for entry in roster.entries))
+    Console().print(f"Ended: {names}." if names else "Nothing is running.", highlight=False)
+
+
+def _interrupt_on_signals() -> None:
+    for number in _ENDING_SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Unwind once; a second Ctrl-C must not cut the clean-up short, which takes seconds at most."""
+    for number in _ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _explain(console: Console, error: DemoError) -> None:
+    console.print(f"[red]✗ {escape(str(error))}[/]", highlight=False, soft_wrap=True)
+    if error.log is not None and error.log.exists():
+        show_log(console, error.log)

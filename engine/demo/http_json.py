@@ -1,0 +1,43 @@
+"""Small JSON requests to servers on this machine."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+# A proxy from the environment is no way to the loopback interface.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_TIMEOUT_S = 30.0
+
+
+def request_json(
+    method: str,
+    url: str,
+    body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> tuple[int, Any]:
+    """Send a request.
+
+    Returns:
+        Status and decoded body (None if it is no JSON); status 0 when no server answered.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    fields = {"Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data, fields, method=method)  # noqa: S310 - loopback only
+    try:
+        with _OPENER.open(request, timeout=timeout_s) as response:
+            return response.status, _decoded(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, _decoded(error.read())
+    except OSError:
+        return 0, None
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

@@ -1,0 +1,133 @@
+"""Bringing up everything the demo needs, as much at once as two cores bear."""
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+
+from engine.demo import corpus
+from engine.demo.airflow import Airflow, AirflowSettings
+from engine.demo.connections import http_connection, mongo_connection
+from engine.demo.display import Display
+from engine.demo.environment import server_environment
+from engine.demo.http_json import request_json
+from engine.demo.mongod import Mongod
+from engine.demo.ports import LOOPBACK, free_port
+from engine.demo.processes import Supervisor
+from engine.demo.waiting import wait_for
+
+DAG_ID = "ner_backfill"
+_OK = 200
+_NER_START_S = 120.0
+_MONGO_MS = 5_000
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What is up.
+
+    Attributes:
+        mongod: The database server.
+        airflow: The scheduler and its companions.
+        client: A client of the database server.
+    """
+
+    mongod: Mongod
+    airflow: Airflow
+    client: MongoClient[Document]
+
+
+@contextmanager
+def running_servers(
+    state_dir: Path, dags_folder: Path, supervisor: Supervisor, display: Display
+) -> Iterator[Servers]:
+    """All servers, the messages loaded and the DAG known; the supervisor's owner ends them."""
+    ner_port = free_port()
+    with _threads(supervisor) as together:
+        # Also this one in a thread: a Ctrl-C cannot come between the start of a process and its record there.
+        (mongod,) = together(lambda: _start_mongod(state_dir, supervisor, display))
+        connections = {
+            "mongo_default": mongo_connection(mongod.uri),
+            "ner_default": http_connection(LOOPBACK, ner_port),
+        }
+        settings = AirflowSettings(state_dir / "airflow", dags_folder, connections)
+        airflow = Airflow(settings, supervisor)
+        with MongoClient[Document](mongod.uri, serverSelectionTimeoutMS=_MONGO_MS, tz_aware=True) as client:
+            together(
+                lambda: _start_airflow(airflow, display),
+                lambda: _start_ner(ner_port, supervisor, display),
+                lambda: _load_corpus(client, supervisor, display),
+            )
+            yield Servers(mongod, airflow, client)
+
+
+@contextmanager
+def _threads(supervisor: Supervisor) -> Iterator[Callable[..., list[Any]]]:
+    """A function that runs its arguments at the same time and returns their results."""
+    with ThreadPoolExecutor() as pool:
+
+        def together(*parts: Callable[[], Any]) -> list[Any]:
+            futures = [pool.submit(part) for part in parts]
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
+            return [future.result() for future in futures]
+
+        try:
+            yield together
+        except BaseException:
+            supervisor.stop()  # The other parts end with their servers; leaving the pool waits for them.
+            raise
+
+
+def _start_mongod(state_dir: Path, supervisor: Supervisor, display: Display) -> Mongod:
+    with display.step("MongoDB") as step:
+        mongod = Mongod(state_dir, supervisor=supervisor).__enter__()
+        step.note = "your own server" if mongod.own else mongod.uri
+    return mongod
+
+
+def _start_airflow(airflow: Airflow, display: Display) -> None:
+    with display.step("Airflow") as step:
+        step.update("making its database")
+        airflow.migrate()
+        step.update("starting api-server, scheduler, dag-processor")
+        airflow.start()
+        airflow.await_dag(DAG_ID)
+        step.note = f"{airflow.api.url} knows {DAG_ID}"
+
+
+def _start_ner(port: int, supervisor: Supervisor, display: Display) -> None:
+    url = f"http://{LOOPBACK}:{port}"
+    with display.step("NER service") as step:
+        step.update("loading the model")
+        command = [sys.executable, "-m", "engine.demo.ner_server", "--port", str(port)]
+        supervisor.start("ner-server", command, env=server_environment())
+        about = wait_for(
+            lambda: _healthy(url), "the NER service", timeout_s=_NER_START_S, check=supervisor.check
+        )
+        step.note = f"{url} {about['model']} {about['version']}"
+
+
+def _healthy(url: str) -> Document | None:
+    status, about = request_json("GET", f"{url}/healthz")
+    return about if status == _OK else None
+
+
+def _load_corpus(client: MongoClient[Document], supervisor: Supervisor, display: Display) -> None:
+    with display.step("messages") as step:
+        step.update("reading the chat history")
+
+        def progress(done: int) -> None:
+            supervisor.check()
+            step.update(f"{done:,} of {corpus.TOTAL:,} in place", done=done, total=corpus.TOTAL)
+
+        documents = corpus.messages(corpus.read_conversations())
+        loaded = corpus.load(client[corpus.DATABASE][corpus.COLLECTION], documents, progress=progress)
+        step.note = f"{corpus.TOTAL:,} in place, {loaded:,} of them new"

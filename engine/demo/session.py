@@ -1,0 +1,123 @@
+"""One run of the demo from the first server to the last line of output."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from engine.demo.corpus import COLLECTION, DATABASE
+from engine.demo.display import Display
+from engine.demo.errors import DemoError
+from engine.demo.following import PLANS, DagRun, follow
+from engine.demo.mongod import OWN_SERVER
+from engine.demo.processes import ROSTER_NAME, Supervisor, end_recorded
+from engine.demo.roster import read_roster
+from engine.demo.servers import DAG_ID, Servers, running_servers
+from engine.demo.summary import Outcome, show_durations, show_outcome, show_places
+from engine.demo.task_logs import first_failure
+from engine.demo.window import DemoWindow
+
+_MAX_CONCURRENCY = 8
+UI_NOTE = "ui"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asks for.
+
+    Attributes:
+        state_dir: Where data, logs and the record of processes are.
+        dags_folder: Where the DAG is.
+        window: Which messages.
+        range_documents: Documents a mapped task.
+        keep: Whether all servers stay up afterwards.
+    """
+
+    state_dir: Path
+    dags_folder: Path
+    window: DemoWindow
+    range_documents: int
+    keep: bool = False
+
+    def conf(self) -> dict[str, Any]:
+        """The DAG run's parameters."""
+        return {
+            "start": self.window.start,
+            "end": self.window.end,
+            "database": DATABASE,
+            "collection": COLLECTION,
+            "range_documents": self.range_documents,
+            "max_concurrency": _MAX_CONCURRENCY,
+        }
+
+
+def run_demo(options: Options, console: Console) -> bool:
+    """Run the demo.
+
+    Returns:
+        Whether everything is as it should be.
+
+    Raises:
+        DemoError: A server did not come up, or the demo is running already.
+    """
+    started = time.monotonic()
+    _make_room(options.state_dir, console)
+    with Supervisor(options.state_dir) as supervisor:
+        with Display(console) as display:
+            outcome = _work(options, supervisor, display)
+        show_outcome(console, outcome)
+        show_durations(console, display.durations_s, time.monotonic() - started)
+        if options.keep:
+            supervisor.release({UI_NOTE: outcome.ui})
+    show_places(console, outcome, kept=options.keep)
+    return not outcome.problems
+
+
+def _make_room(state_dir: Path, console: Console) -> None:
+    """End what an earlier run has left running, but not one that somebody is watching."""
+    roster = read_roster(state_dir / ROSTER_NAME)
+    if roster.owner is not None and roster.owned:
+        raise DemoError(
+            f"the demo is running already (process {roster.owner.pid}): "
+            "wait for it, or end it by `make demo-down`"
+        )
+    if roster.running:
+        console.print("Ending the demo that an earlier run has left running; its data stay.")
+        end_recorded(state_dir / ROSTER_NAME)
+
+
+def _work(options: Options, supervisor: Supervisor, display: Display) -> Outcome:
+    run = DagRun(DAG_ID, f"demo-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    with running_servers(options.state_dir, options.dags_folder, supervisor, display) as servers:
+        state = _backfill(run, options, servers, supervisor, display)
+        with display.step("checking"):
+            return _outcome(run, state, options, servers)
+
+
+def _backfill(
+    run: DagRun, options: Options, servers: Servers, supervisor: Supervisor, display: Display
+) -> str:
+    api = servers.airflow.api
+    with display.step("extraction") as step:
+        api.trigger(run.dag_id, run.dag_run_id, options.conf())
+        return follow(run, api, servers.client[DATABASE], step, check=supervisor.check)
+
+
+def _outcome(run: DagRun, state: str, options: Options, servers: Servers) -> Outcome:
+    api, database = servers.airflow.api, servers.client[DATABASE]
+    plan = database[PLANS].find_one({"run_id": run.run_id}, {"report": 1}) or {}
+    instances = api.task_instances(run.dag_id, run.dag_run_id)
+    return Outcome(
+        run_id=run.run_id,
+        state=state,
+        report=plan.get("report"),
+        messages=options.window.count_messages(database),
+        extractions=options.window.count_extractions(database),
+        entities=options.window.frequent_entities(database),
+        ui=api.run_url(run.dag_id, run.dag_run_id),
+        server=f'"${OWN_SERVER}"' if servers.mongod.own else f'"{servers.mongod.uri}"',
+        log=first_failure(servers.airflow.settings.home, run, instances),
+    )

@@ -1,0 +1,145 @@
+"""What the demo shows at its end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engine.demo.corpus import COLLECTION, DATABASE
+from engine.demo.following import CHECKPOINTS, PLANS
+from engine.demo.task_logs import render_line
+from engine.demo.window import DEAD_LETTERS, ENTITIES
+
+_COUNTS = ("expected", "read", "written", "unchanged", "dead_lettered")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run went.
+
+    Attributes:
+        run_id: The engine's name of the run.
+        state: Airflow's final state of it.
+        report: What the engine reports of it; None if it has left none.
+        messages: Messages of the window, counted by MongoDB.
+        extractions: Those of them that have an extraction, counted by MongoDB.
+        entities: The most frequent entities, `{_id: {label, text}, count}`.
+        ui: Where the user interface shows the run.
+        server: The database server, as a shell writes it.
+        log: The log of the first task that failed, if one has.
+    """
+
+    run_id: str
+    state: str
+    report: Mapping[str, Any] | None
+    messages: int
+    extractions: int
+    entities: list[dict[str, Any]] = field(default_factory=list)
+    ui: str = ""
+    server: str = ""
+    log: Path | None = None
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong; empty after a good run."""
+        report = self.report or {}
+        checks = {
+            f"the run ended as {self.state}": self.state == "success",
+            "the run has left no report": self.report is not None,
+            "the report does not reconcile": bool(report.get("reconciled")),
+            f"MongoDB counts {self.messages:,} messages and {self.extractions:,} extractions": (
+                self.messages == self.extractions
+            ),
+        }
+        return [problem for problem, passed in checks.items() if not passed]
+
+
+def show_outcome(console: Console, outcome: Outcome) -> None:
+    """The report, its check against MongoDB, and the most frequent entities."""
+    console.print(_report_table(outcome))
+    if outcome.messages == outcome.extractions:
+        console.print(
+            f"[green]✓[/] counted by MongoDB: {outcome.messages:,} messages in the window, "
+            f"{outcome.extractions:,} with an extraction"
+        )
+    console.print(_entities_table(outcome.entities))
+    for problem in outcome.problems:
+        console.print(f"[red]✗ {escape(problem)}[/]")
+    if outcome.log is not None:
+        show_log(console, outcome.log)
+
+
+def show_log(console: Console, log: Path, lines: int = 20) -> None:
+    """The end of a log, and where it is."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]:
+        console.print(f"  {render_line(line)}", style="dim", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"The whole log: {log}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_places(console: Console, outcome: Outcome, *, kept: bool) -> None:
+    """Where everything is, and how to look at it."""
+    places = Table("what", "where", title="Where it is", title_justify="left")
+    for what, collection in (
+        ("messages", COLLECTION),
+        ("results", ENTITIES),
+        ("dead letters", DEAD_LETTERS),
+        ("plan and report", PLANS),
+        ("checkpoints", CHECKPOINTS),
+    ):
+        places.add_row(what, f"{DATABASE}.{collection}")
+    console.print(places)
+    for line in _kept_lines(outcome) if kept else _ended_lines():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _kept_lines(outcome: Outcome) -> list[str]:
+    query = f'db.getSiblingDB("{DATABASE}").{PLANS}.findOne({{run_id: "{outcome.run_id}"}}).report'
+    return [
+        "Everything stays up until `make demo-down`.",
+        f"The run in Airflow: {outcome.ui}",
+        f"The report in MongoDB: mongosh {outcome.server} --eval '{query}'",
+    ]
+
+
+def _ended_lines() -> list[str]:
+    query = f"db.{ENTITIES}.findOne()"
+    return [
+        "All servers have ended; the data stay. `make demo KEEP=1` leaves them up: Airflow's user interface,",
+        f"and MongoDB for mongosh, where `use {DATABASE}` and `{query}` show a result.",
+    ]
+
+
+def show_durations(console: Console, durations_s: Mapping[str, float], total_s: float) -> None:
+    """How long each part took; the parts of the start overlap."""
+    table = Table("part", "seconds", title="How long it took", title_justify="left")
+    table.columns[1].justify = "right"
+    for name, duration_s in durations_s.items():
+        table.add_row(name, f"{duration_s:.1f}")
+    table.add_section()
+    table.add_row("all", f"{total_s:.1f}")
+    console.print(table)
+
+
+def _report_table(outcome: Outcome) -> Table:
+    report = outcome.report or {}
+    headings = (name.replace("_", " ") for name in _COUNTS)
+    table = Table(
+        *headings, "status", "reconciled", title=f"Report of {outcome.run_id}", title_justify="left"
+    )
+    for column in table.columns[: len(_COUNTS)]:
+        column.justify = "right"
+    counts = [f"{report[name]:,}" if name in report else "?" for name in _COUNTS]
+    table.add_row(*counts, str(report.get("status", "?")), "yes" if report.get("reconciled") else "no")
+    return table
+
+
+def _entities_table(entities: list[dict[str, Any]]) -> Table:
+    table = Table("label", "entity", "mentions", title="Most frequent entities", title_justify="left")
+    table.columns[2].justify = "right"
+    for entity in entities:
+        table.add_row(entity["_id"]["label"], escape(entity["_id"]["text"]), f"{entity['count']:,}")
+    return table
