@@ -1,0 +1,52 @@
+"""Keyset-paginated asynchronous batch extraction from MongoDB, with proof that nothing was lost."""
+
+from engine.config import Settings
+from engine.errors import (
+    ConfigError,
+    EngineError,
+    ExtractionError,
+    Failure,
+    Interrupted,
+    PlanError,
+    SourceError,
+    WriteError,
+)
+from engine.extractor import Extractor, HttpExtractor
+from engine.keyset import Key, KeyRange
+from engine.model import Entity, Progress, Status, Window
+from engine.pipeline import run_range
+from engine.plan import Plan
+from engine.report import Report
+from engine.runner import conclude, finished_ranges, load_plan, plan_ranges, run
+from engine.writer import JsonLinesWriter, MongoWriter, Writer
+
+__all__ = [
+    "ConfigError",
+    "EngineError",
+    "Entity",
+    "ExtractionError",
+    "Extractor",
+    "Failure",
+    "HttpExtractor",
+    "Interrupted",
+    "JsonLinesWriter",
+    "Key",
+    "KeyRange",
+    "MongoWriter",
+    "Plan",
+    "PlanError",
+    "Progress",
+    "Report",
+    "Settings",
+    "SourceError",
+    "Status",
+    "Window",
+    "WriteError",
+    "Writer",
+    "conclude",
+    "finished_ranges",
+    "load_plan",
+    "plan_ranges",
+    "run",
+    "run_range",
+]

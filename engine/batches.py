@@ -1,0 +1,84 @@
+"""Cuts a page into batches: what is sent to the service, and what needs no sending. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.config import Settings
+from engine.keyset import identity
+from engine.model import DeadLetter, Document, Extraction, hash_text
+
+
+@dataclass(slots=True)
+class Batch:
+    """The texts of one request, and the documents around them that need none.
+
+    Attributes:
+        last: key values of the last document covered, in reading order; the next batch begins after it.
+        read: documents covered.
+        unchanged: of these, how many have a valid extraction already.
+        documents, texts, hashes: what is sent, side by side.
+        extractions: empty texts have no entities; nobody needs to be asked.
+        dead_letters: documents whose text is none.
+    """
+
+    last: tuple[Any, ...] = ()
+    read: int = 0
+    unchanged: int = 0
+    chars: int = 0
+    documents: list[Document] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    extractions: list[Extraction] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+
+def cut(
+    page: Iterable[Document], known: Mapping[Any, str], settings: Settings, range_id: str
+) -> Iterator[Batch]:
+    """The page as batches of at most `batch_texts` texts and `batch_chars` characters, in reading order.
+
+    Args:
+        known: text hashes of valid extractions, by `identity` of the `_id`.
+    """
+    batch = Batch()
+    for document in page:
+        text = document.text
+        if isinstance(text, str) and batch.texts and batch.chars + len(text) > settings.batch_chars:
+            yield batch
+            batch = Batch()
+        _add(batch, document, known, settings, range_id)
+        if len(batch.texts) == settings.batch_texts:
+            yield batch
+            batch = Batch()
+    if batch.read:
+        yield batch
+
+
+def _add(
+    batch: Batch, document: Document, known: Mapping[Any, str], settings: Settings, range_id: str
+) -> None:
+    batch.last = document.values
+    batch.read += 1
+    text = "" if document.text is None and settings.missing_text == "empty" else document.text
+    if not isinstance(text, str):
+        batch.dead_letters.append(_no_text(document, settings, range_id))
+        return
+    text_hash = hash_text(text)
+    if known and known.get(identity(document.id)) == text_hash:
+        batch.unchanged += 1
+    elif not text:
+        batch.extractions.append(Extraction(document.id, [], text_hash))
+    else:
+        batch.documents.append(document)
+        batch.texts.append(text)
+        batch.hashes.append(text_hash)
+        batch.chars += len(text)
+
+
+def _no_text(document: Document, settings: Settings, range_id: str) -> DeadLetter:
+    found = "is missing or null" if document.text is None else f"is of type {type(document.text).__name__}"
+    hint = "; missing_text='empty' gives such documents no entities" if document.text is None else ""
+    return DeadLetter(document.id, "invalid_text", f"field {settings.text_field!r} {found}{hint}", range_id)

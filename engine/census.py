@@ -1,0 +1,127 @@
+"""The census before work: what stands outside the window's type, or would stand in two ranges at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+
+from engine.errors import PlanError
+from engine.keyset import BRACKETS, Key, bracket_of
+from engine.model import Form
+from engine.scan import Scan
+
+
+def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:
+    """The least Key of a type bracket, and the least one beyond it; everything for None.
+
+    A filter compares within one type anyway and cannot reach across: there, everything again.
+    """
+    if kind is None or scan.form is Form.FILTER:
+        return scan.order.first(MinKey()), Key((MaxKey(),) * len(scan.order.fields))
+    at = [name for name, _ in BRACKETS].index(kind)
+    return scan.order.first(BRACKETS[at][1]), scan.order.first(BRACKETS[at + 1][1])
+
+
+def of_type(scan: Scan, kind: str | None) -> Scan:
+    """The scan, limited to one type where bounds alone do not do that."""
+    if kind is None or scan.form is Form.INDEX_BOUNDS:
+        return scan
+    return scan.limited_to({scan.order.fields[0]: {"$type": kind}})
+
+
+async def refuse_arrays(scan: Scan) -> None:
+    """An array in the order field puts one document at several places of the index (TRAPS 6).
+
+    Raises:
+        PlanError: names the document.
+    """
+    name = scan.order.fields[0]
+    if name == "_id" or (scan.form is Form.INDEX_BOUNDS and not await _is_multikey(scan)):
+        return
+    found = await scan.collection.find_one({name: {"$type": "array"}}, {"_id": 1})
+    if found is not None:
+        raise PlanError(
+            f"{name} holds an array in the document with _id {found['_id']!r}: it would be in several ranges. "
+            "Give it one value, or take another order_field",
+            document_id=found["_id"],
+        )
+    if scan.form is Form.INDEX_BOUNDS:
+        raise PlanError(
+            f"index {scan.index!r} is multikey: {name} or a field above it holds, or once held, an array. "
+            "Remove it, then drop the index and create it again"
+        )
+
+
+async def _is_multikey(scan: Scan) -> bool:
+    query = {"find": scan.collection.name, "hint": scan.index, "limit": 1}
+    return bool(_find(await scan.collection.database.command("explain", query), "isMultiKey"))
+
+
+def _find(value: Any, name: str) -> Any:
+    """The first true value under that name, anywhere in an explain's answer."""
+    if isinstance(value, list):
+        return next((found for item in value if (found := _find(item, name))), None)
+    if isinstance(value, Mapping):
+        return value.get(name) or _find(list(value.values()), name)
+    return None
+
+
+async def outside(scan: Scan, kind: str | None) -> dict[str, int]:
+    """Counts the documents that no window of this type reaches (TRAPS 2), by type.
+
+    Raises:
+        PlanError: nothing has the window's type, but something has another (TRAPS 9); or, where everything
+            is asked for, a document lies where index bounds do not reach.
+    """
+    if kind is None:
+        await _refuse_maxkey(scan)
+        return {}
+    by_seeks = scan.form is Form.INDEX_BOUNDS
+    found = await (_by_seeks(scan, kind) if by_seeks else _by_count(scan, kind))
+    if found and await of_type(scan, kind).key_at(*bracket_bounds(scan, kind)) is None:
+        raise PlanError(_wrong_type(scan.order.fields[0], kind, found))
+    return found
+
+
+async def _by_seeks(scan: Scan, kind: str) -> dict[str, int]:
+    """Jumps from type to type along the index: one seek for each type that is there."""
+    counts: dict[str, int] = {}
+    at, end = bracket_bounds(scan, None)
+    while (key := await scan.key_at(at, end)) is not None:
+        found = bracket_of(key.values[0])
+        if found == "maxKey":
+            counts[found] = await scan.count(scan.order.first(MaxKey()), end)
+            break
+        start, at = bracket_bounds(scan, found)
+        if found != kind:
+            counts["null or missing" if found == "null" else found] = await scan.count(start, at)
+    return counts
+
+
+async def _by_count(scan: Scan, kind: str) -> dict[str, int]:
+    """Without index bounds the types cannot be told apart cheaply: all but the window's are one number."""
+    inside = of_type(scan, kind).filter
+    others = await scan.collection.count_documents(scan.filter)
+    others -= await scan.collection.count_documents(inside)
+    return {"other types": others} if others else {}
+
+
+async def _refuse_maxkey(scan: Scan) -> None:
+    """Index bounds end before MaxKey (TRAPS 7): a document there would be lost without a word."""
+    if scan.form is Form.INDEX_BOUNDS and await scan.collection.find_one({"_id": MaxKey()}, {"_id": 1}):
+        raise PlanError("the document with _id MaxKey lies beyond every range; give it another _id")
+
+
+def _wrong_type(name: str, kind: str, found: Mapping[str, int]) -> str:
+    listed = ", ".join(f"{count:,} of type {other}" for other, count in found.items())
+    advice = "check order_field and order_type"
+    if "string" in found:
+        advice = "set order_type='string' and give the window's ends as strings in the collection's own form"
+    elif "number" in found:
+        advice = "set order_type='number' and give the window's ends as numbers"
+    elif "date" in found:
+        advice = "set order_type='date' and give the window's ends as dates"
+    return f"{name} has no value of type {kind}, but {listed}: {advice}"

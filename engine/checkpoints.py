@@ -1,0 +1,229 @@
+"""Plans, checkpoints and reports: in MongoDB, or in memory for a script that keeps nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from engine import driver
+from engine.config import Settings
+from engine.errors import Interrupted, PlanError, WriteError
+from engine.keyset import Key, KeyRange
+from engine.model import Counts, Effort, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a range is, durably: its position, what became of everything before it, and what it took.
+
+    Attributes:
+        position: the last Key finished with everything before it; None at the start.
+        attempts: how often the range was begun, this time included.
+        active_s: seconds spent on it, over all attempts.
+        owner: token of the attempt that may move it; a later claim takes it away.
+    """
+
+    key_range: KeyRange
+    status: Status = Status.PENDING
+    position: Key | None = None
+    counts: Counts = field(default_factory=Counts)
+    effort: Effort = field(default_factory=Effort)
+    attempts: int = 0
+    active_s: float = 0.0
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    problem: str | None = None
+    owner: str = ""
+
+
+class CheckpointStore(Protocol):
+    """Keeps the checkpoints of ranges."""
+
+    async def claim(self, key_range: KeyRange) -> Checkpoint:
+        """Begins an attempt: the checkpoint to go on from, now owned by the caller.
+
+        A range that has succeeded starts over: asked again, it reads again and finds everything unchanged.
+
+        Raises:
+            PlanError: under this identity other bounds were planned before.
+        """
+        ...
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Makes the checkpoint durable.
+
+        Raises:
+            Interrupted: another attempt has claimed the range since.
+        """
+        ...
+
+
+class MongoCheckpoints:
+    """Checkpoints in one collection of the target, `_id` = `<run id>/<range id>`."""
+
+    def __init__(
+        self,
+        target: driver.Database,
+        settings: Settings,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._collection = driver.durable(target[settings.checkpoints_collection])
+        self._now = now
+
+    async def claim(self, key_range: KeyRange) -> Checkpoint:
+        """See `CheckpointStore.claim`."""
+        try:
+            stored = await self._collection.find_one({"_id": _id(key_range)})
+            begun = _begin(_decode(stored) if stored else None, key_range, self._now())
+            await self._collection.replace_one({"_id": _id(key_range)}, _encode(begun), upsert=True)
+        except PyMongoError as error:
+            raise WriteError(f"range {key_range.range_id} could not be claimed: {error}") from error
+        return begun
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """See `CheckpointStore.save`."""
+        mine = {"_id": _id(checkpoint.key_range), "owner": checkpoint.owner}
+        stored = _encode(replace(checkpoint, updated_at=self._now()))
+        del stored["_id"]
+        try:
+            outcome = await self._collection.update_one(mine, {"$set": stored})
+        except PyMongoError as error:
+            raise WriteError(
+                f"checkpoint of range {checkpoint.key_range.range_id} could not be saved: {error}"
+            ) from error
+        if outcome.matched_count == 0:
+            raise _taken_over(checkpoint.key_range)
+
+    async def of_run(self, run_id: str) -> list[Checkpoint]:
+        """All checkpoints of a run, by range id."""
+        cursor = self._collection.find({"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id})
+        stored = await cursor.sort([("_id", 1)]).to_list(length=None)
+        return [_decode(document) for document in stored]
+
+    async def forget(self, run_id: str) -> None:
+        """Removes the checkpoints of a run that is planned anew."""
+        await self._collection.delete_many({"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id})
+
+
+class MemoryCheckpoints:
+    """Checkpoints that end with the process."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._kept: dict[str, Checkpoint] = {}
+        self._now = now
+
+    async def claim(self, key_range: KeyRange) -> Checkpoint:
+        """See `CheckpointStore.claim`."""
+        begun = _begin(self._kept.get(_id(key_range)), key_range, self._now())
+        self._kept[_id(key_range)] = begun
+        return begun
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """See `CheckpointStore.save`."""
+        if self._kept[_id(checkpoint.key_range)].owner != checkpoint.owner:
+            raise _taken_over(checkpoint.key_range)
+        self._kept[_id(checkpoint.key_range)] = replace(checkpoint, updated_at=self._now())
+
+
+class PlanStore:
+    """Plans in one collection of the target, `_id` = the run's id; a run's report is kept with its plan."""
+
+    def __init__(self, target: driver.Database, settings: Settings) -> None:
+        self._collection = driver.durable(target[settings.plans_collection])
+
+    async def load(self, run_id: str) -> dict[str, Any] | None:
+        """The stored plan of a run, if it was planned."""
+        found: dict[str, Any] | None = await self._collection.find_one({"_id": run_id})
+        return found
+
+    async def insert(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+        """Stores a plan, unless another planner was faster; returns the one that is stored."""
+        try:
+            await self._collection.insert_one({"_id": plan["run_id"], **plan})
+        except DuplicateKeyError:
+            return await self.load(plan["run_id"]) or dict(plan)
+        return dict(plan)
+
+    async def remove(self, run_id: str) -> None:
+        """Forgets the plan of a run."""
+        await self._collection.delete_one({"_id": run_id})
+
+    async def finish(self, run_id: str, report: Mapping[str, Any], *, complete: bool) -> None:
+        """Keeps the run's report; a complete run is planned anew when it is asked for again."""
+        await self._collection.update_one(
+            {"_id": run_id}, {"$set": {"report": dict(report), "complete": complete}}
+        )
+
+
+def _id(key_range: KeyRange) -> str:
+    return f"{key_range.run_id}/{key_range.range_id}"
+
+
+def _begin(stored: Checkpoint | None, key_range: KeyRange, now: datetime) -> Checkpoint:
+    """The checkpoint of the next attempt."""
+    if stored and (stored.key_range.start, stored.key_range.stop) != (key_range.start, key_range.stop):
+        raise PlanError(
+            f"run {key_range.run_id!r} has a checkpoint for range {key_range.range_id} with other bounds; "
+            "use the stored plan, or another run_id",
+            range_id=key_range.range_id,
+        )
+    if stored is None or stored.status is Status.SUCCEEDED:
+        stored = Checkpoint(key_range, started_at=now, attempts=stored.attempts if stored else 0)
+    return replace(
+        stored,
+        key_range=key_range,
+        status=Status.RUNNING,
+        attempts=stored.attempts + 1,
+        owner=uuid.uuid4().hex,
+        updated_at=now,
+        problem=None,
+    )
+
+
+def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Flat, so that people can query it; Keys as text, because some BSON may not be nested in a document."""
+    key_range = checkpoint.key_range
+    return {
+        "_id": _id(key_range),
+        "run_id": key_range.run_id,
+        "range_id": key_range.range_id,
+        "key_range": json.dumps(key_range.to_json()),
+        "label": key_range.label,
+        "expected": key_range.expected,
+        "status": checkpoint.status.value,
+        "position": json.dumps(checkpoint.position.to_json()) if checkpoint.position else None,
+        **asdict(checkpoint.counts),
+        **asdict(checkpoint.effort),
+        "attempts": checkpoint.attempts,
+        "active_s": checkpoint.active_s,
+        "started_at": checkpoint.started_at,
+        "updated_at": checkpoint.updated_at,
+        "problem": checkpoint.problem,
+        "owner": checkpoint.owner,
+    }
+
+
+def _decode(stored: Mapping[str, Any]) -> Checkpoint:
+    position = stored["position"]
+    return Checkpoint(
+        KeyRange.from_json(json.loads(stored["key_range"])),
+        Status(stored["status"]),
+        Key.from_json(json.loads(position)) if position else None,
+        Counts(*(stored[name] for name in ("read", "written", "unchanged", "dead_lettered"))),
+        Effort(*(stored[name] for name in ("requests", "retries", "throttled"))),
+        *(stored[name] for name in ("attempts", "active_s", "started_at", "updated_at", "problem", "owner")),
+    )
+
+
+def _taken_over(key_range: KeyRange) -> Interrupted:
+    return Interrupted(
+        f"range {key_range.range_id} was taken over by another attempt; this one stops",
+        range_id=key_range.range_id,
+    )

@@ -1,0 +1,64 @@
+"""What the engine needs of an asynchronous MongoDB driver, and where Motor, PyMongo and mongomock-motor differ."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from pymongo import WriteConcern
+from pymongo.errors import OperationFailure
+
+from engine.keyset import EXACT_CODEC
+
+Collection: TypeAlias = Any
+"""A Motor or PyMongo asynchronous collection (they share no type), or mongomock-motor's imitation."""
+
+Database: TypeAlias = Any
+"""The database of such a collection."""
+
+MAJORITY = WriteConcern("majority")
+
+NO_LIST_INDEXES = frozenset({166, 168})
+"""Server codes of `listIndexes` on a view: CommandNotSupportedOnView, InvalidPipelineOperator."""
+
+
+def exact(collection: Collection) -> Collection:
+    """The collection, decoding so that every BSON value survives a round trip."""
+    return _with_options(collection, codec_options=EXACT_CODEC)
+
+
+def durable(collection: Collection) -> Collection:
+    """The collection, decoding exactly and acknowledging writes by a majority only."""
+    return _with_options(collection, codec_options=EXACT_CODEC, write_concern=MAJORITY)
+
+
+def _with_options(collection: Collection, **options: Any) -> Collection:
+    """`with_options`; mongomock-motor has it not, or answers with a synchronous collection: left as it is."""
+    try:
+        changed = collection.with_options(**options)
+    except NotImplementedError:
+        return collection
+    return changed if type(changed) is type(collection) else collection
+
+
+async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:
+    """The collection's indexes by name; None for a view, which has none of its own."""
+    try:
+        found: dict[str, dict[str, Any]] = await collection.index_information()
+    except OperationFailure as error:
+        if error.code in NO_LIST_INDEXES:
+            return None
+        raise
+    return found
+
+
+async def default_collation(collection: Collection) -> Any:
+    """The collection's default collation; None is the simple one."""
+    try:
+        return (await collection.options()).get("collation")
+    except TypeError:  # mongomock has no options() and no collations
+        return None
+
+
+def namespace(collection: Collection) -> str:
+    """`database.collection`."""
+    return str(collection.full_name)

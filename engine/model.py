@@ -1,0 +1,178 @@
+"""The values that flow through the engine. No I/O, no behaviour beyond arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Status(StrEnum):
+    """State of a range or a run.
+
+    pending -> running -> succeeded
+                       -> interrupted -> running   (stopped from outside; resumes)
+                       -> failed      -> running   (an error ended it; resumes)
+    succeeded -> running                           (asked to run again: finds everything unchanged)
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class Form(StrEnum):
+    """The form of a range query: bounds of the index, or a filter where a server has no `min()`/`max()`."""
+
+    INDEX_BOUNDS = "index_bounds"
+    FILTER = "filter"
+
+    @property
+    def guarantee(self) -> str:
+        """What reading in this form guarantees."""
+        return _GUARANTEES[self]
+
+
+_GUARANTEES = {
+    Form.INDEX_BOUNDS: "each range is one index scan between its bounds, for keys of any BSON types",
+    Form.FILTER: "each range is one filter: the order field compares within its type, _id across types",
+}
+
+
+class Entity(NamedTuple):
+    """One named entity: `text[start:end]` of the document, in Unicode code points."""
+
+    start: int
+    end: int
+    label: str
+    text: str
+    score: float | None = None
+
+
+class Document(NamedTuple):
+    """What the engine reads of a source document.
+
+    Attributes:
+        values: the values of its Key, in order; the last is always the `_id`.
+        text: the value found under `text_field`, of whatever type; None when it is missing.
+    """
+
+    values: tuple[Any, ...]
+    text: Any
+
+    @property
+    def id(self) -> Any:
+        """The `_id`, exactly as stored."""
+        return self.values[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the user asks for: the documents in `[start, end)` of the order's first field.
+
+    Attributes:
+        start: datetime or ISO-8601 string (naive means UTC); None is "from the first document".
+        end: likewise; None is "to the last document now": later ones belong to the next run. Where
+            `order_type` is `string` or `number`, both ends are values of that type.
+    """
+
+    start: Any = None
+    end: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """One document's entities and the hash of the text they were found in."""
+
+    document_id: Any
+    entities: list[Entity]
+    text_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One document that failed for good. It never holds the text itself.
+
+    Attributes:
+        kind: `permanent` or `transient` failure of the service, or `invalid_text`.
+        status: HTTP status of the last answer, if there was one.
+        text_length: in code points; None when there was no text.
+    """
+
+    document_id: Any
+    kind: str
+    message: str
+    range_id: str
+    status: int | None = None
+    attempts: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    text_length: int | None = None
+    text_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the documents read: `read = written + unchanged + dead_lettered`, or something is lost."""
+
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    dead_lettered: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """The sums, field by field."""
+        return Counts(
+            self.read + other.read,
+            self.written + other.written,
+            self.unchanged + other.unchanged,
+            self.dead_lettered + other.dead_lettered,
+        )
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every document read is accounted for."""
+        return self.read == self.written + self.unchanged + self.dead_lettered
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What calling the service took; summed over attempts, outside the accounting identity."""
+
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+
+    def __add__(self, other: Effort) -> Effort:
+        """The sums, field by field."""
+        return Effort(
+            self.requests + other.requests, self.retries + other.retries, self.throttled + other.throttled
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A glance at a running range or run, handed to the progress callback.
+
+    Attributes:
+        range_id: None for a run as a whole.
+        documents: read and accounted for so far (restarts included).
+        expected: documents planned, if known.
+        in_flight: requests at the service right now.
+    """
+
+    range_id: str | None = None
+    documents: int = 0
+    expected: int | None = None
+    in_flight: int = 0
+    retries: int = 0
+    dead_lettered: int = 0
+
+
+def hash_text(text: str) -> str:
+    """SHA-256 of the text in UTF-8, in hexadecimal: tells whether a document's text has changed."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,361 @@
+"""One range, from its checkpoint to its end: read -> extract -> write -> checkpoint.
+
+    Reader --pages--> cut into batches --queue--> callers --queue--> writer --> ledger --> checkpoint
+
+Both queues are bounded, so each stage waits for the next. Requests end in any order; the checkpoint moves only
+over the contiguous prefix of batches whose extractions and dead letters are durably written (TRAPS 29). An
+error in one stage ends the others and surfaces (TRAPS 32); so does a cancellation. Whatever ends a range, its
+low-water mark is saved, and the next attempt goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from engine import driver
+from engine.batches import Batch, cut
+from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
+from engine.config import Settings
+from engine.errors import ConfigError, EngineError, Failure, SourceError
+from engine.events import Events
+from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.isolation import Caller, Outcome, Refusal, effort_of
+from engine.keyset import Key, KeyRange, identity
+from engine.ledger import Entry, Ledger
+from engine.model import Counts, DeadLetter, Document, Effort, Extraction, Progress, Status
+from engine.reader import Reader
+from engine.report import Report
+from engine.retry import RetryPolicy
+from engine.scan import Scan, open_scan
+from engine.writer import MongoWriter, Writer
+
+SAVE_TIMEOUT_S = 3.0
+"""A worker that gets SIGTERM has five seconds before SIGKILL (Airflow): the last checkpoint must fit."""
+
+ProgressCallback = Callable[[Progress], None]
+
+
+async def run_range(
+    key_range: KeyRange,
+    *,
+    source: driver.Collection,
+    extractor: Extractor | ExtractFunction,
+    target: driver.Database | None = None,
+    settings: Settings | None = None,
+    writer: Writer | None = None,
+    checkpoints: CheckpointStore | None = None,
+    progress: ProgressCallback | None = None,
+) -> Report:
+    """Runs one range from its checkpoint to its end.
+
+    Args:
+        key_range: from a Plan, as it is or through `to_json` and `from_json`.
+        source: Motor or PyMongo asynchronous collection.
+        extractor: an Extractor, or a plain async function of texts.
+        target: database of the results, checkpoints and dead letters. Without it, pass a writer; then
+            nothing is kept to resume from, unless `checkpoints` does.
+        settings: by default those of the environment.
+        writer: where results go instead of the target's collections.
+        checkpoints: where the checkpoint is kept instead of the target.
+        progress: called after every write.
+
+    Returns:
+        The report of the range, all attempts together. Its status is `interrupted` if `deadline_s` passed.
+
+    Raises:
+        EngineError: the range failed; its checkpoint is saved, and calling again resumes.
+        asyncio.CancelledError: it was cancelled; likewise.
+    """
+    settings = settings or Settings()
+    extractor = as_extractor(extractor)
+    writer, checkpoints = _places(target, source, settings, key_range, writer, checkpoints)
+    scan = await _open(source, settings)
+    checkpoint = await checkpoints.claim(key_range)
+    async with opened(extractor) as service:
+        reader = Reader(scan, key_range, settings)
+        attempt = RangeAttempt(service, reader, writer, checkpoints, checkpoint, settings, progress)
+        await attempt.run()
+    return await _report(scan, attempt.checkpoint)
+
+
+def _places(
+    target: driver.Database | None,
+    source: driver.Collection,
+    settings: Settings,
+    key_range: KeyRange,
+    writer: Writer | None,
+    checkpoints: CheckpointStore | None,
+) -> tuple[Writer, CheckpointStore]:
+    if target is None:
+        if writer is None:
+            raise ConfigError("give a target database, or a writer")
+        return writer, checkpoints or MemoryCheckpoints()
+    return (
+        writer or MongoWriter(target, source.name, settings, key_range.run_id),
+        checkpoints or MongoCheckpoints(target, settings),
+    )
+
+
+async def _open(source: driver.Collection, settings: Settings) -> Scan:
+    try:
+        return await open_scan(source, settings)
+    except PyMongoError as error:
+        raise SourceError(f"{driver.namespace(source)} cannot be read: {error}") from error
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A batch on its way through the stages."""
+
+    batch: Batch
+    entry: Entry
+    outcomes: Sequence[Outcome] = ()
+
+
+class RangeAttempt:
+    """One attempt at one range: the stages, the queues between them, and the ledger.
+
+    Attributes:
+        checkpoint: as last saved.
+    """
+
+    def __init__(
+        self,
+        service: Extractor,
+        reader: Reader,
+        writer: Writer,
+        checkpoints: CheckpointStore,
+        checkpoint: Checkpoint,
+        settings: Settings,
+        progress: ProgressCallback | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self._resumed = checkpoint
+        self._reader, self._writer, self._checkpoints = reader, writer, checkpoints
+        self._settings, self._progress, self._clock = settings, progress, clock
+        self._range_id = checkpoint.key_range.range_id
+        self._events = Events(run=checkpoint.key_range.run_id, range=self._range_id)
+        self._retries: list[Failure] = []
+        self._caller = Caller(service.extract, RetryPolicy(settings, on_retry=self._retries.append))
+        self._ledger = Ledger(checkpoint.position, checkpoint.counts)
+        self._ahead = asyncio.Semaphore(settings.max_ahead_batches)
+        self._to_extract: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
+        self._to_write: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
+        self._callers_left = settings.max_concurrency
+        self._extracted = False
+        self._settled = checkpoint.counts
+        self._began = self._saved_at = clock()
+
+    # --- the flow ---
+
+    async def run(self) -> Status:
+        """Runs the stages to the end of the range or of the deadline; saves the checkpoint however it ends."""
+        self._events.info("range_begun", attempt=self.checkpoint.attempts, after=self._ledger.position)
+        try:
+            async with asyncio.timeout(self._settings.deadline_s):
+                await self._stages()
+        except TimeoutError:
+            await self._save_at_end(Status.INTERRUPTED, f"deadline of {self._settings.deadline_s} s")
+            return Status.INTERRUPTED
+        except asyncio.CancelledError:
+            await self._save_at_end(Status.INTERRUPTED, "cancelled")
+            raise
+        except BaseExceptionGroup as group:
+            error = _first_error(group, self._range_id)
+            await self._save_at_end(Status.FAILED, str(error))
+            raise error from group
+        await self._save(Status.SUCCEEDED)
+        self._events.info("range_succeeded", **asdict(self.checkpoint.counts))
+        return Status.SUCCEEDED
+
+    async def _stages(self) -> None:
+        async with asyncio.TaskGroup() as stages:
+            stages.create_task(self._read())
+            for _ in range(self._settings.max_concurrency):
+                stages.create_task(self._extract())
+            stages.create_task(self._write())
+
+    async def _read(self) -> None:
+        """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
+        async for page in self._reader.pages(after=self._ledger.position):
+            known = await self._writer.known(page)
+            for batch in cut(page, known, self._settings, self._range_id):
+                await self._ahead.acquire()
+                await self._to_extract.put(_Sent(batch, self._ledger.admit(Key(batch.last))))
+        for _ in range(self._settings.max_concurrency):
+            await self._to_extract.put(None)
+
+    async def _extract(self) -> None:
+        """Calls the service, one batch after another; `max_concurrency` of these run side by side."""
+        while (sent := await self._to_extract.get()) is not None:
+            sent.outcomes = await self._caller.extract(sent.batch.texts)
+            await self._to_write.put(sent)
+        self._callers_left -= 1
+        if self._callers_left == 0:
+            await self._to_write.put(None)
+
+    async def _write(self) -> None:
+        """Writes what is ready, moves the low-water mark, and saves it now and then."""
+        while group := await self._next_group():
+            results = [self._results(sent) for sent in group]
+            extractions = [e for found, _ in results for e in found]
+            unchanged = await self._writer.write(extractions, [d for _, letters in results for d in letters])
+            for sent, (found, letters) in zip(group, results, strict=True):
+                self._settle(sent, found, letters, unchanged)
+            if self._clock() - self._saved_at >= self._settings.checkpoint_s:
+                await self._save(Status.RUNNING)
+            self._tell()
+
+    # --- the steps ---
+
+    async def _next_group(self) -> list[_Sent]:
+        """All batches that are ready, up to `write_documents`; waits for the first; empty at the end."""
+        group: list[_Sent] = []
+        documents = 0
+        while not self._extracted and documents < self._settings.write_documents:
+            if group and self._to_write.empty():
+                break
+            sent = await self._to_write.get()
+            if sent is None:
+                self._extracted = True
+                break
+            group.append(sent)
+            documents += sent.batch.read
+        return group
+
+    def _results(self, sent: _Sent) -> tuple[list[Extraction], list[DeadLetter]]:
+        """What is to be written for a batch."""
+        batch = sent.batch
+        found, letters = list(batch.extractions), list(batch.dead_letters)
+        for document, text_hash, outcome in zip(batch.documents, batch.hashes, sent.outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                letters.append(self._dead_letter(document, text_hash, outcome))
+            else:
+                found.append(Extraction(document.id, outcome, text_hash))
+        return found, letters
+
+    def _dead_letter(self, document: Document, text_hash: str, refusal: Refusal) -> DeadLetter:
+        self._events.warning("dead_letter", document=document.id, kind=refusal.kind, status=refusal.status)
+        return DeadLetter(
+            document.id,
+            refusal.kind.value,
+            refusal.message,
+            self._range_id,
+            status=refusal.status,
+            attempts=refusal.attempts,
+            first_at=refusal.first_at,
+            last_at=refusal.last_at,
+            text_length=len(document.text),
+            text_hash=text_hash,
+        )
+
+    def _settle(
+        self,
+        sent: _Sent,
+        found: Sequence[Extraction],
+        letters: Sequence[DeadLetter],
+        unchanged: frozenset[Any],
+    ) -> None:
+        """Accounts for a batch that is durable now."""
+        same = sum(identity(e.document_id) in unchanged for e in found) if unchanged else 0
+        counts = Counts(sent.batch.read, len(found) - same, sent.batch.unchanged + same, len(letters))
+        self._settled += counts
+        for _ in range(self._ledger.settle(sent.entry, counts)):
+            self._ahead.release()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(
+                Progress(
+                    range_id=self._range_id,
+                    documents=self._settled.read,
+                    expected=self.checkpoint.key_range.expected,
+                    in_flight=self._caller.in_flight,
+                    retries=self._effort().retries,
+                    dead_lettered=self._settled.dead_lettered,
+                )
+            )
+
+    # --- the checkpoint ---
+
+    def _effort(self) -> Effort:
+        return self._resumed.effort + effort_of(self._caller, self._retries)
+
+    async def _save(self, status: Status, problem: str | None = None) -> None:
+        self._saved_at = self._clock()
+        self.checkpoint = replace(
+            self.checkpoint,
+            status=status,
+            position=self._ledger.position,
+            counts=self._ledger.counts,
+            effort=self._effort(),
+            active_s=self._resumed.active_s + self._saved_at - self._began,
+            problem=problem,
+        )
+        await self._checkpoints.save(self.checkpoint)
+
+    async def _save_at_end(self, status: Status, problem: str) -> None:
+        """Saves the low-water mark in the little time there is; what ended the range matters more than this."""
+        self._events.warning(f"range_{status}", problem=problem, position=self._ledger.position)
+        try:
+            async with asyncio.timeout(SAVE_TIMEOUT_S):
+                await self._save(status, problem)
+        except (EngineError, TimeoutError) as error:
+            self._events.warning("checkpoint_not_saved", error=error)
+
+
+def _first_error(group: BaseExceptionGroup[BaseException], range_id: str) -> BaseException:
+    """The error that ended the stages: the first that is the engine's own, else the first."""
+    errors = list(_leaves(group))
+    error = next((e for e in errors if isinstance(e, EngineError)), errors[0])
+    if isinstance(error, EngineError) and error.range_id is None:
+        error.range_id = range_id
+    return error
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+async def _report(scan: Scan, checkpoint: Checkpoint) -> Report:
+    """The range's report; recounts the range where fewer documents were read than were planned."""
+    expected, read = checkpoint.key_range.expected, checkpoint.counts.read
+    unread = None
+    if checkpoint.status is Status.SUCCEEDED and expected is not None and read < expected:
+        try:
+            there_now = await scan.count(checkpoint.key_range.start, checkpoint.key_range.stop)
+        except PyMongoError as error:
+            raise SourceError(
+                f"range {checkpoint.key_range.range_id} cannot be recounted: {error}"
+            ) from error
+        unread = max(0, there_now - read)
+    return report_of(checkpoint, unread=unread)
+
+
+def report_of(checkpoint: Checkpoint, *, unread: int | None = None) -> Report:
+    """A checkpoint as the report of its range."""
+    return Report(
+        run_id=checkpoint.key_range.run_id,
+        status=checkpoint.status,
+        range_id=checkpoint.key_range.range_id,
+        expected=checkpoint.key_range.expected,
+        **asdict(checkpoint.counts),
+        **asdict(checkpoint.effort),
+        unread=unread,
+        attempts=checkpoint.attempts,
+        active_s=checkpoint.active_s,
+        started_at=checkpoint.started_at,
+        finished_at=checkpoint.updated_at,
+        problems=(checkpoint.problem,) if checkpoint.problem else (),
+    )

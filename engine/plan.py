@@ -1,0 +1,128 @@
+"""The Plan: the persisted list of KeyRanges that tile a window, and the identity of its run. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from bson import json_util
+
+from engine.config import Settings
+from engine.errors import ConfigError
+from engine.keyset import KeyRange
+from engine.model import Form, Window
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The ranges that tile a window, with how they were made and what that guarantees.
+
+    Attributes:
+        namespace: `database.collection` of the source.
+        parameters: what the run was asked for; a run is never planned with others.
+        ranges: in order, each beginning where the one before ends; empty for an empty window.
+        documents: the sum of what the ranges hold, counted exactly.
+        outside: documents that no window of this type reaches, by the type of their order field.
+        index: name of the index that serves the order; None on a view.
+    """
+
+    run_id: str
+    namespace: str
+    order: tuple[str, ...]
+    parameters: Mapping[str, str]
+    ranges: tuple[KeyRange, ...]
+    documents: int
+    outside: Mapping[str, int]
+    form: Form
+    index: str | None
+    strategy: str = "exact"
+    planned_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def guarantee(self) -> str:
+        """What reading these ranges guarantees."""
+        return self.form.guarantee
+
+    def to_document(self) -> dict[str, Any]:
+        """For the plan store; Keys as text, because some BSON may not be nested in a document."""
+        return {
+            "run_id": self.run_id,
+            "namespace": self.namespace,
+            "order": list(self.order),
+            "parameters": dict(self.parameters),
+            "ranges": [
+                {
+                    "range_id": r.range_id,
+                    "label": r.label,
+                    "expected": r.expected,
+                    "key_range": json.dumps(r.to_json()),
+                }
+                for r in self.ranges
+            ],
+            "documents": self.documents,
+            "outside": dict(self.outside),
+            "form": self.form.value,
+            "guarantee": self.guarantee,
+            "index": self.index,
+            "strategy": self.strategy,
+            "planned_at": self.planned_at,
+        }
+
+    @classmethod
+    def from_document(cls, stored: Mapping[str, Any]) -> Self:
+        """The plan that `to_document` was called on."""
+        return cls(
+            run_id=stored["run_id"],
+            namespace=stored["namespace"],
+            order=tuple(stored["order"]),
+            parameters=stored["parameters"],
+            ranges=tuple(KeyRange.from_json(json.loads(r["key_range"])) for r in stored["ranges"]),
+            documents=stored["documents"],
+            outside=stored["outside"],
+            form=Form(stored["form"]),
+            index=stored["index"],
+            strategy=stored["strategy"],
+            planned_at=stored["planned_at"],
+        )
+
+
+def parameters_of(namespace: str, window: Window, settings: Settings) -> dict[str, str]:
+    """What makes a run this run and no other: source, window, order, filter, extractor, place of results."""
+    return {
+        "source": namespace,
+        "start": str(window.start),
+        "end": str(window.end),
+        "order": f"{settings.order_field} ({settings.order_type})",
+        "text_field": settings.text_field,
+        "filter": json_util.dumps(settings.filter),
+        "extractor": settings.extractor_label,
+        "entities": settings.entities_collection or "default",
+    }
+
+
+def run_id_of(parameters: Mapping[str, str]) -> str:
+    """A run's identity where none is given: the same parameters give the same run."""
+    digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode()).hexdigest()
+    return f"{parameters['source']}-{digest[:12]}"
+
+
+def check_parameters(plan: Plan, parameters: Mapping[str, str]) -> None:
+    """Refuses to go on with a plan that was made for something else (TRAPS 17).
+
+    Raises:
+        ConfigError: names what differs.
+    """
+    differing = [
+        f"{name} was {plan.parameters.get(name)!r}, now {value!r}"
+        for name, value in parameters.items()
+        if plan.parameters.get(name) != value
+    ]
+    if differing:
+        raise ConfigError(
+            f"run_id {plan.run_id!r} is planned already, with other parameters ({'; '.join(differing)}): "
+            "take another run_id"
+        )

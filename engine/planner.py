@@ -1,0 +1,114 @@
+"""Window -> Plan: ranges of keys that tile the window exactly, each counted."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from bson.max_key import MaxKey
+from pymongo.errors import PyMongoError
+
+from engine import census, driver
+from engine.config import Settings
+from engine.errors import ConfigError, SourceError
+from engine.keyset import Key, KeyRange, successor, window_bound
+from engine.model import Window
+from engine.plan import Plan, parameters_of
+from engine.scan import Scan, open_scan
+
+Piece: TypeAlias = tuple[Key, Key, int]
+"""Start, stop, and the documents between them."""
+
+
+async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
+    """Plans the window by index hops: one walk over the index's keys, and every range counted exactly.
+
+    Raises:
+        ConfigError: the window's ends are of the wrong type or in the wrong order.
+        PlanError: the order has no full index, an array in it, or values of another type than the window's.
+        SourceError: the server could not be read.
+    """
+    try:
+        scan = await open_scan(collection, settings)
+        kind = _window_type(scan, window, settings)
+        least, most = _ends(scan, kind, window)
+        await census.refuse_arrays(scan)
+        outside = await census.outside(scan, kind)
+        bounds = await _pinned(census.of_type(scan, kind), window, least, most)
+        pieces = await _hop(scan, *bounds, settings) if bounds else []
+    except PyMongoError as error:
+        raise SourceError(f"{driver.namespace(collection)} could not be planned: {error}") from error
+    return Plan(
+        run_id=run_id,
+        namespace=driver.namespace(collection),
+        order=scan.order.fields,
+        parameters=parameters_of(driver.namespace(collection), window, settings),
+        ranges=tuple(
+            KeyRange(start, stop, f"{at:04d}", run_id, count)
+            for at, (start, stop, count) in enumerate(pieces)
+        ),
+        documents=sum(count for _, _, count in pieces),
+        outside=outside,
+        form=scan.form,
+        index=scan.index,
+    )
+
+
+def _window_type(scan: Scan, window: Window, settings: Settings) -> str | None:
+    """The type bracket that the window is in; None where everything is asked for, of any type."""
+    if scan.order.fields != ("_id",):
+        return settings.order_type
+    return None if window.start is None and window.end is None else "objectId"
+
+
+def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
+    """The window's ends as Keys with `_id` MinKey; those of its type where the window is open."""
+    least, most = census.bracket_bounds(scan, kind)
+    if kind and window.start is not None:
+        least = scan.order.first(window_bound(window.start, kind, "start"))
+    if kind and window.end is not None:
+        most = scan.order.first(window_bound(window.end, kind, "end"))
+    # Both given, they are dates, strings, numbers or ObjectIds of the user's: these Python orders as BSON does.
+    if window.start is not None and window.end is not None and least.values[0] > most.values[0]:
+        raise ConfigError(f"window start={window.start!r} is after end={window.end!r}")
+    return least, most
+
+
+async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Key, Key] | None:
+    """The window's ends with the open ones pinned to what is there now; None if nothing is.
+
+    An open end stands just after the last document: later ones belong to the next run (TRAPS 11).
+    """
+    if least == most:
+        return None
+    first = await scan.key_at(least, most)
+    last = await scan.key_at(least, most, backward=True)
+    if first is None or last is None:
+        return None
+    after = successor(last.values[0])
+    start = least if window.start is not None else scan.order.first(first.values[0])
+    return start, most if window.end is not None or isinstance(after, MaxKey) else scan.order.first(after)
+
+
+async def _hop(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Piece]:
+    """Walks the window in hops of a range's size; each hop is one covered query that yields the next bound.
+
+    When there are too many ranges, neighbours are joined and the hops double: the counts stay exact, and the
+    collection need not be counted first.
+    """
+    pieces: list[Piece] = []
+    size, at = settings.range_documents, start
+    while (bound := await scan.key_at(at, stop, size)) is not None:
+        pieces.append((at, bound, size))
+        at = bound
+        if len(pieces) > settings.max_ranges:
+            pieces, size = _joined(pieces), size * 2
+    pieces.append((at, stop, await scan.count(at, stop)))
+    while len(pieces) > settings.max_ranges:
+        pieces = _joined(pieces)
+    return pieces
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """Every two neighbours as one."""
+    pairs = [pieces[at : at + 2] for at in range(0, len(pieces), 2)]
+    return [(pair[0][0], pair[-1][1], sum(count for _, _, count in pair)) for pair in pairs]

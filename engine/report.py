@@ -1,0 +1,195 @@
+"""Reports: what became of a range or a run, merged and reconciled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from engine.model import Counts, Effort, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Counts and durations of a range, or of a run with one report a range.
+
+    Attributes:
+        range_id: None for a run.
+        expected: documents counted at planning.
+        read, written, unchanged, dead_lettered: what became of the documents; all attempts together.
+        unread: documents that a recount found in the range beyond those read; None if none was needed.
+        requests, retries, throttled: attempts at the service, those that were repeats, and refusals for load.
+        attempts: how often the range was begun (for a run: the most of its ranges).
+        active_s: seconds of work (for a run: the sum over its ranges).
+        outside: documents outside the window's type, by type, counted at planning.
+        problems: why it failed or does not reconcile, for people.
+        ranges: a run's reports, one for each range that reported.
+        planned_ranges: a run's number of planned ranges.
+    """
+
+    run_id: str
+    status: Status
+    range_id: str | None = None
+    expected: int | None = None
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    dead_lettered: int = 0
+    unread: int | None = None
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    attempts: int = 0
+    active_s: float = 0.0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outside: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    ranges: tuple[Report, ...] = ()
+    planned_ranges: int | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """The four counts that must balance."""
+        return Counts(self.read, self.written, self.unchanged, self.dead_lettered)
+
+    @property
+    def reconciled(self) -> bool:
+        """Whether nothing was lost: finished to the end, every document read accounted for, none left unread.
+
+        A run reconciles when every planned range reported and reconciles, and the sums are those of its
+        ranges. Dead letters are accounted for: they do not break it.
+        """
+        if self.range_id is not None:
+            return self.status is Status.SUCCEEDED and self.counts.balanced and not self.unread
+        summed = sum((r.counts for r in self.ranges), Counts())
+        complete = len(self.ranges) == self.planned_ranges and all(r.reconciled for r in self.ranges)
+        return complete and self.counts.balanced and self.counts == summed
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from the start to the end, waiting included."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain JSON dict (times in ISO-8601), with `reconciled` and `duration_s` for readers."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        plain["status"] = self.status.value
+        plain["started_at"] = self.started_at.isoformat() if self.started_at else None
+        plain["finished_at"] = self.finished_at.isoformat() if self.finished_at else None
+        plain["outside"], plain["problems"] = dict(self.outside), list(self.problems)
+        plain["ranges"] = [r.to_json() for r in self.ranges]
+        return {**plain, "reconciled": self.reconciled, "duration_s": self.duration_s}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The report that `to_json` was called on."""
+        plain = {name: data[name] for name in cls.__slots__}
+        plain["status"] = Status(plain["status"])
+        for name in ("started_at", "finished_at"):
+            plain[name] = datetime.fromisoformat(plain[name]) if plain[name] else None
+        plain["problems"] = tuple(plain["problems"])
+        plain["ranges"] = tuple(cls.from_json(r) for r in plain["ranges"])
+        return cls(**plain)
+
+
+def merge(
+    run_id: str,
+    planned: Sequence[str],
+    reports: Iterable[Report],
+    *,
+    expected: int | None,
+    max_dead_letters: int,
+    outside: Mapping[str, int] | None = None,
+) -> Report:
+    """The report of a run, from those of its ranges.
+
+    Args:
+        planned: the ids of all planned ranges; one that did not report fails the run (an orchestrator may
+            lose a task and still call this).
+        max_dead_letters: in all; more fail the run although it reconciles.
+    """
+    by_id = {r.range_id: r for r in reports}
+    ranges = tuple(by_id[range_id] for range_id in planned if range_id in by_id)
+    counts = sum((r.counts for r in ranges), Counts())
+    effort = sum((Effort(r.requests, r.retries, r.throttled) for r in ranges), Effort())
+    problems = tuple(_problems(planned, ranges, counts, max_dead_letters))
+    starts = [r.started_at for r in ranges if r.started_at]
+    ends = [r.finished_at for r in ranges if r.finished_at]
+    return Report(
+        run_id,
+        _status(ranges, problems),
+        expected=expected,
+        read=counts.read,
+        written=counts.written,
+        unchanged=counts.unchanged,
+        dead_lettered=counts.dead_lettered,
+        requests=effort.requests,
+        retries=effort.retries,
+        throttled=effort.throttled,
+        attempts=max((r.attempts for r in ranges), default=0),
+        active_s=sum(r.active_s for r in ranges),
+        started_at=min(starts, default=None),
+        finished_at=max(ends, default=None),
+        outside=dict(outside or {}),
+        problems=problems,
+        ranges=ranges,
+        planned_ranges=len(planned),
+    )
+
+
+def _status(ranges: Sequence[Report], problems: Sequence[str]) -> Status:
+    if not problems:
+        return Status.SUCCEEDED
+    statuses = {r.status for r in ranges}
+    return (
+        Status.INTERRUPTED
+        if statuses <= {Status.SUCCEEDED, Status.INTERRUPTED} and Status.INTERRUPTED in statuses
+        else Status.FAILED
+    )
+
+
+def _problems(
+    planned: Sequence[str], ranges: Sequence[Report], counts: Counts, max_dead_letters: int
+) -> Iterable[str]:
+    missing = sorted(set(planned) - {r.range_id for r in ranges})
+    if missing:
+        yield f"{len(missing)} of {len(planned)} ranges did not report: {', '.join(missing[:10])}"
+    for report in ranges:
+        if not report.reconciled:
+            yield f"range {report.range_id} {_why_not(report)}"
+    if counts.dead_lettered > max_dead_letters:
+        yield (
+            f"{counts.dead_lettered} documents were dead-lettered, and max_dead_letters allows "
+            f"{max_dead_letters}; everything else is done"
+        )
+
+
+def _why_not(report: Report) -> str:
+    if report.problems:
+        return f"{report.status}: {'; '.join(report.problems)}"
+    if report.status is not Status.SUCCEEDED:
+        return f"is {report.status}"
+    if report.unread:
+        return f"has {report.unread} documents more than were read; run it again"
+    return f"does not add up: {report.counts}"
+
+
+def rows(report: Report) -> list[tuple[str, ...]]:
+    """A report as a table: one row a range, then the run.
+
+    Columns: range, status, expected, read, written, unchanged, dead letters, requests, retries, seconds.
+    """
+    return [_row(r.range_id or "run", r) for r in (*report.ranges, report)]
+
+
+def _row(name: str, r: Report) -> tuple[str, ...]:
+    numbers = (r.read, r.written, r.unchanged, r.dead_lettered, r.requests, r.retries)
+    expected = "?" if r.expected is None else f"{r.expected:,}"
+    return (name, r.status.value, expected, *(f"{n:,}" for n in numbers), f"{r.active_s:.1f}")
+
+
+COLUMNS = ("range", "status", "expected", "read", "written", "unchanged", "dead", "requests", "retries", "s")

@@ -1,0 +1,203 @@
+"""A whole run in one process: plan once, run every range, reconcile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from engine import driver
+from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints, PlanStore
+from engine.config import Settings
+from engine.errors import EngineError, PlanError, WriteError
+from engine.events import Events
+from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.keyset import KeyRange
+from engine.model import Progress, Status, Window
+from engine.pipeline import ProgressCallback, report_of, run_range
+from engine.plan import Plan, check_parameters, parameters_of, run_id_of
+from engine.planner import make_plan
+from engine.report import Report, merge
+from engine.writer import Writer
+
+
+async def plan_ranges(
+    collection: driver.Collection,
+    window: Window,
+    settings: Settings | None = None,
+    target: driver.Database | None = None,
+) -> Plan:
+    """The plan of a run: made once, kept in the target, and found again by a restart of the same run.
+
+    A run that was completed is planned anew when it is asked for again; one that was not keeps its ranges,
+    whatever has happened to the collection since (TRAPS 17).
+
+    Args:
+        collection: the source; Motor or PyMongo asynchronous.
+        target: database that keeps plans; without it nothing is kept.
+
+    Raises:
+        ConfigError: a setting or an end of the window is wrong, or the run was planned with other parameters.
+        PlanError: the window cannot be planned safely.
+    """
+    settings = settings or Settings()
+    parameters = parameters_of(driver.namespace(collection), window, settings)
+    run_id = settings.run_id or run_id_of(parameters)
+    if target is None:
+        return await make_plan(collection, window, settings, run_id)
+    store = PlanStore(target, settings)
+    stored = await _kept(store.load(run_id))
+    if stored is not None and not stored.get("complete"):
+        plan = Plan.from_document(stored)
+        check_parameters(plan, parameters)
+        return plan
+    plan = await make_plan(collection, window, settings, run_id)
+    if stored is not None:
+        await _kept(MongoCheckpoints(target, settings).forget(run_id))
+        await _kept(store.remove(run_id))
+    plan = Plan.from_document(await _kept(store.insert(plan.to_document())))
+    Events(run=run_id).info("planned", ranges=len(plan.ranges), documents=plan.documents, form=plan.form)
+    return plan
+
+
+async def run(
+    window: Window,
+    *,
+    source: driver.Collection,
+    extractor: Extractor | ExtractFunction,
+    target: driver.Database | None = None,
+    settings: Settings | None = None,
+    writer: Writer | None = None,
+    progress: ProgressCallback | None = None,
+) -> Report:
+    """Plans the window and runs its ranges here, `range_concurrency` at a time.
+
+    A range that fails does not stop the others. Calling again with the same parameters resumes: finished
+    ranges stay finished, the others go on from their checkpoints.
+
+    Args and errors are those of `plan_ranges` and `run_range`.
+
+    Returns:
+        The run's report; `status` says whether it succeeded, `problems` why not.
+    """
+    settings = settings or Settings()
+    plan = await plan_ranges(source, window, settings, target)
+    store: CheckpointStore = MongoCheckpoints(target, settings) if target is not None else MemoryCheckpoints()
+    done = await finished_ranges(plan, target, settings)
+    meter = _Meter(plan, done, progress)
+    slots = asyncio.Semaphore(settings.range_concurrency)
+
+    async def one(key_range: KeyRange, service: Extractor) -> Report:
+        async with slots:
+            try:
+                return await run_range(
+                    key_range,
+                    source=source,
+                    extractor=service,
+                    target=target,
+                    settings=settings,
+                    writer=writer,
+                    checkpoints=store,
+                    progress=meter.update,
+                )
+            except EngineError as error:
+                return _failed(key_range, error)
+
+    async with opened(as_extractor(extractor)) as service, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(r, service)) for r in plan.ranges if r.range_id not in done]
+    reports = [*done.values(), *(task.result() for task in tasks)]
+    return await conclude(plan, reports, target, settings)
+
+
+async def finished_ranges(
+    plan: Plan, target: driver.Database | None, settings: Settings
+) -> dict[str, Report]:
+    """The reports of a plan's ranges that have succeeded already, by range id."""
+    if target is None:
+        return {}
+    kept: list[Checkpoint] = await _kept(MongoCheckpoints(target, settings).of_run(plan.run_id))
+    return {c.key_range.range_id: report_of(c) for c in kept if c.status is Status.SUCCEEDED}
+
+
+async def conclude(
+    plan: Plan, reports: Iterable[Report], target: driver.Database | None, settings: Settings
+) -> Report:
+    """Merges and reconciles the reports of a run's ranges, and keeps the result with the plan."""
+    report = merge(
+        plan.run_id,
+        [r.range_id for r in plan.ranges],
+        reports,
+        expected=plan.documents,
+        max_dead_letters=settings.max_dead_letters,
+        outside=plan.outside,
+    )
+    if target is not None:
+        complete = report.reconciled
+        await _kept(PlanStore(target, settings).finish(plan.run_id, report.to_json(), complete=complete))
+    level = Events(run=plan.run_id)
+    level.info("run_concluded", status=report.status, reconciled=report.reconciled, read=report.read)
+    return report
+
+
+async def load_plan(run_id: str, target: driver.Database, settings: Settings) -> Plan:
+    """The kept plan of a run.
+
+    Raises:
+        PlanError: there is none.
+    """
+    stored: Mapping[str, Any] | None = await _kept(PlanStore(target, settings).load(run_id))
+    if stored is None:
+        raise PlanError(f"no plan is kept for run {run_id!r} in {settings.plans_collection}")
+    return Plan.from_document(stored)
+
+
+async def _kept(operation: Any) -> Any:
+    """The result of an operation on the target, its errors as ours."""
+    try:
+        return await operation
+    except PyMongoError as error:
+        raise WriteError(f"the target database cannot be used: {error}") from error
+
+
+def _failed(key_range: KeyRange, error: EngineError) -> Report:
+    return Report(
+        key_range.run_id,
+        Status.FAILED,
+        range_id=key_range.range_id,
+        expected=key_range.expected,
+        problems=(str(error),),
+    )
+
+
+class _Meter:
+    """Sums the progress of a run's ranges for its callback."""
+
+    def __init__(
+        self, plan: Plan, done: Mapping[str, Report], callback: Callable[[Progress], None] | None
+    ) -> None:
+        self._callback = callback
+        self._expected = plan.documents
+        self._ranges = {
+            range_id: Progress(range_id, r.read, r.expected, 0, r.retries, r.dead_lettered)
+            for range_id, r in done.items()
+        }
+
+    def update(self, progress: Progress) -> None:
+        """Takes the glance at one range and passes on that at all of them."""
+        if self._callback is None or progress.range_id is None:
+            return
+        self._ranges[progress.range_id] = progress
+        seen = self._ranges.values()
+        self._callback(
+            Progress(
+                None,
+                sum(p.documents for p in seen),
+                self._expected,
+                sum(p.in_flight for p in seen),
+                sum(p.retries for p in seen),
+                sum(p.dead_lettered for p in seen),
+            )
+        )

@@ -1,0 +1,226 @@
+"""Writes extractions and dead letters, idempotently: into MongoDB, or as JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from bson import json_util
+from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from engine import driver
+from engine.config import Settings
+from engine.errors import WriteError
+from engine.keyset import identity
+from engine.model import DeadLetter, Document, Extraction
+
+DUPLICATE_KEY = 11000
+
+
+class Writer(Protocol):
+    """Where a range's results go. Calls do not overlap within one range."""
+
+    async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:
+        """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
+        ...
+
+    async def write(
+        self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
+    ) -> frozenset[Any]:
+        """Makes them durable; returns identities of those found to be there already, unchanged.
+
+        Raises:
+            WriteError: some could not be written; the checkpoint must not move.
+        """
+        ...
+
+
+class MongoWriter:
+    """Extractions and dead letters in two collections, each under the source document's own `_id`.
+
+    Insert first: most documents are new, and an unordered `insert_many` is far faster than upserts; what
+    comes back as a duplicate key is compared and replaced only if it differs (docs/decisions/0004).
+    """
+
+    def __init__(
+        self,
+        target: driver.Database,
+        source_name: str,
+        settings: Settings,
+        run_id: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        entities = settings.entities_collection or f"{source_name}_entities"
+        dead_letters = settings.dead_letters_collection or f"{source_name}_dead_letters"
+        self._entities = driver.durable(target[entities])
+        self._dead_letters = driver.durable(target[dead_letters])
+        self._extractor = settings.extractor_label
+        self._run_id = run_id
+        self._now = now
+        self._may_resolve: bool | None = None
+
+    async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:
+        """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
+        ids = [document.id for document in documents]
+        cursor = self._entities.find({"_id": {"$in": ids}, "extractor": self._extractor}, {"text_hash": 1})
+        return {identity(found["_id"]): found["text_hash"] for found in await cursor.to_list(length=None)}
+
+    async def write(
+        self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
+    ) -> frozenset[Any]:
+        """Inserts, then replaces what differs; resolves and records dead letters."""
+        try:
+            unchanged = (
+                await self._insert([self._stored(e) for e in extractions]) if extractions else frozenset()
+            )
+            await self._resolve([e.document_id for e in extractions])
+            for letter in dead_letters:
+                await self._record(letter)
+        except PyMongoError as error:
+            raise WriteError(f"results could not be written to the target: {error}") from error
+        return unchanged
+
+    def _stored(self, extraction: Extraction) -> dict[str, Any]:
+        return {
+            "_id": extraction.document_id,
+            "entities": [
+                {"start": e.start, "end": e.end, "label": e.label, "text": e.text, "score": e.score}
+                for e in extraction.entities
+            ],
+            "text_hash": extraction.text_hash,
+            "extractor": self._extractor,
+            "run_id": self._run_id,
+            "extracted_at": self._now(),
+        }
+
+    async def _insert(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
+        try:
+            await self._entities.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            errors = _write_errors(error)
+            fatal = [e for e in errors if e.get("code") != DUPLICATE_KEY]
+            if fatal or error.details.get("writeConcernErrors"):
+                raise _refused(fatal, error, documents) from error
+            return await self._replace_changed([documents[e["index"]] for e in errors])
+        return frozenset()
+
+    async def _replace_changed(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
+        """Replaces the stored extractions that differ; returns the identities of the others."""
+        cursor = self._entities.find(
+            {"_id": {"$in": [d["_id"] for d in documents]}}, {"text_hash": 1, "extractor": 1}
+        )
+        stored = {identity(d["_id"]): d for d in await cursor.to_list(length=None)}
+        unchanged = frozenset(
+            key
+            for d in documents
+            if (key := identity(d["_id"])) in stored
+            and (stored[key]["text_hash"], stored[key]["extractor"]) == (d["text_hash"], d["extractor"])
+        )
+        await self._replace([d for d in documents if identity(d["_id"]) not in unchanged])
+        return unchanged
+
+    async def _replace(self, documents: list[dict[str, Any]]) -> None:
+        if not documents:
+            return
+        try:
+            requests = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
+            await self._entities.bulk_write(requests, ordered=False)
+        except BulkWriteError as error:
+            raise _refused(_write_errors(error), error, documents) from error
+        except TypeError:  # mongomock refuses every bulk replace that PyMongo 4.11 or later builds
+            for document in documents:
+                await self._entities.replace_one({"_id": document["_id"]}, document, upsert=True)
+
+    async def _resolve(self, ids: list[Any]) -> None:
+        """Marks dead letters of documents that have succeeded now; their history stays."""
+        if self._may_resolve is None:
+            self._may_resolve = await self._dead_letters.find_one({}, {"_id": 1}) is not None
+        if self._may_resolve and ids:
+            await self._dead_letters.update_many(
+                {"_id": {"$in": ids}, "resolved_at": None},
+                {"$set": {"resolved_at": self._now(), "resolved_by": self._run_id}},
+            )
+
+    async def _record(self, letter: DeadLetter) -> None:
+        fields = {name: value for name, value in asdict(letter).items() if name != "document_id"}
+        first_at = fields.pop("first_at") or self._now()
+        fields["last_at"] = fields["last_at"] or self._now()
+        await self._dead_letters.update_one(
+            {"_id": letter.document_id},
+            {
+                "$set": {**fields, "run_id": self._run_id, "extractor": self._extractor, "resolved_at": None},
+                "$setOnInsert": {"first_at": first_at},
+            },
+            upsert=True,
+        )
+
+
+def _write_errors(error: BulkWriteError) -> list[dict[str, Any]]:
+    return list((error.details or {}).get("writeErrors", []))
+
+
+def _refused(
+    fatal: list[dict[str, Any]], error: BulkWriteError, documents: list[dict[str, Any]]
+) -> WriteError:
+    """Surfaces bulk errors one by one (TRAPS 30), by `_id` and without what was written."""
+    concerns = [str(c.get("errmsg", c)) for c in (error.details or {}).get("writeConcernErrors", [])]
+    each = [f"_id {documents[e['index']]['_id']!r}: {e.get('errmsg', e.get('code'))}" for e in fatal]
+    first = documents[fatal[0]["index"]]["_id"] if fatal else None
+    return WriteError(
+        f"{len(each)} documents refused by the target: {'; '.join((each + concerns)[:5])}", document_id=first
+    )
+
+
+class JsonLinesWriter:
+    """Appends extractions to one file and dead letters to another, one JSON object a line.
+
+    Each write is flushed to disk before it counts. It keeps no index: a range that is run again appends its
+    lines again, and the last line of an `_id` is the one that holds.
+
+    Args:
+        path: file of the extractions; the dead letters go beside it, with the suffix `.dead_letters.jsonl`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._dead_letters = self._path.with_suffix(".dead_letters.jsonl")
+
+    async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:  # noqa: ARG002
+        """Nothing is known: the files are never read."""
+        return {}
+
+    async def write(
+        self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
+    ) -> frozenset[Any]:
+        """Appends one line each."""
+        try:
+            await asyncio.to_thread(_append, self._path, [_extraction_line(e) for e in extractions])
+            await asyncio.to_thread(_append, self._dead_letters, [_line(asdict(d)) for d in dead_letters])
+        except OSError as error:
+            raise WriteError(f"results could not be appended to {self._path}: {error}") from error
+        return frozenset()
+
+
+def _extraction_line(extraction: Extraction) -> str:
+    entities = [entity._asdict() for entity in extraction.entities]
+    return _line({"_id": extraction.document_id, "entities": entities, "text_hash": extraction.text_hash})
+
+
+def _line(record: dict[str, Any]) -> str:
+    if "document_id" in record:
+        record = {"_id": record.pop("document_id"), **record}
+    return json_util.dumps(record, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False)
+
+
+def _append(path: Path, lines: list[str]) -> None:
+    if lines:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
