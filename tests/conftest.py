@@ -1,0 +1,48 @@
+"""Fixtures that all tests share: a real mongod, and clients of both drivers on it."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+import pytest_asyncio
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient
+
+from engine.demo.mongod import Mongod
+
+
+@pytest.fixture(scope="session")
+def mongod_uri(tmp_path_factory):
+    """The address of a real mongod (a replica set of one), started for this session."""
+    with Mongod(tmp_path_factory.mktemp("mongod"), environ={}) as server:
+        yield server.uri
+
+
+@pytest_asyncio.fixture(params=["motor", "pymongo"])
+async def client(request, mongod_uri):
+    """A client of each asynchronous driver in turn."""
+    if request.param == "motor":
+        client = AsyncIOMotorClient(mongod_uri)
+        yield client
+        client.close()
+    else:
+        async with AsyncMongoClient(mongod_uri) as client:
+            yield client
+
+
+@pytest_asyncio.fixture
+async def database(client):
+    """An empty database on the real mongod, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield client[name]
+    await client.drop_database(name)
+
+
+@pytest_asyncio.fixture
+async def pymongo_database(mongod_uri):
+    """An empty database through PyMongo's client alone, where the driver makes no difference."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    async with AsyncMongoClient(mongod_uri) as client:
+        yield client[name]
+        await client.drop_database(name)
