@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 RELEASE = b"release"
-_GRACE_S = 10.0
 
 
 def main() -> None:
@@ -24,7 +23,7 @@ def main() -> None:
 def _end_all(roster: Path) -> None:
     from engine.demo.processes import end_recorded  # noqa: PLC0415 - needed only when the parent was killed
 
-    end_recorded(roster, grace_s=_GRACE_S)
+    end_recorded(roster)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,11 @@ from engine.demo.guardian import RELEASE
 from engine.demo.roster import Entry, Roster, read_roster, this_process, write_roster
 
 ROSTER_NAME = "processes.json"
-_GRACE_S = 10.0
+# Airflow gives its tasks five seconds to end; a scheduler with tasks under way would wait for ever.
+_GRACE_S = 5.0
+_LAST_GRACE = 4
+# Runs the command only once it is in the roster: nothing starts that a guardian would not know of.
+_GATE = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "gate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Supervisor:
             log = self._logs / f"{name}.log"
             child = Child(name, _spawn(command, env, log), log)
             self._record(Entry(name, Leader.of(child.popen.pid), str(log), outlives))
+            _open_gate(child.popen)
             self._children.append(child)
         return child
 
@@ -162,8 +168,8 @@ def _spawn(command: Sequence[str], env: Mapping[str, str] | None, log: Path) -> 
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         return subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
+            [*_GATE, *command],
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=None if env is None else dict(env),
@@ -171,11 +177,17 @@ def _spawn(command: Sequence[str], env: Mapping[str, str] | None, log: Path) -> 
         )
 
 
+def _open_gate(popen: subprocess.Popen[bytes]) -> None:
+    if popen.stdin is not None:
+        with suppress(BrokenPipeError), popen.stdin:
+            popen.stdin.write(b"go\n")
+
+
 def end_roster(roster: Roster, *, grace_s: float) -> None:
     """End the families of a roster, those that others need last."""
     for outlives in (False, True):
         leaders = [entry.leader for entry in roster.entries if entry.outlives is outlives]
-        end_families(leaders, grace_s=grace_s)
+        end_families(leaders, grace_s=_LAST_GRACE * grace_s if outlives else grace_s)
 
 
 def end_recorded(path: Path, *, grace_s: float = _GRACE_S) -> Roster:
