@@ -44,8 +44,8 @@ async def refuse_arrays(scan: Scan) -> None:
     found = await scan.collection.find_one({name: {"$type": "array"}}, {"_id": 1})
     if found is not None:
         raise PlanError(
-            f"{name} holds an array in the document with _id {found['_id']!r}: it would be in several ranges. "
-            "Give it one value, or take another order_field",
+            f"{name} holds an array in the document with _id {found['_id']!r}: it would be in several "
+            "ranges. Give it one value, or take another order_field",
             document_id=found["_id"],
         )
     if scan.form is Form.INDEX_BOUNDS:

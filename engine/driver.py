@@ -1,4 +1,4 @@
-"""What the engine needs of an asynchronous MongoDB driver, and where Motor, PyMongo and mongomock-motor differ."""
+"""What the engine needs of an asynchronous driver, and where Motor, PyMongo and mongomock-motor differ."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import aiohttp
+from yarl import URL
 
 from engine.errors import ConfigError, ExtractionError, Failure
 from engine.formats import Format, failure_of, format_named, retry_after_s
@@ -165,7 +166,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
 
 
 def _endpoint(url: str, shape: Format) -> str:
-    address = aiohttp.client.URL(url)
+    address = URL(url)
     if address.scheme not in ("http", "https") or not address.host:
         raise ConfigError(f"service url {url!r}: give an address such as http://host:8080")
     return str(address if address.path not in ("", "/") else address.with_path(shape.path))

@@ -137,13 +137,17 @@ def check_answer(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
 def _check_entities(text: str, entities: Any, at: int) -> list[Entity]:
     try:
         checked = [e if isinstance(e, Entity) else Entity(**e) for e in entities]
-        for entity in checked:
-            if not 0 <= entity.start <= entity.end <= len(text):
-                raise ValueError(f"offsets {entity.start}..{entity.end} outside a text of {len(text)}")
-            if text[entity.start : entity.end] != entity.text:
-                raise ValueError(
-                    f"text[{entity.start}:{entity.end}] is not the entity's text: wrong offset unit?"
-                )
-    except (TypeError, ValueError) as error:
-        raise ExtractionError(f"the answer to text {at} of the request is wrong: {error}") from error
+        problem = next((p for e in checked if (p := _fault(text, e))), None)
+    except TypeError as error:
+        problem = str(error)
+    if problem:
+        raise ExtractionError(f"the answer to text {at} of the request is wrong: {problem}")
     return checked
+
+
+def _fault(text: str, entity: Entity) -> str | None:
+    if not 0 <= entity.start <= entity.end <= len(text):
+        return f"offsets {entity.start}..{entity.end} outside a text of {len(text)}"
+    if text[entity.start : entity.end] != entity.text:
+        return f"text[{entity.start}:{entity.end}] is not the entity's text: wrong unit of offsets?"
+    return None

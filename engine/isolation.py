@@ -8,6 +8,7 @@ must be shown to work: by another call that succeeded meanwhile, or by a text th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -111,12 +112,9 @@ class Caller:
         if classify(error) is not Failure.THROTTLED:
             if self._successes > tries.successes_before:
                 return
-            try:
-                probe = _Tries(self._now(), self._successes)
+            probe = _Tries(self._now(), self._successes)
+            with suppress(Exception):  # whatever it is, the service is not shown to work
                 await self._policy.call(partial(self._attempt, [self._known_good], probe))
-            except Exception:  # noqa: BLE001  (whatever it is, the service is not shown to work)
-                pass
-            else:
                 return
         raise ExtractionError(
             f"the service does not work ({error}); no document is blamed, run again to resume",

@@ -117,7 +117,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the documents read: `read = written + unchanged + dead_lettered`, or something is lost."""
+    """What became of the documents: `read = written + unchanged + dead_lettered`, or something is lost."""
 
     read: int = 0
     written: int = 0

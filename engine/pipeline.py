@@ -2,10 +2,10 @@
 
     Reader --pages--> cut into batches --queue--> callers --queue--> writer --> ledger --> checkpoint
 
-Both queues are bounded, so each stage waits for the next. Requests end in any order; the checkpoint moves only
-over the contiguous prefix of batches whose extractions and dead letters are durably written (TRAPS 29). An
-error in one stage ends the others and surfaces (TRAPS 32); so does a cancellation. Whatever ends a range, its
-low-water mark is saved, and the next attempt goes on from there.
+Both queues are bounded, so each stage waits for the next. Requests end in any order; the checkpoint moves
+only over the contiguous prefix of batches whose extractions and dead letters are durably written (TRAPS 29).
+An error in one stage ends the others and surfaces (TRAPS 32); so does a cancellation. Whatever ends a range,
+its low-water mark is saved, and the next attempt goes on from there.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ async def run_range(
         reader = Reader(scan, key_range, settings)
         attempt = RangeAttempt(service, reader, writer, checkpoints, checkpoint, settings, progress)
         await attempt.run()
-    return await _report(scan, attempt.checkpoint)
+    return report_of(attempt.checkpoint)
 
 
 def _places(
@@ -156,21 +156,22 @@ class RangeAttempt:
     # --- the flow ---
 
     async def run(self) -> Status:
-        """Runs the stages to the end of the range or of the deadline; saves the checkpoint however it ends."""
+        """Runs the stages to the end of the range or to the deadline; saves the checkpoint whatever happens."""
         self._events.info("range_begun", attempt=self.checkpoint.attempts, after=self._ledger.position)
         try:
             async with asyncio.timeout(self._settings.deadline_s):
                 await self._stages()
+                await self._check_coverage()
         except TimeoutError:
             await self._save_at_end(Status.INTERRUPTED, f"deadline of {self._settings.deadline_s} s")
             return Status.INTERRUPTED
         except asyncio.CancelledError:
             await self._save_at_end(Status.INTERRUPTED, "cancelled")
             raise
-        except BaseExceptionGroup as group:
-            error = _first_error(group, self._range_id)
+        except (EngineError, BaseExceptionGroup) as raised:
+            error = _first_error(raised, self._range_id)
             await self._save_at_end(Status.FAILED, str(error))
-            raise error from group
+            raise error from raised
         await self._save(Status.SUCCEEDED)
         self._events.info("range_succeeded", **asdict(self.checkpoint.counts))
         return Status.SUCCEEDED
@@ -212,6 +213,16 @@ class RangeAttempt:
             if self._clock() - self._saved_at >= self._settings.checkpoint_s:
                 await self._save(Status.RUNNING)
             self._tell()
+
+    async def _check_coverage(self) -> None:
+        """Refuses to end with documents in the range that were not read; the next attempt starts over.
+
+        They may have come in behind the reader since; then that attempt finds all others unchanged.
+        """
+        unread = await self._reader.count_unread(self._ledger.counts.read)
+        if unread:
+            self._ledger = Ledger()
+            raise SourceError(f"range holds {unread} documents more than were read; run it again")
 
     # --- the steps ---
 
@@ -302,7 +313,7 @@ class RangeAttempt:
         await self._checkpoints.save(self.checkpoint)
 
     async def _save_at_end(self, status: Status, problem: str) -> None:
-        """Saves the low-water mark in the little time there is; what ended the range matters more than this."""
+        """Saves the low-water mark in the little time there is; what ended the range matters more."""
         self._events.warning(f"range_{status}", problem=problem, position=self._ledger.position)
         try:
             async with asyncio.timeout(SAVE_TIMEOUT_S):
@@ -311,9 +322,9 @@ class RangeAttempt:
             self._events.warning("checkpoint_not_saved", error=error)
 
 
-def _first_error(group: BaseExceptionGroup[BaseException], range_id: str) -> BaseException:
+def _first_error(raised: BaseException, range_id: str) -> BaseException:
     """The error that ended the stages: the first that is the engine's own, else the first."""
-    errors = list(_leaves(group))
+    errors = list(_leaves(raised))
     error = next((e for e in errors if isinstance(e, EngineError)), errors[0])
     if isinstance(error, EngineError) and error.range_id is None:
         error.range_id = range_id
@@ -328,22 +339,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-async def _report(scan: Scan, checkpoint: Checkpoint) -> Report:
-    """The range's report; recounts the range where fewer documents were read than were planned."""
-    expected, read = checkpoint.key_range.expected, checkpoint.counts.read
-    unread = None
-    if checkpoint.status is Status.SUCCEEDED and expected is not None and read < expected:
-        try:
-            there_now = await scan.count(checkpoint.key_range.start, checkpoint.key_range.stop)
-        except PyMongoError as error:
-            raise SourceError(
-                f"range {checkpoint.key_range.range_id} cannot be recounted: {error}"
-            ) from error
-        unread = max(0, there_now - read)
-    return report_of(checkpoint, unread=unread)
-
-
-def report_of(checkpoint: Checkpoint, *, unread: int | None = None) -> Report:
+def report_of(checkpoint: Checkpoint) -> Report:
     """A checkpoint as the report of its range."""
     return Report(
         run_id=checkpoint.key_range.run_id,
@@ -352,7 +348,6 @@ def report_of(checkpoint: Checkpoint, *, unread: int | None = None) -> Report:
         expected=checkpoint.key_range.expected,
         **asdict(checkpoint.counts),
         **asdict(checkpoint.effort),
-        unread=unread,
         attempts=checkpoint.attempts,
         active_s=checkpoint.active_s,
         started_at=checkpoint.started_at,

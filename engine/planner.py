@@ -67,7 +67,7 @@ def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
         least = scan.order.first(window_bound(window.start, kind, "start"))
     if kind and window.end is not None:
         most = scan.order.first(window_bound(window.end, kind, "end"))
-    # Both given, they are dates, strings, numbers or ObjectIds of the user's: these Python orders as BSON does.
+    # Both given, they are dates, strings, numbers or ObjectIds: these Python orders as BSON does.
     if window.start is not None and window.end is not None and least.values[0] > most.values[0]:
         raise ConfigError(f"window start={window.start!r} is after end={window.end!r}")
     return least, most

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 from pymongo.errors import AutoReconnect, PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -13,6 +13,8 @@ from engine.errors import SourceError
 from engine.keyset import Key, KeyRange, identity, value_at
 from engine.model import Document
 from engine.scan import Scan
+
+T = TypeVar("T")
 
 FIRST_PAGE_DOCUMENTS = 64
 """The first page is small: nothing is known yet about the sizes of documents."""
@@ -53,7 +55,18 @@ class Reader:
                 return
             limit = self._next_limit(page)
 
+    async def count_unread(self, read: int) -> int:
+        """How many documents the range holds beyond those read; counted only if fewer were read than planned."""
+        expected = self._range.expected
+        if expected is None or read >= expected:
+            return 0
+        return max(0, await self._retried(self._scan.count, self._range.start, self._range.stop) - read)
+
     async def _fetch(self, start: Key, limit: int) -> list[dict[str, Any]]:
+        stop = self._range.stop
+        return await self._retried(self._scan.fetch, start, stop, limit=limit, projection=self._projection)
+
+    async def _retried(self, read: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(AutoReconnect),
             wait=wait_random_exponential(multiplier=0.5, max=8),
@@ -61,12 +74,10 @@ class Reader:
             reraise=True,
         )
         try:
-            return await retrying(
-                self._scan.fetch, start, self._range.stop, limit=limit, projection=self._projection
-            )
+            return await retrying(read, *args, **options)
         except PyMongoError as error:
             raise SourceError(
-                f"page of range {self._range.range_id} could not be read: {error}",
+                f"range {self._range.range_id} could not be read: {error}",
                 range_id=self._range.range_id,
             ) from error
 

@@ -18,7 +18,6 @@ class Report:
         range_id: None for a run.
         expected: documents counted at planning.
         read, written, unchanged, dead_lettered: what became of the documents; all attempts together.
-        unread: documents that a recount found in the range beyond those read; None if none was needed.
         requests, retries, throttled: attempts at the service, those that were repeats, and refusals for load.
         attempts: how often the range was begun (for a run: the most of its ranges).
         active_s: seconds of work (for a run: the sum over its ranges).
@@ -36,7 +35,6 @@ class Report:
     written: int = 0
     unchanged: int = 0
     dead_lettered: int = 0
-    unread: int | None = None
     requests: int = 0
     retries: int = 0
     throttled: int = 0
@@ -56,13 +54,13 @@ class Report:
 
     @property
     def reconciled(self) -> bool:
-        """Whether nothing was lost: finished to the end, every document read accounted for, none left unread.
+        """Whether nothing was lost: finished to the end, and every document read is accounted for.
 
-        A run reconciles when every planned range reported and reconciles, and the sums are those of its
+        A range succeeds only if a recount finds no document in it that was not read. A run reconciles when every planned range reported and reconciles, and the sums are those of its
         ranges. Dead letters are accounted for: they do not break it.
         """
         if self.range_id is not None:
-            return self.status is Status.SUCCEEDED and self.counts.balanced and not self.unread
+            return self.status is Status.SUCCEEDED and self.counts.balanced
         summed = sum((r.counts for r in self.ranges), Counts())
         complete = len(self.ranges) == self.planned_ranges and all(r.reconciled for r in self.ranges)
         return complete and self.counts.balanced and self.counts == summed
@@ -145,6 +143,8 @@ def _status(ranges: Sequence[Report], problems: Sequence[str]) -> Status:
     if not problems:
         return Status.SUCCEEDED
     statuses = {r.status for r in ranges}
+    if statuses & {Status.PENDING, Status.RUNNING}:
+        return Status.RUNNING
     return (
         Status.INTERRUPTED
         if statuses <= {Status.SUCCEEDED, Status.INTERRUPTED} and Status.INTERRUPTED in statuses
@@ -173,23 +173,21 @@ def _why_not(report: Report) -> str:
         return f"{report.status}: {'; '.join(report.problems)}"
     if report.status is not Status.SUCCEEDED:
         return f"is {report.status}"
-    if report.unread:
-        return f"has {report.unread} documents more than were read; run it again"
     return f"does not add up: {report.counts}"
 
 
 def rows(report: Report) -> list[tuple[str, ...]]:
     """A report as a table: one row a range, then the run.
 
-    Columns: range, status, expected, read, written, unchanged, dead letters, requests, retries, seconds.
+    Columns: range, status, expected, read, written, unchanged, dead letters, retries, seconds.
     """
     return [_row(r.range_id or "run", r) for r in (*report.ranges, report)]
 
 
 def _row(name: str, r: Report) -> tuple[str, ...]:
-    numbers = (r.read, r.written, r.unchanged, r.dead_lettered, r.requests, r.retries)
+    numbers = (r.read, r.written, r.unchanged, r.dead_lettered, r.retries)
     expected = "?" if r.expected is None else f"{r.expected:,}"
     return (name, r.status.value, expected, *(f"{n:,}" for n in numbers), f"{r.active_s:.1f}")
 
 
-COLUMNS = ("range", "status", "expected", "read", "written", "unchanged", "dead", "requests", "retries", "s")
+COLUMNS = ("range", "status", "expected", "read", "written", "unchanged", "dead", "retries", "s")

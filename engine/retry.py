@@ -1,4 +1,4 @@
-"""When a failed call is tried again, and after what wait: a tenacity policy built once, state kept per call."""
+"""When a failed call is tried again, and after what wait: one tenacity policy, state kept per call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def classify(error: BaseException) -> Failure:
 
 @dataclass
 class EndpointPause:
-    """The wait a service asked for, kept by all calls to it and not only by the one that was told (TRAPS 19)."""
+    """The wait a service asked for, kept by all calls to it, not by the one that was told (TRAPS 19)."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Sleep = asyncio.sleep

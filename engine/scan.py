@@ -19,7 +19,6 @@ from engine.errors import PlanError
 from engine.keyset import Key, Order, range_filter
 from engine.model import Form
 
-
 _NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})
 """Server codes for "no min/max here": FailedToParse, CommandNotSupported, InvalidPipelineOperator (views),
 feature not supported (Amazon DocumentDB), APIStrictError, unknown field."""

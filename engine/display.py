@@ -1,0 +1,132 @@
+"""What the command line shows: a live progress line, plans and reports as tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from engine.model import Progress
+from engine.plan import Plan
+from engine.report import COLUMNS, Report, rows
+
+out = Console()
+err = Console(stderr=True)
+
+LINE_S = 5.0
+"""Without a terminal, one line of progress this often."""
+
+
+@contextmanager
+def live() -> Iterator[Callable[[Progress], None]]:
+    """A progress callback that draws a bar on a terminal, and prints a line now and then elsewhere."""
+    if not err.is_terminal:
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:,.0f}/s · {task.fields[glance]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=err, transient=True) as bar:
+        yield _Drawn(bar, bar.add_task("planning", total=None, rate=0.0, glance=""))
+
+
+class _Drawn:
+    def __init__(self, bar: Bar, task: TaskID) -> None:
+        self._bar, self._task, self._rate = bar, task, _Rate()
+
+    def __call__(self, progress: Progress) -> None:
+        self._bar.update(
+            self._task,
+            description="documents",
+            completed=progress.documents,
+            total=progress.expected,
+            rate=self._rate(progress.documents),
+            glance=_glance(progress),
+        )
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._rate, self._shown_at = _Rate(), time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if time.monotonic() - self._shown_at < LINE_S:
+            return
+        self._shown_at = time.monotonic()
+        rate = self._rate(progress.documents)
+        left = (progress.expected or 0) - progress.documents
+        time_left = f"{max(0, left) / rate:.0f} s left" if rate else "time left unknown"
+        of = f"{progress.documents:,} of {progress.expected or 0:,} documents"
+        err.print(f"{of}, {rate:,.0f}/s, {_glance(progress)}, {time_left}", highlight=False)
+
+
+class _Rate:
+    """Documents a second since the first glance."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def __call__(self, documents: int) -> float:
+        now = time.monotonic()
+        self._first = self._first or (now, documents)
+        elapsed = now - self._first[0]
+        return (documents - self._first[1]) / elapsed if elapsed > 0 else 0.0
+
+
+def _glance(progress: Progress) -> str:
+    return (
+        f"{progress.in_flight} in flight, {progress.retries} retries, {progress.dead_lettered} dead letters"
+    )
+
+
+def show_plan(plan: Plan) -> None:
+    """A plan's ranges, and what it is worth."""
+    table = Table(title=f"plan of run {plan.run_id}", box=SIMPLE_HEAD)
+    table.add_column("range")
+    table.add_column("keys")
+    table.add_column("documents", justify="right")
+    for key_range in plan.ranges:
+        label = key_range.label.rpartition(" · ")[0] or key_range.label
+        table.add_row(key_range.range_id, label, f"{key_range.expected:,}")
+    out.print(table)
+    out.print(
+        f"{plan.documents:,} documents in {len(plan.ranges)} ranges of {plan.namespace}, {plan.strategy} plan"
+    )
+    out.print(f"read by {plan.form}: {plan.guarantee}")
+    _show_outside(plan.outside)
+
+
+def show_report(report: Report) -> None:
+    """A report's table and verdict."""
+    table = Table(title=f"run {report.run_id}", box=SIMPLE_HEAD)
+    for at, column in enumerate(COLUMNS):
+        table.add_column(column, justify="left" if at < 2 else "right")  # noqa: PLR2004
+    for row in rows(report):
+        table.add_row(*row, style="bold" if row[0] == "run" else None)
+    out.print(table)
+    _show_outside(report.outside)
+    for problem in report.problems:
+        out.print(f"[red]{problem}", highlight=False)
+    verdict = "reconciles: nothing was lost" if report.reconciled else "does not reconcile"
+    out.print(f"{report.status.value}; {verdict}", style="bold green" if report.reconciled else "bold red")
+
+
+def _show_outside(outside: Mapping[str, int]) -> None:
+    if outside:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in outside.items())
+        out.print(f"[yellow]outside every window of this type: {listed}", highlight=False)
+
+
+def fail(problem: object) -> None:
+    """One line on standard error."""
+    err.print(f"[bold red]error:[/] {problem}", highlight=False, markup=True, soft_wrap=True)
