@@ -245,7 +245,8 @@ async def _connected(uri: str) -> Any:
         await client.admin.command("ping")
     except PyMongoError as error:
         where = uri.rpartition("@")[2] if "@" in uri else uri
-        raise SourceError(f"MongoDB at {where} does not answer: {error}") from error
+        reason = str(error).partition(" (configured")[0]
+        raise SourceError(f"MongoDB at {where} does not answer: {reason}") from error
     return client
 
 

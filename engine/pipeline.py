@@ -156,7 +156,7 @@ class RangeAttempt:
     # --- the flow ---
 
     async def run(self) -> Status:
-        """Runs the stages to the end of the range or to the deadline; saves the checkpoint whatever happens."""
+        """Runs the stages to the end of the range or the deadline; saves the checkpoint whatever happens."""
         self._events.info("range_begun", attempt=self.checkpoint.attempts, after=self._ledger.position)
         try:
             async with asyncio.timeout(self._settings.deadline_s):

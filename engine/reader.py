@@ -56,7 +56,7 @@ class Reader:
             limit = self._next_limit(page)
 
     async def count_unread(self, read: int) -> int:
-        """How many documents the range holds beyond those read; counted only if fewer were read than planned."""
+        """How many documents the range holds beyond those read; counted if fewer were read than planned."""
         expected = self._range.expected
         if expected is None or read >= expected:
             return 0

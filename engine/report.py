@@ -56,8 +56,9 @@ class Report:
     def reconciled(self) -> bool:
         """Whether nothing was lost: finished to the end, and every document read is accounted for.
 
-        A range succeeds only if a recount finds no document in it that was not read. A run reconciles when every planned range reported and reconciles, and the sums are those of its
-        ranges. Dead letters are accounted for: they do not break it.
+        A range succeeds only if a recount finds no document in it that was not read. A run reconciles when
+        every planned range reported and reconciles, and the sums are those of its ranges. Dead letters are
+        accounted for: they do not break it.
         """
         if self.range_id is not None:
             return self.status is Status.SUCCEEDED and self.counts.balanced
