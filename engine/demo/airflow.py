@@ -20,6 +20,7 @@ from engine.demo.waiting import wait_for
 POOL = "extract_pool"
 POOL_SLOTS = 4
 _START_S = 180.0
+_PARSE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,10 @@ class Airflow:
         empty database is kept as a template, so only the first time takes seconds.
 
         Raises:
-            DemoError: Airflow is not installed, or the migration failed.
+            DemoError: Airflow is not installed, it has no DAGs, or the migration failed.
         """
+        if not any(self.settings.dags_folder.glob("*.py")):
+            raise DemoError(f"{self.settings.dags_folder} has no DAG: run the demo from a checkout")
         home = self.settings.home
         database = home / "airflow.db"
         template = home / f"empty-{_version()}.db"
@@ -105,7 +108,7 @@ class Airflow:
         wait_for(lambda: self.api.healthy() or None, "Airflow", timeout_s=timeout_s, check=check)
         self.api.set_pool(POOL, POOL_SLOTS)
         wait_for(
-            lambda: self.api.dag_parsed(dag_id) or None, f"DAG {dag_id}", timeout_s=timeout_s, check=check
+            lambda: self.api.dag_parsed(dag_id) or None, f"DAG {dag_id}", timeout_s=_PARSE_S, check=check
         )
 
     def environment(self) -> dict[str, str]:

@@ -59,7 +59,7 @@ def down(*, state_dir: StateDir = Path(".demo")) -> None:
     """End what `run --keep` has left running; its data stay."""
     roster = end_recorded(state_dir.resolve() / ROSTER_NAME)
     names = ", ".join(dict.fromkeys(entry.name for entry in roster.entries))
-    Console().print(f"Ended: {names}." if names else "Nothing is running.", highlight=False)
+    Console().print(f"Ended: {names}." if names else "Nothing is running.", soft_wrap=True)
 
 
 def _interrupt_on_signals() -> None:

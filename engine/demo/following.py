@@ -55,7 +55,7 @@ class Standing:
         )
 
 
-def follow(  # noqa: PLR0913 - the clock is injected so that tests do not wait
+def follow(
     run: DagRun,
     api: AirflowApi,
     database: Database[Document],

@@ -137,4 +137,5 @@ def _ping(uri: str) -> None:
         with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=_ANSWER_MS) as client:
             client.admin.command("ping")
     except PyMongoError as error:
-        raise DemoError(f"the server that {OWN_SERVER} names does not answer: {error}") from error
+        reason = str(error).partition(" (configured timeouts")[0]
+        raise DemoError(f"the server that {OWN_SERVER} names does not answer: {reason}") from error

@@ -105,7 +105,7 @@ class NerService:
             self._held -= 1
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer
+class Refusal(Exception):
     """An answer that is no result."""
 
     def __init__(self, status: int, reason: str, *, retry: bool = False) -> None:

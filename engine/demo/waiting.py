@@ -9,7 +9,7 @@ from engine.demo.errors import DemoError
 T = TypeVar("T")
 
 
-def wait_for(  # noqa: PLR0913 - the clock is injected so that tests do not wait
+def wait_for(
     probe: Callable[[], T | None],
     what: str,
     *,
