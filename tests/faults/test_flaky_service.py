@@ -1,0 +1,117 @@
+"""A service that fails now and then: every document ends as if it had not."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from faults.ner_service import Flaky, hang_up, reset, silence, status
+
+from engine import Status
+
+pytestmark = pytest.mark.asyncio
+
+DOCUMENTS = 400
+TIMEOUT_S = 0.15
+FAULTS = {
+    "503": [status(503)],
+    "reset": [reset],
+    "timeout": [silence],
+    "429": [status(429, Retry_After="0")],
+    "all": [status(503), reset, silence, status(429, Retry_After="0")],
+}
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+async def test_a_fifth_of_calls_failing_loses_nothing(work, faults):
+    """20% of calls fail in one way or in all: reconciled, no dead letter, extractions as without faults."""
+    await work.fill(DOCUMENTS)
+    work.service.flaky = Flaky(0.2, faults)
+
+    report = await work.run(timeout_s=TIMEOUT_S)
+
+    assert (report.status, report.reconciled) == (Status.SUCCEEDED, True)
+    assert (report.read, report.written, report.dead_lettered) == (DOCUMENTS, DOCUMENTS, 0)
+    assert await work.stored() == work.fault_free(range(DOCUMENTS))
+    assert report.retries > 0
+    assert await work.dead_letters() == {}
+
+
+async def test_both_drivers_lose_nothing_to_a_flaky_service(work_on_each_driver):
+    """The mix of all faults again, through Motor and through PyMongo's own asynchronous client."""
+    work = work_on_each_driver
+    await work.fill(DOCUMENTS)
+    work.service.flaky = Flaky(0.2, FAULTS["all"], seed=2)
+
+    report = await work.run(timeout_s=TIMEOUT_S)
+
+    assert report.status is Status.SUCCEEDED
+    assert await work.stored() == work.fault_free(range(DOCUMENTS))
+
+
+async def test_presidio_format_loses_nothing_to_a_flaky_service(work):
+    """The same in Presidio's format, batches and single texts alike."""
+    await work.fill(201)
+    work.service.flaky = Flaky(0.2, FAULTS["all"])
+
+    report = await work.run(format="presidio", timeout_s=TIMEOUT_S)
+
+    assert (report.status, report.written) == (Status.SUCCEEDED, 201)
+    assert await work.stored() == work.fault_free(range(201))
+
+
+async def test_a_success_is_not_asked_for_again(work):
+    """Each text is answered once: what failed is repeated, what succeeded never is."""
+    await work.fill(200)
+    work.service.flaky = Flaky(0.2, [status(503), reset])
+
+    report = await work.run()
+
+    assert set(work.service.answered.values()) == {1}
+    assert report.requests == len(work.service.calls)
+    assert report.retries == sum(not call.answered for call in work.service.calls)
+
+
+async def test_concurrency_is_bounded_by_the_settings(work):
+    """However many calls wait to be repeated, no more are at the service than ranges times callers."""
+    await work.fill(400)
+    work.service.flaky = Flaky(0.2, [status(503)])
+    work.service.delay_s = 0.005
+
+    await work.run(max_concurrency=3, range_concurrency=2)
+
+    assert work.service.most_in_flight <= 3 * 2
+
+
+async def test_trap_21_a_stale_keep_alive_connection_is_retried(work):
+    """A kept connection that the server has closed meanwhile fails a POST; the engine sends it again."""
+    await work.fill(40)
+    work.service.script.extend([None, hang_up, None, hang_up])
+
+    report = await work.run(max_concurrency=1)
+
+    assert (report.status, report.retries, report.dead_lettered) == (Status.SUCCEEDED, 2, 0)
+    assert await work.stored() == work.fault_free(range(40))
+
+
+async def test_trap_18_transient_statuses_are_tried_again(work):
+    """Each status that says "perhaps later" is repeated, and costs nothing else."""
+    await work.fill(8)
+    codes = [408, 500, 502, 503, 504]
+    work.service.script.extend(status(code) for code in codes)
+
+    report = await work.run(max_attempts=len(codes) + 1)
+
+    assert (report.status, report.retries, report.throttled) == (Status.SUCCEEDED, len(codes), 0)
+
+
+async def test_a_full_queue_only_slows_the_run_down(work):
+    """A service that holds two requests and answers 429 to the others gets all the work done."""
+    await work.fill(200)
+    work.service.queue, work.service.delay_s = 2, 0.002
+
+    report = await work.run()
+
+    assert (report.status, report.dead_lettered) == (Status.SUCCEEDED, 0)
+    assert report.throttled == report.retries > 0
+    assert work.service.answered == Counter(dict.fromkeys(work.service.answered, 1))

@@ -1,0 +1,135 @@
+"""A service that does not work at all: nothing is blamed on the documents, and the work resumes later."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from faults.ner_service import FaultyService, hang_up, reset, silence, status
+
+from engine import ExtractionError, HttpExtractor, Settings, Status, Window, plan_ranges, run_range
+
+pytestmark = pytest.mark.asyncio
+
+DOCUMENTS = 120
+OUTAGES = {
+    "503": status(503),
+    "500": status(500),
+    "reset": reset,
+    "silence": silence,
+    "401": status(401),
+    "404": status(404),
+    "429": status(429, Retry_After="0"),
+}
+QUICK = {"max_attempts": 2, "max_throttled_s": 0.05, "timeout_s": 0.1}
+
+
+@pytest.mark.parametrize("down", OUTAGES.values(), ids=OUTAGES)
+async def test_trap_24_an_outage_dead_letters_nothing(work, down):
+    """Down for good, in whatever way: the run fails and blames no document; once up, the run ends well."""
+    await work.fill(DOCUMENTS)
+    work.service.down = down
+
+    report = await work.run(**QUICK)
+
+    assert (report.status, report.reconciled, report.dead_lettered) == (Status.FAILED, False, 0)
+    assert "the service does not work" in report.problems[0]
+    assert await work.dead_letters() == {}
+
+    work.service.down = None
+    report = await work.run(**QUICK)
+
+    assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, DOCUMENTS, 0)
+    assert await work.stored() == work.fault_free(range(DOCUMENTS))
+
+
+async def test_an_outage_in_mid_run_resumes_after_what_was_done(work):
+    """The service dies after some calls: what was written stays, and is not sent again afterwards."""
+    await work.fill(DOCUMENTS)
+    extra = {"max_concurrency": 1, "range_concurrency": 1, "range_documents": DOCUMENTS, **QUICK}
+    down_after(work.service, 10)
+
+    report = await work.run(**extra)
+    assert (report.status, report.dead_lettered) == (Status.FAILED, 0)
+    done = await work.stored()
+    assert 0 < len(done) < DOCUMENTS
+
+    work.service.down = None
+    work.service.calls.clear()
+    report = await work.run(**extra)
+
+    assert (report.status, report.attempts) == (Status.SUCCEEDED, 2)
+    assert (report.read, report.dead_lettered) == (DOCUMENTS, 0)
+    assert sum(work.service.received.values()) == DOCUMENTS - len(done)
+    assert await work.stored() == work.fault_free(range(DOCUMENTS))
+
+
+@pytest.mark.xfail(reason="a success from before the last failure is taken as proof that the service works")
+async def test_trap_24_an_outage_that_begins_under_a_call_blames_nobody(work, text_of):
+    """One text a request: calls that succeeded before the outage are no evidence against one that met it."""
+    await work.fill(20)
+
+    async def last_words(request, texts):
+        await asyncio.sleep(0.1)  # others succeed meanwhile
+        work.service.down = status(503)
+        return await status(503)(request, texts)
+
+    work.service.poison = {text_of(0): last_words}
+
+    report = await work.run(batch_texts=1, **QUICK)
+
+    assert (report.status, report.dead_lettered) == (Status.FAILED, 0)
+    assert await work.dead_letters() == {}
+
+
+async def test_run_range_raises_what_the_service_said(work):
+    """A range that meets an outage raises ExtractionError, with the status and what to do."""
+    await work.fill(20)
+    work.service.down = status(401, {"error": "who are you?"})
+    settings = Settings(max_attempts=2, retry_base_s=0.0)
+    plan = await plan_ranges(work.source, Window(), settings, target=work.database)
+
+    with pytest.raises(ExtractionError, match=r"HTTP 401.*run again to resume") as raised:
+        await run_range(
+            plan.ranges[0],
+            source=work.source,
+            extractor=HttpExtractor(work.service.url),
+            target=work.database,
+            settings=settings,
+        )
+
+    assert raised.value.status == 401
+    assert raised.value.range_id == plan.ranges[0].range_id
+
+
+async def test_a_service_that_is_not_there_is_an_outage(work):
+    """Connection refused, then at another address: the run fails, then finishes there."""
+    await work.fill(20)
+    async with FaultyService() as gone:
+        pass
+    here, work.service = work.service, gone
+    assert (await work.run(**QUICK)).status is Status.FAILED
+    work.service = here
+    assert (await work.run(**QUICK)).status is Status.SUCCEEDED
+    assert await work.dead_letters() == {}
+
+
+async def test_an_outage_stops_its_own_flood(work):
+    """While the service is down, each caller makes the attempts of one batch and one probe, no more."""
+    await work.fill(DOCUMENTS)
+    work.service.down = hang_up
+
+    await work.run(range_documents=DOCUMENTS, range_concurrency=1, max_concurrency=4, **QUICK)
+
+    attempts, callers = QUICK["max_attempts"], 4
+    assert len(work.service.calls) <= attempts * callers * 2
+
+
+def down_after(service: FaultyService, calls: int) -> None:
+    """Takes the service down with the call after so many."""
+
+    async def fault(request, texts):
+        service.down = status(503)
+        return await service.down(request, texts)
+
+    service.script.extend([None] * calls + [fault])

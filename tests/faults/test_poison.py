@@ -1,0 +1,129 @@
+"""Texts that the service cannot take: those documents alone are dead-lettered, the rest is done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from bson import json_util
+from faults.ner_service import status
+
+from engine import Status
+
+pytestmark = pytest.mark.asyncio
+
+DOCUMENTS = 300
+POISON = {3: 400, 4: 500, 77: 413, 150: 500, 299: 422}
+"""Number and status: two in one batch, one in the midst, one at a range's beginning, one at the very end."""
+
+
+@pytest.fixture
+def poisoned(work, text_of):
+    """The work, with five poison texts: the service refuses some, and crashes on the others."""
+    work.service.poison = {text_of(number): status(code) for number, code in POISON.items()}
+    return work
+
+
+async def test_trap_23_one_bad_text_does_not_fail_its_batch(poisoned, text_of):
+    """Exactly the five documents are dead letters, with their reason; all others are written, once."""
+    await poisoned.fill(DOCUMENTS)
+
+    report = await poisoned.run(max_attempts=3, max_dead_letters=5)
+
+    assert (report.status, report.reconciled) == (Status.SUCCEEDED, True)
+    assert (report.written, report.dead_lettered) == (DOCUMENTS - 5, 5)
+    assert await poisoned.stored() == poisoned.fault_free(set(range(DOCUMENTS)) - set(POISON))
+    letters = await poisoned.dead_letters()
+    assert set(letters) == set(POISON)
+    for number, letter in letters.items():
+        expected = ("transient", 3) if POISON[number] == 500 else ("permanent", 1)
+        assert (letter["kind"], letter["attempts"]) == expected
+        assert letter["status"] == POISON[number]
+        assert letter["text_length"] == len(text_of(number))
+        assert isinstance(letter["first_at"], datetime)
+        assert letter["resolved_at"] is None
+
+
+async def test_no_text_is_kept_outside_the_source(poisoned, text_of):
+    """Dead letters, plans, checkpoints and reports never hold the text of a document."""
+    await poisoned.fill(DOCUMENTS)
+    await poisoned.run(max_attempts=1)
+
+    for name in ("messages_dead_letters", "engine_plans", "engine_checkpoints"):
+        kept = json_util.dumps(await poisoned.database[name].find().to_list(length=None), ensure_ascii=False)
+        assert kept != "[]"
+        assert not any(text_of(number) in kept for number in range(DOCUMENTS))
+
+
+async def test_more_dead_letters_than_allowed_fail_the_run_after_all_is_done(poisoned):
+    """With `max_dead_letters` 0 the run fails and says why, yet it reconciles and everything else is done."""
+    await poisoned.fill(DOCUMENTS)
+
+    report = await poisoned.run(max_attempts=2, max_dead_letters=0)
+
+    assert (report.status, report.reconciled) == (Status.FAILED, True)
+    assert "5 documents were dead-lettered" in report.problems[0]
+    assert len(await poisoned.stored()) == DOCUMENTS - 5
+
+
+async def test_a_rerun_after_the_cure_resolves_the_dead_letters(poisoned):
+    """Once the service takes the texts, a rerun writes the five and sends nothing else; history stays."""
+    await poisoned.fill(DOCUMENTS)
+    await poisoned.run(max_attempts=2)
+    poisoned.service.poison.clear()
+    poisoned.service.calls.clear()
+
+    report = await poisoned.run()
+
+    assert (report.status, report.written, report.unchanged) == (Status.SUCCEEDED, 5, DOCUMENTS - 5)
+    assert await poisoned.stored() == poisoned.fault_free(range(DOCUMENTS))
+    assert sum(poisoned.service.received.values()) == 5
+    letters = await poisoned.dead_letters()
+    assert set(letters) == set(POISON)
+    assert all(isinstance(letter["resolved_at"], datetime) for letter in letters.values())
+
+
+async def test_a_whole_batch_of_poison_is_isolated_too(work, text_of):
+    """When every text of a batch is bad, the known-good probe still shows that the service works."""
+    await work.fill(40)
+    work.service.poison = {text_of(number): status(422) for number in range(8, 16)}
+
+    report = await work.run(max_dead_letters=8, max_concurrency=1)
+
+    assert (report.status, report.dead_lettered) == (Status.SUCCEEDED, 8)
+    assert set(await work.dead_letters()) == set(range(8, 16))
+
+
+async def test_trap_18_presidio_tells_bad_input_by_its_body(work, text_of):
+    """A 500 of Presidio that says "No text provided" is a refusal: one attempt, no waiting."""
+    await work.fill(40)
+    work.service.poison = {text_of(7): status(500, {"error": "No text provided"})}
+
+    report = await work.run(format="presidio", max_dead_letters=1, batch_texts=1)
+
+    assert report.status is Status.SUCCEEDED
+    letter = (await work.dead_letters())[7]
+    assert (letter["kind"], letter["status"], letter["attempts"]) == ("permanent", 500, 1)
+
+
+async def test_retries_of_one_document_leave_its_neighbours_alone(work, text_of):
+    """TRAPS 28: a document that needed many attempts does not use up those of the next one."""
+    await work.fill(40)
+    flaws = {text_of(number): [status(503), status(503)] for number in range(0, 40, 4)}
+    work.service.poison = {text: _curing(faults, work.service, text) for text, faults in flaws.items()}
+
+    report = await work.run(batch_texts=1, max_concurrency=1, max_attempts=3)
+
+    assert (report.status, report.retries, report.dead_lettered) == (Status.SUCCEEDED, 20, 0)
+
+
+def _curing(faults, service, text):
+    """A poison that gives these faults, and then is none."""
+
+    async def fault(request, texts):
+        answer = faults.pop()
+        if not faults:
+            del service.poison[text]
+        return await answer(request, texts)
+
+    return fault

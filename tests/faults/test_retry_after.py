@@ -1,0 +1,94 @@
+"""What the service says about waiting: honoured with a cap, by all calls, and ignored if it is nonsense."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from faults.ner_service import status
+
+from engine import Status
+
+pytestmark = pytest.mark.asyncio
+
+CALLERS = 4
+EARLY_S = 0.02
+"""Clocks are read at both ends; a call may seem that much too early."""
+
+
+def in_seconds() -> tuple[str, float]:
+    """One second, and the moment (monotonic) before which no call may come."""
+    return "1", time.monotonic() + 1
+
+
+def as_http_date() -> tuple[str, float]:
+    """The next full second but one as an HTTP date, and its moment."""
+    then = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+    wait_s = (then - datetime.now(UTC)).total_seconds()
+    return format_datetime(then, usegmt=True), time.monotonic() + wait_s
+
+
+@pytest.mark.parametrize(("code", "form"), [(503, in_seconds), (429, as_http_date)])
+async def test_trap_19_retry_after_pauses_the_endpoint(work, code, form):
+    """One call is told to wait: after those in flight, none of the others calls before that moment either."""
+    await work.fill(200)
+    moments = []
+
+    async def throttled(request, texts):
+        header, until = form()
+        moments.append(until)
+        return await status(code, Retry_After=header)(request, texts)
+
+    work.service.script.append(throttled)
+    work.service.delay_s = 0.1
+
+    report = await work.run(max_concurrency=CALLERS, range_documents=200)
+
+    assert (report.status, report.throttled, report.retries) == (Status.SUCCEEDED, 1, 1)
+    early = [call for call in work.service.calls if call.at < moments[0] - EARLY_S]
+    assert len(early) <= CALLERS
+    assert len(work.service.calls) > CALLERS
+
+
+async def test_trap_19_retry_after_has_a_cap(work):
+    """A service that asks for an hour, then for a century, is asked again after `retry_after_max_s`."""
+    await work.fill(8)
+    hints = ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"]
+    work.service.script.extend(status(429, Retry_After=hint) for hint in hints)
+
+    report = await work.run(retry_after_max_s=0.01)
+
+    assert (report.status, report.throttled) == (Status.SUCCEEDED, 2)
+
+
+async def test_trap_19_a_hint_without_sense_is_ignored(work):
+    """A malformed or past Retry-After neither breaks the run nor delays it: the usual wait applies."""
+    await work.fill(8)
+    hints = ["soon", "", "-5", "1e9", "0x10", "Fri, 99 Foo 2100", "Wed, 21 Oct 2015 07:28:00 GMT", "0"]
+    work.service.script.extend(status(429, Retry_After=hint) for hint in hints)
+
+    report = await work.run()
+
+    assert (report.status, report.throttled, report.written) == (Status.SUCCEEDED, len(hints), 8)
+
+
+async def test_trap_18_throttling_uses_up_no_attempts(work):
+    """Many more 429s than `max_attempts`: patience is all they cost."""
+    await work.fill(8)
+    work.service.script.extend([status(429, Retry_After="0")] * 10)
+
+    report = await work.run(max_attempts=2, retry_max_s=0.005)
+
+    assert (report.status, report.throttled, report.dead_lettered) == (Status.SUCCEEDED, 10, 0)
+
+
+async def test_trap_18_a_503_without_a_hint_is_no_throttling(work):
+    """It is transient and costs attempts; with a malformed hint too."""
+    await work.fill(8)
+    work.service.script.extend([status(503), status(503, Retry_After="later")])
+
+    report = await work.run()
+
+    assert (report.status, report.retries, report.throttled) == (Status.SUCCEEDED, 2, 0)

@@ -1,0 +1,97 @@
+"""Answers with status 200 that cannot be true: never written, and blamed on the right document only."""
+
+from __future__ import annotations
+
+import pytest
+from faults.ner_service import answering, changed_entity, entities_of, html, status
+
+from engine import Status
+
+pytestmark = pytest.mark.asyncio
+
+DOCUMENTS = 160
+WRONG = {
+    "too few results": answering(lambda texts: [entities_of(text) for text in texts][:-1]),
+    "too many results": answering(lambda texts: [[] for _ in texts] + [[]]),
+    "no list of results": answering(lambda _texts: "fine"),
+    "html": html,
+    "an offset beyond the text": changed_entity(end=10_000),
+    "a negative offset": changed_entity(start=-1),
+    "an end before its start": changed_entity(start=9, end=8),
+    "another surface form": changed_entity(text="somebody else"),
+    "offsets that are no numbers": changed_entity(start="0"),
+    "entities that are none": answering(lambda texts: [["who?"] for _ in texts]),
+}
+
+
+async def test_trap_27_every_answer_is_checked(work, text_of):
+    """Ten kinds of wrong answers, each for one text: only the documents of these texts are dead-lettered."""
+    await work.fill(DOCUMENTS)
+    bad = dict(zip(range(5, DOCUMENTS, 13), WRONG.values(), strict=False))
+    work.service.poison = {text_of(number): wrong for number, wrong in bad.items()}
+
+    report = await work.run(max_dead_letters=len(WRONG))
+
+    assert (report.status, report.reconciled) == (Status.SUCCEEDED, True)
+    letters = await work.dead_letters()
+    assert set(letters) == set(bad)
+    assert len(bad) == len(WRONG)
+    assert {(letter["kind"], letter["attempts"]) for letter in letters.values()} == {("permanent", 1)}
+    assert not any(text_of(number) in letter["message"] for number, letter in letters.items())
+    assert await work.stored() == work.fault_free(set(range(DOCUMENTS)) - set(bad))
+
+
+async def test_trap_27_offsets_in_utf16_units_are_found_out(work):
+    """A service that counts an emoji as two units: no shifted entity is written, and each reason says it."""
+    await work.fill(DOCUMENTS)
+    work.service.down = answering(lambda texts: [_in_utf16(text) for text in texts])
+
+    report = await work.run()
+
+    assert (report.status, report.reconciled) == (Status.FAILED, True)
+    assert await work.stored() == {}
+    letters = await work.dead_letters()
+    assert len(letters) == DOCUMENTS
+    assert all("offset" in letter["message"] for letter in letters.values())
+
+
+async def test_trap_27_wrong_answers_to_everything_are_an_outage(work):
+    """A proxy that answers each request with its welcome page: the run fails, no document is blamed."""
+    await work.fill(DOCUMENTS)
+    work.service.down = html
+
+    report = await work.run()
+
+    assert (report.status, report.dead_lettered) == (Status.FAILED, 0)
+    assert "text/html" in report.problems[0]
+
+
+async def test_trap_26_an_empty_entity_list_is_a_success(work):
+    """No entities is an answer like another: it is written, and asked for once only."""
+    await work.fill(DOCUMENTS)
+    work.service.down = answering(lambda texts: [[] for _ in texts])
+
+    report = await work.run()
+    again = await work.run()
+
+    assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, DOCUMENTS, 0)
+    assert await work.stored() == {number: [] for number in range(DOCUMENTS)}
+    assert (again.unchanged, again.requests) == (DOCUMENTS, 0)
+
+
+async def test_trap_26_a_json_body_with_status_500_is_no_answer(work):
+    """Results that come with a 500 are not taken; the call is repeated."""
+    await work.fill(8)
+    work.service.script.append(status(500, {"results": [[] for _ in range(8)]}))
+
+    report = await work.run()
+
+    assert (report.status, report.retries) == (Status.SUCCEEDED, 1)
+    assert await work.stored() == work.fault_free(range(8))
+
+
+def _in_utf16(text):
+    def units(offset):
+        return len(text[:offset].encode("utf-16-le")) // 2
+
+    return [{**e, "start": units(e["start"]), "end": units(e["end"])} for e in entities_of(text)]
