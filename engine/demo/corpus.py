@@ -106,6 +106,6 @@ def _add_missing(collection: Collection[Message], part: list[Message]) -> int:
 
 
 def _only_duplicates(details: Mapping[str, Any] | None) -> bool:
-    if details is None or details["writeConcernErrors"]:
+    if details is None or details.get("writeConcernErrors"):
         return False
     return all(failure["code"] == _DUPLICATE_KEY for failure in details["writeErrors"])

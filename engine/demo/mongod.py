@@ -37,18 +37,20 @@ class Mongod:
         supervisor: Supervisor | None = None,
         environ: Mapping[str, str] = os.environ,
         cache_gb: float = 0.5,
+        answer_ms: int = _ANSWER_MS,
     ) -> None:
         self.uri = environ.get(OWN_SERVER, "")
         self.own = bool(self.uri)
         self._data = state_dir / "mongodb"
         self._cache_gb = cache_gb
+        self._answer_ms = answer_ms
         self._shared = supervisor is not None
         self._supervisor = supervisor or Supervisor(state_dir)
 
     def __enter__(self) -> Self:
         try:
             if self.own:
-                _ping(self.uri)
+                _ping(self.uri, self._answer_ms)
             else:
                 self._start(find_mongod())
         except BaseException:
@@ -132,9 +134,9 @@ def _configure(client: MongoClient[dict[str, Any]], host: str) -> None:
         client.admin.command("replSetReconfig", config, force=True)
 
 
-def _ping(uri: str) -> None:
+def _ping(uri: str, answer_ms: int) -> None:
     try:
-        with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=_ANSWER_MS) as client:
+        with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=answer_ms) as client:
             client.admin.command("ping")
     except PyMongoError as error:
         reason = str(error).partition(" (configured timeouts")[0]

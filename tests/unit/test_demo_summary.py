@@ -1,0 +1,93 @@
+"""The end of the demo: what it shows and what it takes for a failure."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from engine.demo.summary import Outcome, show_durations, show_outcome, show_places
+
+REPORT = {
+    "expected": 5846,
+    "read": 5846,
+    "written": 5800,
+    "unchanged": 46,
+    "dead_lettered": 0,
+    "status": "succeeded",
+    "reconciled": True,
+}
+GOOD = Outcome(
+    run_id="ner_backfill/r",
+    state="success",
+    report=REPORT,
+    messages=5846,
+    extractions=5846,
+    entities=[{"_id": {"label": "ORG", "text": "[CS]"}, "count": 28}],
+    ui="http://127.0.0.1:1/dags/x",
+    server='"mongodb://127.0.0.1:2"',
+)
+
+
+def shown(function, *arguments, **options):
+    """What a function prints."""
+    output = io.StringIO()
+    function(Console(file=output, width=200), *arguments, **options)
+    return output.getvalue()
+
+
+def test_a_good_run_has_no_problem():
+    """Airflow, the report and MongoDB agree."""
+    assert GOOD.problems == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"state": "failed"}, "the run ended as failed"),
+        ({"report": None}, "the run has left no report"),
+        ({"report": {**REPORT, "reconciled": False}}, "the report does not reconcile"),
+        ({"extractions": 5845}, "MongoDB counts 5,846 messages and 5,845 extractions"),
+    ],
+)
+def test_any_disagreement_is_a_problem_and_is_shown(change, problem):
+    """Each of the three witnesses counts."""
+    outcome = replace(GOOD, **change)
+    assert problem in outcome.problems
+    assert problem in shown(show_outcome, outcome)
+
+
+def test_the_report_and_the_entities_are_shown():
+    """Numbers as people write them; an entity's brackets are no markup."""
+    text = shown(show_outcome, GOOD)
+    for part in ("5,846", "5,800", "46", "succeeded", "yes", "ORG", "[CS]", "28"):
+        assert part in text
+
+
+def test_a_failed_tasks_log_is_shown_with_its_place(tmp_path):
+    """The last lines, without the logging's machinery."""
+    log = tmp_path / "attempt=1.log"
+    log.write_text('{"level": "error", "event": "boom", "filename": "x.py"}\n', encoding="utf-8")
+    text = shown(show_outcome, replace(GOOD, state="failed", log=log))
+    assert "error boom" in text
+    assert str(log) in text
+
+
+def test_a_kept_demo_tells_its_addresses():
+    """Airflow's page of the run, a line for mongosh, and how to end it."""
+    text = shown(show_places, GOOD, kept=True)
+    for part in ("http://127.0.0.1:1/dags/x", 'mongosh "mongodb://127.0.0.1:2"', "make demo-down"):
+        assert part in text
+    assert "make demo KEEP=1" in shown(show_places, GOOD, kept=False)
+
+
+def test_every_part_has_its_duration():
+    """And there is a last line for all."""
+    text = shown(show_durations, {"MongoDB": 1.26, "Airflow": 13.0}, 20.0)
+    for part in ("MongoDB", "1.3", "13.0", "20.0"):
+        assert part in text
+
+
+def test_a_missing_log_is_no_trouble():
+    """Without a failed task there is nothing to show."""
+    assert "The whole log" not in shown(show_outcome, replace(GOOD, log=None))
