@@ -118,6 +118,7 @@ def _outcome(run: DagRun, state: str, options: Options, servers: Servers) -> Out
         extractions=options.window.count_extractions(database),
         entities=options.window.frequent_entities(database),
         ui=api.run_url(run.dag_id, run.dag_run_id),
-        server=f'"${OWN_SERVER}"' if servers.mongod.own else f'"{servers.mongod.uri}"',
+        server=f"${OWN_SERVER}" if servers.mongod.own else servers.mongod.uri,
+        own_server=servers.mongod.own,
         log=first_failure(servers.airflow.settings.home, run, instances),
     )

@@ -14,6 +14,10 @@ from engine.demo.following import CHECKPOINTS, PLANS
 from engine.demo.task_logs import render_line
 from engine.demo.window import DEAD_LETTERS, ENTITIES
 
+_ENDED = (
+    "All servers that the demo started have ended; the data stay. `make demo KEEP=1` leaves them up,",
+    "with Airflow's user interface, and prints a line for mongosh.",
+)
 _COUNTS = ("expected", "read", "written", "unchanged", "dead_lettered")
 
 
@@ -29,7 +33,8 @@ class Outcome:
         extractions: Those of them that have an extraction, counted by MongoDB.
         entities: The most frequent entities, `{_id: {label, text}, count}`.
         ui: Where the user interface shows the run.
-        server: The database server, as a shell writes it.
+        server: The database server, as a shell writes it; a user's own by its variable, for it may hold secrets.
+        own_server: Whether it is the user's own.
         log: The log of the first task that failed, if one has.
     """
 
@@ -41,6 +46,7 @@ class Outcome:
     entities: list[dict[str, Any]] = field(default_factory=list)
     ui: str = ""
     server: str = ""
+    own_server: bool = False
     log: Path | None = None
 
     @property
@@ -92,25 +98,18 @@ def show_places(console: Console, outcome: Outcome, *, kept: bool) -> None:
     ):
         places.add_row(what, f"{DATABASE}.{collection}")
     console.print(places)
-    for line in _kept_lines(outcome) if kept else _ended_lines():
+    lines = [_mongosh(outcome)] if kept or outcome.own_server else []
+    for line in [*(_kept_lines(outcome) if kept else _ENDED), *lines]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _kept_lines(outcome: Outcome) -> list[str]:
+def _mongosh(outcome: Outcome) -> str:
     query = f'db.getSiblingDB("{DATABASE}").{PLANS}.findOne({{run_id: "{outcome.run_id}"}}).report'
-    return [
-        "Everything stays up until `make demo-down`.",
-        f"The run in Airflow: {outcome.ui}",
-        f"The report in MongoDB: mongosh {outcome.server} --eval '{query}'",
-    ]
+    return f"The report in MongoDB: mongosh \"{outcome.server}\" --eval '{query}'"
 
 
-def _ended_lines() -> list[str]:
-    query = f"db.{ENTITIES}.findOne()"
-    return [
-        "All servers have ended; the data stay. `make demo KEEP=1` leaves them up: Airflow's user interface,",
-        f"and MongoDB for mongosh, where `use {DATABASE}` and `{query}` show a result.",
-    ]
+def _kept_lines(outcome: Outcome) -> list[str]:
+    return ["All servers stay up until `make demo-down`.", f"The run in Airflow: {outcome.ui}"]
 
 
 def show_durations(console: Console, durations_s: Mapping[str, float], total_s: float) -> None:

@@ -31,10 +31,10 @@ class DemoWindow:
 
     @property
     def filter(self) -> Document:
-        """The messages of the window, as a MongoDB filter."""
+        """The messages of the window, as a MongoDB filter; documents without an instant are none."""
         bounds = {"$gte": self.start, "$lt": self.end}
         instants = {name: datetime.fromisoformat(value) for name, value in bounds.items() if value}
-        return {"created_at": instants} if instants else {}
+        return {"created_at": instants or {"$type": "date"}}
 
     def count_messages(self, database: Database[Document]) -> int:
         """How many messages there are."""

@@ -25,7 +25,7 @@ GOOD = Outcome(
     extractions=5846,
     entities=[{"_id": {"label": "ORG", "text": "[CS]"}, "count": 28}],
     ui="http://127.0.0.1:1/dags/x",
-    server='"mongodb://127.0.0.1:2"',
+    server="mongodb://127.0.0.1:2",
 )
 
 
@@ -79,6 +79,13 @@ def test_a_kept_demo_tells_its_addresses():
     for part in ("http://127.0.0.1:1/dags/x", 'mongosh "mongodb://127.0.0.1:2"', "make demo-down"):
         assert part in text
     assert "make demo KEEP=1" in shown(show_places, GOOD, kept=False)
+
+
+def test_a_server_that_stays_has_its_line_for_mongosh():
+    """The user's own outlives the demo; ours does not."""
+    own = replace(GOOD, server="$MONGODB_URI", own_server=True)
+    assert 'mongosh "$MONGODB_URI"' in shown(show_places, own, kept=False)
+    assert 'mongosh "' not in shown(show_places, GOOD, kept=False)
 
 
 def test_every_part_has_its_duration():
