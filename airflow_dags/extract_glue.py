@@ -18,12 +18,7 @@ from typing import Any, TypeVar
 
 from airflow.providers.mongo.hooks.mongo import MongoHook
 from airflow.sdk import Connection, get_current_context
-from airflow.sdk.exceptions import (
-    AirflowConfigException,
-    AirflowException,
-    AirflowFailException,
-    AirflowNotFoundException,
-)
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import ConfigurationError
@@ -164,7 +159,7 @@ def _job(**settings: Any) -> Iterator[Job]:
             clients[-1][params["target_database"] or params["database"]],
         )
         yield Job(params, chosen, source[params["collection"]], target)
-    except (ConfigError, PlanError, AirflowNotFoundException, AirflowConfigException) as error:
+    except (ConfigError, PlanError, AirflowNotFoundException) as error:
         raise AirflowFailException(str(error)) from error
     finally:
         for client in clients:
@@ -200,15 +195,18 @@ def mongo_client(conn_id: str) -> Any:
     """A Motor client for a Connection of type mongo: address, login and options as the provider reads them.
 
     Raises:
-        ConfigError: the driver refuses an option or the address.
+        ConfigError: the provider or the driver refuses the Connection.
     """
+    kind = Connection.get(conn_id).conn_type
+    if kind != "mongo":
+        raise ConfigError(f"connection {conn_id!r} is of type {kind!r}: MongoDB needs one of type 'mongo'")
     hook = MongoHook(conn_id)  # builds the address; connects to nothing
     options = dict(hook.extras)
     if hook.allow_insecure:
         options["tlsAllowInvalidCertificates"] = True
     try:
         return AsyncIOMotorClient(hook.uri, **options)
-    except ConfigurationError as error:
+    except (ConfigurationError, TypeError, ValueError) as error:
         raise ConfigError(f"connection {conn_id!r}: {error}") from error
 
 

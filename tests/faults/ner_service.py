@@ -173,6 +173,13 @@ class FaultyService:
         """How often each text got a right answer."""
         return Counter(text for call in list(self.calls) if call.answered for text in call.texts)
 
+    def reset(self) -> None:
+        """Forgets its script and its records."""
+        new = FaultyService()
+        for name in ("flaky", "script", "poison", "down", "delay_s", "delay_text_s", "queue", "calls"):
+            setattr(self, name, getattr(new, name))
+        self.most_in_flight = self._in_flight
+
     async def __aenter__(self):
         application = web.Application(client_max_size=16 << 20)
         application.add_routes([web.post("/extract", self._native), web.post("/analyze", self._presidio)])
@@ -204,14 +211,16 @@ class FaultyService:
         self._in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
         fault = self._fault_for(texts)
+        answered = False
         try:
             if fault is not None:
                 return await fault(request, texts)
             await asyncio.sleep(self.delay_s + self.delay_text_s * len(texts))
+            answered = True
             return web.json_response(answer)
-        finally:
+        finally:  # also when the client has gone
             self._in_flight -= 1
-            self._record(request, texts, answered=fault is None)
+            self._record(request, texts, answered=answered)
 
     def _fault_for(self, texts: Sequence[str]) -> Fault | None:
         if self.down is not None:

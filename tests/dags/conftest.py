@@ -1,0 +1,242 @@
+"""An Airflow for tests: database in a temporary home, Connections in the environment, DAGs run in place."""
+
+# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+from __future__ import annotations
+
+import json
+import os
+import uuid
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from faults.ner_service import serve_in_thread
+from pymongo import MongoClient
+
+from engine.demo.connections import mongo_connection
+
+DAGS = Path(__file__).parents[2] / "airflow_dags"
+
+# Airflow's own: its parser of .airflowignore calls pathspec by a deprecated name.
+THIRD_PARTY = ("ignore:GitWildMatchPattern:DeprecationWarning",)
+
+MONGO_PASSWORD = "mongo-pass-7f3a"
+SERVICE_TOKEN = "service-token-91bc"
+
+
+def pytest_collection_modifyitems(items):
+    """Warnings are errors here as everywhere, but for those that Airflow raises about itself."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            for warning in THIRD_PARTY:
+                item.add_marker(pytest.mark.filterwarnings(warning))
+
+
+@pytest.fixture(scope="session")
+def secret_uri(mongod_uri):
+    """The mongod's address with a login: users can be made, and log in, without access control too."""
+    with MongoClient(mongod_uri) as client:
+        client.admin.command("createUser", "ner", pwd=MONGO_PASSWORD, roles=["root"])
+    address = mongod_uri.removeprefix("mongodb://")
+    return f"mongodb://ner:{MONGO_PASSWORD}@{address}&authSource=admin"
+
+
+@pytest.fixture
+def secrets():
+    """What must be seen nowhere."""
+    return {"mongo": MONGO_PASSWORD, "service": SERVICE_TOKEN}
+
+
+@pytest.fixture(scope="session")
+def service():
+    """One service for all DAG runs; `script` gives each test a fresh one."""
+    with serve_in_thread() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory, secret_uri, service):
+    """What Airflow, the DAG and the engine read from the environment."""
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    ner = {"conn_type": "http", "host": host, "port": int(port), "password": SERVICE_TOKEN}
+    return {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "for tests only, and long enough for the algorithm it signs with",
+        "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(mongo_connection(secret_uri)),
+        "AIRFLOW_CONN_NER_DEFAULT": json.dumps(ner),
+        "NER_RETRY_DELAY_S": "0",
+        "ENGINE_RETRY_BASE_S": "0.001",
+        "ENGINE_RETRY_MAX_S": "0.01",
+    }
+
+
+@contextmanager
+def _set(environment):
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.syspath_prepend(str(DAGS))
+        yield
+
+
+@pytest.fixture(scope="session")
+def initialized(environment):
+    """An initialized Airflow: environment first, then its import, its database and the pool."""
+    with _set(environment), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _initialize()
+
+
+@pytest.fixture(scope="module")
+def airflow(initialized, environment):
+    """Airflow, for the tests of one module: other tests must not see its environment."""
+    with _set(environment):
+        yield
+
+
+def _initialize():
+    from airflow.models.pool import Pool
+    from airflow.utils.db import initdb
+    from airflow.utils.session import create_session
+
+    initdb()
+    with create_session() as session:
+        Pool.create_or_update_pool(
+            "extract_pool", slots=4, description="", include_deferred=False, session=session
+        )
+
+
+DOCUMENTS = 50
+FIRST = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def _text_of(number: int) -> str:
+    return f"message {number} from Ada{number} in Paris"
+
+
+@pytest.fixture
+def text_of():
+    """The text of a document of the source, by number."""
+    return _text_of
+
+
+@pytest.fixture
+def glue(airflow):
+    """The module that the tasks call, importable once Airflow's environment is set."""
+    import extract_glue
+
+    return extract_glue
+
+
+@pytest.fixture(scope="module")
+def make_source(secret_uri):
+    """Makes collections of 50 documents, three a second, each in a database of its own."""
+    made = []
+
+    def make():
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        made.append(name)
+        collection = client[name]["messages"]
+        collection.create_index([("created_at", 1), ("_id", 1)])
+        collection.insert_many(
+            {"_id": n, "created_at": FIRST + timedelta(seconds=n // 3), "text": _text_of(n)}
+            for n in range(DOCUMENTS)
+        )
+        return collection
+
+    with MongoClient(secret_uri, tz_aware=True) as client:
+        yield make
+        for name in made:
+            client.drop_database(name)
+
+
+@pytest.fixture
+def source(make_source, service):
+    """Such a collection, and a service without faults."""
+    service.reset()
+    return make_source()
+
+
+@dataclass
+class Ended:
+    """One DAG run that has ended.
+
+    Attributes:
+        states: by task id, or by task id and map index.
+        tries: of each task, likewise.
+        xcoms: return values, likewise.
+        labels: rendered map indexes, likewise.
+    """
+
+    state: str
+    dag_run_id: str
+    states: dict
+    tries: dict
+    xcoms: dict
+    labels: dict
+
+    @property
+    def run_id(self) -> str:
+        """The engine's name of the run."""
+        return f"ner_backfill/{self.dag_run_id}"
+
+
+def _parsed():
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(dag_folder=DAGS).dags["ner_backfill"]
+
+
+@pytest.fixture
+def dag(airflow):
+    """The DAG, freshly parsed: a run keeps its params in it."""
+    return _parsed()
+
+
+@pytest.fixture(scope="module")
+def plain(airflow, make_source, service):
+    """One run without faults, for the tests that only look at what it left; and its source."""
+    service.reset()
+    source = make_source()
+    return _run_in_place(_parsed(), source), source
+
+
+@pytest.fixture
+def run_dag(dag, source):
+    """Runs the DAG in place, with these params over the source, or over `over`."""
+    return lambda over=None, **conf: _run_in_place(dag, source if over is None else over, **conf)
+
+
+def _run_in_place(dag, source, **conf) -> Ended:
+    """One run over the source, in ranges of 20 documents and batches of 4 texts."""
+    defaults = {"database": source.database.name, "range_documents": 20, "batch_texts": 4}
+    return _ended(dag.test(run_conf={**defaults, **conf}))
+
+
+def _ended(dag_run) -> Ended:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    def key(row):
+        return row.task_id if row.map_index < 0 else (row.task_id, row.map_index)
+
+    with create_session() as session:
+        instances = dag_run.get_task_instances(session=session)
+        values = session.query(XComModel).filter(
+            XComModel.run_id == dag_run.run_id, XComModel.key == "return_value"
+        )
+        return Ended(
+            str(dag_run.state),
+            dag_run.run_id,
+            {key(ti): str(ti.state) for ti in instances},
+            {key(ti): ti.try_number for ti in instances},
+            {key(row): XComModel.deserialize_value(row) for row in values},
+            {key(ti): ti.rendered_map_index for ti in instances},
+        )

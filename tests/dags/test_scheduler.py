@@ -1,0 +1,195 @@
+"""A real Airflow, with its scheduler and worker processes: what a killed worker costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+from faults.ner_service import serve_in_thread
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import MongoClient
+
+from engine import HttpExtractor, KeyRange, Settings, Window, run
+from engine.demo.airflow import Airflow, AirflowSettings
+from engine.demo.connections import http_connection, mongo_connection
+from engine.demo.processes import Supervisor
+from engine.keyset import Key
+
+pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
+
+DAGS = Path(__file__).parents[2] / "airflow_dags"
+FIRST = datetime(2025, 1, 1, tzinfo=UTC)
+DOCUMENTS, RANGE_DOCUMENTS = 600, 300
+BATCH_TEXTS, AHEAD_BATCHES, PAGE_DOCUMENTS = 4, 8, 32
+PARAMS = {"range_documents": RANGE_DOCUMENTS, "batch_texts": BATCH_TEXTS, "max_concurrency": 2}
+ENVIRONMENT = {
+    "NER_RETRY_DELAY_S": "1",
+    "ENGINE_CHECKPOINT_S": "0.1",
+    "ENGINE_PAGE_DOCUMENTS": str(PAGE_DOCUMENTS),
+    "ENGINE_MAX_AHEAD_BATCHES": str(AHEAD_BATCHES),
+}
+WAIT_S = 120.0
+
+
+@pytest.fixture
+def service():
+    """A service that takes 0.15 s a request: a range is some six seconds of work."""
+    with serve_in_thread(delay_s=0.15) as service:
+        yield service
+
+
+@pytest.fixture
+def databases(mongod_uri):
+    """A source of 600 documents, profiled, and two empty targets."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with MongoClient(mongod_uri, tz_aware=True) as client:
+        source, targets = client[name], [client[f"{name}_{kind}"] for kind in ("killed", "calm")]
+        source["messages"].create_index([("created_at", 1), ("_id", 1)])
+        source["messages"].insert_many(
+            {
+                "_id": n,
+                "created_at": FIRST + timedelta(seconds=n // 3),
+                "text": f"message {n} from Ada{n} in Paris",
+            }
+            for n in range(DOCUMENTS)
+        )
+        source.command("profile", 2)
+        yield source, *targets
+        source.command("profile", 0)
+        for database in (source, *targets):
+            client.drop_database(database)
+
+
+@pytest.fixture
+def api(tmp_path, mongod_uri, service):
+    """A client of an Airflow that knows the DAG."""
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    connections = {
+        "mongo_default": mongo_connection(mongod_uri),
+        "ner_default": http_connection(host, int(port)),
+    }
+    with Supervisor(tmp_path) as supervisor:
+        airflow = Airflow(AirflowSettings(tmp_path / "airflow", DAGS, connections, ENVIRONMENT), supervisor)
+        airflow.migrate()
+        airflow.start()
+        airflow.await_dag("ner_backfill")
+        yield airflow.api
+
+
+def test_a_killed_worker_costs_only_what_was_in_flight(api, service, databases, mongod_uri):
+    """SIGKILL in mid-range: Airflow retries; the result is a calm run's; nothing done before is read again.
+
+    Shown by the service's counters (which texts came twice) and by mongod's profiler (which pages were read).
+    """
+    source, target, calm = databases
+    names = {"database": source.name, "collection": "messages", "target_database": target.name}
+    api.trigger("ner_backfill", "killed", {**PARAMS, **names})
+
+    checkpoint = awaited(lambda: in_mid_range(target), "a range in mid-work")
+    kill_task_of(api, map_index=int(checkpoint["range_id"]))
+    killed_at = source.command("hello")["localTime"].replace(tzinfo=UTC)
+    checkpoint = target["engine_checkpoints"].find_one({"_id": checkpoint["_id"]})
+    awaited(
+        lambda: api.run_state("ner_backfill", "killed") in {"success", "failed"} or None, "the end of the run"
+    )
+
+    # It succeeded, by one retry of that task.
+    assert api.run_state("ner_backfill", "killed") == "success"
+    tries = {ti["map_index"]: ti["try_number"] for ti in instances(api)}
+    assert tries == {at: 2 if at == int(checkpoint["range_id"]) else 1 for at in range(2)}
+
+    # The service was asked again only for what was in flight beyond the checkpoint.
+    received = service.received
+    assert len(received) == DOCUMENTS
+    assert set(received.values()) <= {1, 2}
+    assert sum(times == 2 for times in received.values()) <= AHEAD_BATCHES * BATCH_TEXTS
+
+    # The retry read what stands after the checkpoint, and nothing before it.
+    pages = [p for p in pages_read(source, checkpoint) if p["ts"] >= killed_at]
+    position = Key.from_json(json.loads(checkpoint["position"])).values
+    assert pages
+    assert all(bound(page) >= position for page in pages)
+    rest = RANGE_DOCUMENTS - checkpoint["read"]
+    assert (
+        rest <= sum(page["nreturned"] for page in pages) <= rest + len(pages)
+    )  # each page repeats its anchor
+
+    # The documents are those of a calm run.
+    calm_run(mongod_uri, source, calm, service)
+    assert entities(target) == entities(calm)
+    assert len(entities(target)) == DOCUMENTS
+
+
+def awaited(probe, what):
+    """What the probe answers, once it does."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if (found := probe()) is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come within {WAIT_S} s")
+
+
+def in_mid_range(target):
+    """The checkpoint of a range that is under way, and has moved well beyond its first page."""
+    third = RANGE_DOCUMENTS // 3
+    return target["engine_checkpoints"].find_one(
+        {"status": "running", "read": {"$gte": third, "$lt": 2 * third}}
+    )
+
+
+def instances(api):
+    """The mapped task's instances."""
+    return [ti for ti in api.task_instances("ner_backfill", "killed") if ti["task_id"] == "run_range"]
+
+
+def kill_task_of(api, map_index):
+    """Kills the process of a running mapped task, as the kernel does when memory is short."""
+    (instance,) = [ti for ti in instances(api) if ti["map_index"] == map_index]
+    assert instance["state"] == "running"
+    process = psutil.Process(instance["pid"])
+    process.kill()
+    awaited(
+        lambda: None if process.is_running() and process.status() != psutil.STATUS_ZOMBIE else True, "its end"
+    )
+
+
+def pages_read(source, checkpoint):
+    """The profiler's records of pages of this range: finds with bounds that fetch the text."""
+    key_range = KeyRange.from_json(json.loads(checkpoint["key_range"]))
+    found = source["system.profile"].find(
+        {"command.find": "messages", "command.projection.text": {"$exists": 1}}
+    )
+    return [record for record in found if tuple(record["command"]["max"].values()) == key_range.stop.values]
+
+
+def bound(page):
+    """The Key that a page begins at."""
+    return tuple(page["command"]["min"].values())
+
+
+def entities(database):
+    """The entities written, by `_id`, without when and by which run."""
+    return {found["_id"]: found["entities"] for found in database["messages_entities"].find()}
+
+
+def calm_run(uri, source, target, service):
+    """The same work through the engine alone, with nothing in its way."""
+    service.delay_s = 0
+
+    async def work():
+        client = AsyncIOMotorClient(uri)
+        try:
+            collection, results = client[source.name]["messages"], client[target.name]
+            extractor = HttpExtractor(service.url)
+            await run(Window(), source=collection, extractor=extractor, target=results, settings=Settings())
+        finally:
+            client.close()
+
+    asyncio.run(work())
