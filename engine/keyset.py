@@ -294,7 +294,7 @@ def successor(value: Any) -> Any:
     if isinstance(value, ObjectId):
         number = int.from_bytes(value.binary, "big") + 1
         return ObjectId(number.to_bytes(12, "big")) if number < 1 << 96 else MaxKey()
-    if isinstance(value, str):
+    if type(value) is str:  # bson.Code is a str too, of another type
         return value + "\x00"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return math.nextafter(float(value), math.inf) if value < math.inf else MaxKey()

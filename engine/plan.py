@@ -17,6 +17,12 @@ from engine.keyset import KeyRange
 from engine.model import Form, Window
 
 
+def _now() -> datetime:
+    """This moment, with the milliseconds that BSON keeps."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 @dataclass(frozen=True)
 class Plan:
     """The ranges that tile a window, with how they were made and what that guarantees.
@@ -40,7 +46,7 @@ class Plan:
     form: Form
     index: str | None
     strategy: str = "exact"
-    planned_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    planned_at: datetime = field(default_factory=_now)
 
     @property
     def guarantee(self) -> str:

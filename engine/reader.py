@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from engine.config import Settings
 from engine.errors import SourceError
 from engine.keyset import Key, KeyRange, identity, value_at
 from engine.model import Document
+from engine.retry import Sleep
 from engine.scan import Scan
 
 T = TypeVar("T")
@@ -26,7 +28,10 @@ READ_ATTEMPTS = 6
 class Reader:
     """Pages of one KeyRange, from its start or after a Key already finished."""
 
-    def __init__(self, scan: Scan, key_range: KeyRange, settings: Settings) -> None:
+    def __init__(
+        self, scan: Scan, key_range: KeyRange, settings: Settings, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._sleep = sleep
         self._scan = scan
         self._range = key_range
         self._text_field = settings.text_field
@@ -43,16 +48,14 @@ class Reader:
         limit = min(FIRST_PAGE_DOCUMENTS, self._most_documents)
         while True:
             # One more than a page, because `min` is inclusive: the anchor comes again, if it still exists.
-            asked = limit + (after is not None)
-            found = await self._fetch(after or self._range.start, asked)
+            found = await self._fetch(after or self._range.start, limit + (after is not None))
             page = [self._document(d) for d in found]
             if page and after is not None and identity(page[0].id) == identity(after.values[-1]):
                 del page[0]
-            if page:
-                yield page
-                after = Key(page[-1].values)
-            if len(found) < asked:
+            if not page:  # a short page may be a full reply: only an empty one is the end
                 return
+            yield page
+            after = Key(page[-1].values)
             limit = self._next_limit(page)
 
     async def count_unread(self, read: int) -> int:
@@ -68,6 +71,7 @@ class Reader:
 
     async def _retried(self, read: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
         retrying = AsyncRetrying(
+            sleep=self._sleep,
             retry=retry_if_exception_type(AutoReconnect),
             wait=wait_random_exponential(multiplier=0.5, max=8),
             stop=stop_after_attempt(READ_ATTEMPTS),

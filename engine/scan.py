@@ -51,6 +51,8 @@ class Scan:
     ) -> list[dict[str, Any]]:
         """At most `limit` documents of `[start, stop)`, in order; from its end if `backward`.
 
+        At least one if there is one; by index bounds, never more than 16 MiB of them.
+
         Args:
             projection: the fields to read; by default those of the order, which the index covers.
             skip: documents to pass over first (a planner's hop, bounded by a range's size).
@@ -58,7 +60,9 @@ class Scan:
         cursor = self._cursor(start, stop, projection or dict.fromkeys(("_id", *self.order.fields), 1))
         sort = [(name, -1 if backward else 1) for name in self.order.fields]
         # Sorted even though the index gives this order: a sharded cluster merges its shards by the sort.
-        cursor = cursor.sort(sort).skip(skip).limit(limit).batch_size(limit)
+        cursor = cursor.sort(sort).skip(skip).batch_size(limit)
+        # A negative limit asks for a single reply, which the server ends at 16 MiB; views know none.
+        cursor = cursor.limit(-limit if self.form is Form.INDEX_BOUNDS else limit)
         documents: list[dict[str, Any]] = await cursor.to_list(length=None)
         return documents
 

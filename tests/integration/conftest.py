@@ -1,0 +1,12 @@
+"""Collections for integration tests."""
+
+from __future__ import annotations
+
+import pytest_asyncio
+from samples import fill, message
+
+
+@pytest_asyncio.fixture
+async def messages(database):
+    """A thousand messages, three to a second, through each driver."""
+    return await fill(database["messages"], [message(n, n // 3) for n in range(1000)])

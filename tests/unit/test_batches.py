@@ -1,0 +1,63 @@
+"""Cutting pages into batches."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import Settings
+from engine.batches import cut
+from engine.keyset import identity
+from engine.model import Document, hash_text
+
+texts = st.lists(st.one_of(st.text(max_size=12), st.none(), st.integers()), max_size=40)
+
+
+def page_of(texts):
+    """Documents with these texts and ascending ids."""
+    return [Document((n,), text) for n, text in enumerate(texts)]
+
+
+@given(texts, st.integers(1, 5), st.integers(1, 30))
+def test_every_document_is_in_exactly_one_batch(found, batch_texts, batch_chars):
+    """Each is sent, known, empty or invalid; batches follow the reading order and keep their bounds."""
+    settings = Settings(batch_texts=batch_texts, batch_chars=batch_chars)
+    batches = list(cut(page_of(found), {}, settings, "r"))
+    seen = [
+        id_
+        for b in batches
+        for id_ in sorted(
+            [d.id for d in b.documents]
+            + [e.document_id for e in b.extractions]
+            + [letter.document_id for letter in b.dead_letters]
+        )
+    ]
+    assert seen == list(range(len(found)))
+    assert sum(b.read for b in batches) == len(found)
+    for batch in batches:
+        assert len(batch.texts) <= batch_texts
+        assert len(batch.texts) == 1 or sum(map(len, batch.texts)) <= batch_chars or not batch.texts
+    assert [b.last for b in batches] == sorted(b.last for b in batches)
+
+
+def test_unchanged_documents_are_not_sent():
+    """Only those whose text has the hash of a valid extraction."""
+    known = {identity(0): hash_text("same"), identity(1): hash_text("before")}
+    (batch,) = cut(page_of(["same", "after", "new"]), known, Settings(), "r")
+    assert (batch.unchanged, batch.texts) == (1, ["after", "new"])
+
+
+def test_an_empty_text_needs_no_service():
+    """It has no entities, and some services refuse it."""
+    (batch,) = cut(page_of([""]), {}, Settings(), "r")
+    assert (batch.texts, [e.entities for e in batch.extractions]) == ([], [[]])
+
+
+def test_a_missing_text_is_a_dead_letter_that_says_what_to_do():
+    """Unless the setting says that such documents have no entities."""
+    (batch,) = cut(page_of([None, 5]), {}, Settings(), "r")
+    assert [letter.kind for letter in batch.dead_letters] == ["invalid_text"] * 2
+    assert "missing_text='empty'" in batch.dead_letters[0].message
+    assert "is of type int" in batch.dead_letters[1].message
+    (lenient,) = cut(page_of([None]), {}, Settings(missing_text="empty"), "r")
+    assert len(lenient.extractions) == 1

@@ -1,0 +1,55 @@
+"""Settings: a wrong value names the setting, its value and what is allowed."""
+
+from __future__ import annotations
+
+import pytest
+from bson import ObjectId
+
+from engine import ConfigError, Settings
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"range_documents": 0}, "range_documents = 0: Input should be greater than or equal to 1"),
+        ({"max_concurrency": "many"}, "max_concurrency = 'many'"),
+        ({"order_type": "datetime"}, "order_type = 'datetime': Input should be 'date', 'string' or 'number'"),
+        ({"order_field": "_id.x"}, "a part of _id cannot be the order"),
+        ({"text_field": "$text"}, "text_field = '\\$text'"),
+        ({"rang_documents": 5}, "rang_documents is no setting; did you mean 'range_documents'"),
+        ({"wholly_unknown_thing": 5}, "settings are order_field, "),
+        ({"plans_collection": "x", "checkpoints_collection": "x"}, "four different collections"),
+        ({"filter": "not json"}, "filter = 'not json'"),
+    ],
+)
+def test_a_wrong_value_names_the_setting(values, says):
+    """Before any work starts."""
+    with pytest.raises(ConfigError, match=says):
+        Settings(**values)
+
+
+def test_the_environment_is_read(monkeypatch):
+    """`ENGINE_` and the setting's name; keywords win."""
+    monkeypatch.setenv("ENGINE_RANGE_DOCUMENTS", "123")
+    monkeypatch.setenv("ENGINE_MAX_CONCURRENCY", "7")
+    settings = Settings(max_concurrency=8)
+    assert (settings.range_documents, settings.max_concurrency) == (123, 8)
+
+
+def test_a_wrong_value_in_the_environment_names_the_setting(monkeypatch):
+    """As for keywords."""
+    monkeypatch.setenv("ENGINE_RANGE_DOCUMENTS", "-1")
+    with pytest.raises(ConfigError, match="range_documents = '-1'"):
+        Settings()
+
+
+def test_a_filter_may_be_extended_json(monkeypatch):
+    """From text, BSON types come as Extended JSON; operators stay what they are."""
+    monkeypatch.setenv("ENGINE_FILTER", '{"owner": {"$oid": "0123456789ab0123456789ab"}, "n": {"$gt": 5}}')
+    assert Settings().filter == {"owner": ObjectId("0123456789ab0123456789ab"), "n": {"$gt": 5}}
+
+
+def test_settings_do_not_change():
+    """They are handed to many tasks."""
+    with pytest.raises(Exception, match="frozen"):
+        Settings().range_documents = 5

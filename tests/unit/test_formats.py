@@ -1,0 +1,115 @@
+"""Request and response shapes, classes of failure, and what is believed of an answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from engine import ConfigError, Entity, ExtractionError, Failure
+from engine.formats import FORMATS, check_answer, failure_of, format_named, retry_after_s
+
+NATIVE, PRESIDIO = FORMATS["native"], FORMATS["presidio"]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_the_native_format():
+    """Texts in, one list of entities a text out."""
+    assert NATIVE.request(["a", "b"]) == {"texts": ["a", "b"]}
+    answer = {"results": [[{"start": 0, "end": 1, "label": "X", "text": "a", "score": 0.5}], []]}
+    assert NATIVE.response(["a", "b"], answer) == [[Entity(0, 1, "X", "a", 0.5)], []]
+
+
+def test_presidio_takes_one_text_or_a_list():
+    """One text: a list of results; several: a list of those (recorded from presidio-analyzer 2.2)."""
+    one = [{"analysis_explanation": None, "end": 4, "entity_type": "PERSON", "score": 0.85, "start": 0}]
+    assert PRESIDIO.request(["Jane"]) == {"text": "Jane", "language": "en"}
+    assert PRESIDIO.response(["Jane"], one) == [[Entity(0, 4, "PERSON", "Jane", 0.85)]]
+    assert PRESIDIO.request(["Jane", ""]) == {"text": ["Jane", ""], "language": "en"}
+    assert PRESIDIO.response(["Jane", ""], [one, []]) == [[Entity(0, 4, "PERSON", "Jane", 0.85)], []]
+
+
+def test_an_unknown_format_lists_the_known():
+    """Before any work starts."""
+    with pytest.raises(ConfigError, match="known are native, presidio"):
+        format_named("spacy")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "hinted", "failure"),
+    [
+        (429, "", False, Failure.THROTTLED),
+        (503, "", True, Failure.THROTTLED),
+        (503, "", False, Failure.TRANSIENT),
+        *[(status, "", False, Failure.TRANSIENT) for status in (408, 500, 502, 504)],
+        *[(status, "", False, Failure.PERMANENT) for status in (400, 401, 404, 413, 415, 422)],
+    ],
+)
+def test_trap_18_failures_have_three_classes(status, body, hinted, failure):
+    """By status, for any format."""
+    assert failure_of(NATIVE, status, body, hinted=hinted) is failure
+
+
+def test_trap_18_presidio_answers_500_to_bad_input():
+    """Known by its body; elsewhere the same status may pass."""
+    body = '{"error":"No text provided"}'
+    assert failure_of(PRESIDIO, 500, body, hinted=False) is Failure.PERMANENT
+    assert failure_of(NATIVE, 500, body, hinted=False) is Failure.TRANSIENT
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("5", 5.0),
+        (" 0 ", 0.0),
+        (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
+        (format_datetime(NOW - timedelta(seconds=30), usegmt=True), 0.0),
+        (None, None),
+        ("soon", None),
+        ("-5", None),
+        ("1e9", None),
+        ("٣", None),
+        ("Mon, 99 Foo 2026", None),
+    ],
+)
+def test_trap_19_retry_after_is_seconds_or_a_date_or_nothing(header, seconds):
+    """A malformed hint is ignored."""
+    assert retry_after_s(header, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ([[]], "1 results for 2 texts"),
+        ([[], [], []], "3 results for 2 texts"),
+        (None, "NoneType results for 2 texts"),
+        ([[Entity(0, 9, "X", "Jane")], []], "outside a text of 4"),
+        ([[Entity(-1, 3, "X", "Jan")], []], "outside"),
+        ([[Entity(3, 1, "X", "")], []], "outside"),
+        ([[], [Entity(0, 3, "X", "Rob")]], "answer to text 1 .* wrong unit of offsets"),
+        ([[5], []], "is wrong"),
+        ([[{"start": 0}], []], "is wrong"),
+    ],
+)
+def test_trap_27_every_answer_is_checked(answer, says):
+    """Count, offsets and surface form; the text itself is not in the message."""
+    with pytest.raises(ExtractionError, match=says) as raised:
+        check_answer(["Jane", "Bob!"], answer)
+    assert "Jane" not in str(raised.value)
+
+
+def test_trap_27_an_emoji_before_an_entity_tells_utf16_offsets():
+    """Python counts code points; a service that counts UTF-16 units is one too far after an emoji."""
+    text = "👍 Jane"
+    assert check_answer([text], [[Entity(2, 6, "PERSON", "Jane")]]) == [[Entity(2, 6, "PERSON", "Jane")]]
+    with pytest.raises(ExtractionError, match="outside|wrong unit"):
+        check_answer([text], [[Entity(3, 7, "PERSON", "Jane")]])
+
+
+def test_trap_26_no_entities_is_an_answer():
+    """And plain dicts are as good as Entities."""
+    assert check_answer(["Jane"], [[]]) == [[]]
+    assert check_answer(["Jane"], [[{"start": 0, "end": 4, "label": "P", "text": "Jane"}]]) == [
+        [Entity(0, 4, "P", "Jane")]
+    ]

@@ -1,0 +1,97 @@
+"""Who is to blame: a text, or the service."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import ConfigError, ExtractionError, Failure, Settings
+from engine.isolation import PROBE_TEXT, Caller, Refusal
+from engine.retry import RetryPolicy
+
+QUICK = Settings(max_attempts=2, retry_base_s=0, retry_max_s=0)
+
+
+class Service:
+    """Fails every request that holds a poison text; all of them when it is down."""
+
+    def __init__(self, poison=(), *, error=None, down=False):
+        self.poison, self.error, self.down = set(poison), error or ValueError("bad text"), down
+        self.requests = []
+
+    async def extract(self, texts):
+        """Nothing is found, ever."""
+        self.requests.append(list(texts))
+        if self.down or self.poison & set(texts):
+            raise self.error
+        return [[] for _ in texts]
+
+
+def caller_of(service):
+    """A caller that never waits."""
+    return Caller(service.extract, RetryPolicy(QUICK))
+
+
+@given(st.sets(st.integers(0, 31), max_size=8))
+def test_trap_23_exactly_the_bad_texts_are_refused(bad):
+    """Whichever they are, and in the order of the texts."""
+    import asyncio
+
+    texts = [f"text {n}" for n in range(32)]
+    outcomes = asyncio.run(caller_of(Service(f"text {n}" for n in bad)).extract(texts))
+    assert {n for n, outcome in enumerate(outcomes) if isinstance(outcome, Refusal)} == bad
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_says_why():
+    """Class, status, message, attempts, times."""
+    error = ExtractionError("HTTP 500: boom", failure=Failure.TRANSIENT, status=500)
+    (refusal,) = await caller_of(Service(["bad"], error=error)).extract(["bad"])
+    assert (refusal.kind, refusal.status, refusal.message) == (Failure.TRANSIENT, 500, "HTTP 500: boom")
+    assert refusal.attempts == 2
+    assert refusal.first_at <= refusal.last_at
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [Failure.TRANSIENT, Failure.PERMANENT])
+async def test_trap_24_an_outage_blames_no_text(kind):
+    """Whether it looks transient (no answer) or permanent (a wrong address)."""
+    service = Service(error=ExtractionError("HTTP 404", failure=kind), down=True)
+    with pytest.raises(ExtractionError, match="the service does not work .*run again to resume"):
+        await caller_of(service).extract(["a", "b"])
+    assert service.requests[-1] == [PROBE_TEXT]
+
+
+@pytest.mark.asyncio
+async def test_trap_24_the_probe_is_a_text_that_went_through():
+    """Functions that know only their own texts can be asked too."""
+    service = Service(["bad"])
+    caller = caller_of(service)
+    await caller.extract(["good"])
+    await caller.extract(["bad"])
+    assert service.requests[-1] == ["good"]
+
+
+@pytest.mark.asyncio
+async def test_trap_24_sustained_throttling_blames_no_text():
+    """Put off for longer than allowed, a batch ends the range and not its documents."""
+    settings = Settings(max_throttled_s=0, retry_base_s=0)
+    service = Service(error=ExtractionError("HTTP 429", failure=Failure.THROTTLED), down=True)
+    with pytest.raises(ExtractionError, match="does not work"):
+        await Caller(service.extract, RetryPolicy(settings)).extract(["a"])
+
+
+@pytest.mark.asyncio
+async def test_a_configuration_error_is_nobodys_text():
+    """It surfaces at once."""
+    with pytest.raises(ConfigError):
+        await caller_of(Service(error=ConfigError("no"), down=True)).extract(["a", "b"])
+
+
+@pytest.mark.asyncio
+async def test_no_texts_need_no_request():
+    """As for a batch of unchanged documents."""
+    service = Service(down=True)
+    assert await caller_of(service).extract([]) == []
+    assert service.requests == []
