@@ -33,7 +33,7 @@ class Outcome:
         extractions: Those of them that have an extraction, counted by MongoDB.
         entities: The most frequent entities, `{_id: {label, text}, count}`.
         ui: Where the user interface shows the run.
-        server: The database server, as a shell writes it: the user's own by its variable, which hides secrets.
+        server: The database server for a shell: the user's own by its variable (it hides secrets).
         own_server: Whether it is the user's own.
         log: The log of the first task that failed, if one has.
     """
