@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from engine import driver
 from engine.config import Settings
-from engine.errors import Interrupted, PlanError, WriteError
+from engine.errors import Interrupted, WriteError
 from engine.keyset import Key, KeyRange
 from engine.model import Counts, Effort, Status
 
@@ -49,10 +49,8 @@ class CheckpointStore(Protocol):
     async def claim(self, key_range: KeyRange) -> Checkpoint:
         """Begins an attempt: the checkpoint to go on from, now owned by the caller.
 
-        A range that has succeeded starts over: asked again, it reads again and finds everything unchanged.
-
-        Raises:
-            PlanError: under this identity other bounds were planned before.
+        A range that has succeeded starts over: asked again, it reads again and finds everything unchanged. So
+        does one whose checkpoint is of other bounds, from a plan that was not kept (TRAPS 17).
         """
         ...
 
@@ -168,14 +166,8 @@ def _id(key_range: KeyRange) -> str:
 
 def _begin(stored: Checkpoint | None, key_range: KeyRange, now: datetime) -> Checkpoint:
     """The checkpoint of the next attempt."""
-    if stored and (stored.key_range.start, stored.key_range.stop) != (key_range.start, key_range.stop):
-        raise PlanError(
-            f"run {key_range.run_id!r} has a checkpoint for range {key_range.range_id} with other bounds; "
-            "use the stored plan, or another run_id",
-            range_id=key_range.range_id,
-        )
-    if stored is None or stored.status is Status.SUCCEEDED:
-        stored = Checkpoint(key_range, started_at=now, attempts=stored.attempts if stored else 0)
+    if stored is None or stored.status is Status.SUCCEEDED or not stored.key_range.covers_same(key_range):
+        stored = Checkpoint(key_range, started_at=now)
     return replace(
         stored,
         key_range=key_range,

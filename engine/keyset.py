@@ -150,10 +150,9 @@ class KeyRange:
             bounds = identity([list(self.start.values), list(self.stop.values)])
             object.__setattr__(self, "range_id", hashlib.sha256(bounds).hexdigest()[:16])
 
-    @property
-    def open_ended(self) -> bool:
-        """Whether it has no upper bound."""
-        return isinstance(self.stop.values[0], MaxKey)
+    def covers_same(self, other: KeyRange) -> bool:
+        """Whether both have the same bounds, whatever they are called."""
+        return (self.start, self.stop) == (other.start, other.stop)
 
     @property
     def label(self) -> str:

@@ -118,7 +118,14 @@ async def finished_ranges(
     if target is None:
         return {}
     kept: list[Checkpoint] = await _kept(MongoCheckpoints(target, settings).of_run(plan.run_id))
-    return {c.key_range.range_id: report_of(c) for c in kept if c.status is Status.SUCCEEDED}
+    planned = {r.range_id: r for r in plan.ranges}
+    return {
+        range_id: report_of(c)
+        for c in kept
+        if c.status is Status.SUCCEEDED
+        and (range_id := c.key_range.range_id) in planned
+        and c.key_range.covers_same(planned[range_id])
+    }
 
 
 async def conclude(
