@@ -21,7 +21,7 @@ from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import ConfigurationError
+from pymongo.errors import ConfigurationError, InvalidName
 
 import engine
 from engine import ConfigError, HttpExtractor, KeyRange, PlanError, Report, Settings, Status, Window
@@ -159,7 +159,7 @@ def _job(**settings: Any) -> Iterator[Job]:
             clients[-1][params["target_database"] or params["database"]],
         )
         yield Job(params, chosen, source[params["collection"]], target)
-    except (ConfigError, PlanError, AirflowNotFoundException) as error:
+    except (ConfigError, PlanError, AirflowNotFoundException, InvalidName) as error:
         raise AirflowFailException(str(error)) from error
     finally:
         for client in clients:

@@ -21,6 +21,7 @@ WRONG = {
     "type": ({"order_type": "string"}, "set order_type='date'"),
     "index": ({"order_field": "sent_at"}, 'createIndex({"sent_at": 1, "_id": 1})'),
     "setting": ({"text_field": "$text"}, "setting text_field = '$text'"),
+    "name": ({"collection": "a$b"}, "collection names must not contain '$'"),
     "connection": ({"mongo_conn_id": "nowhere"}, "The conn_id `nowhere` isn't defined"),
     "connection type": (
         {"mongo_conn_id": "ner_default"},
