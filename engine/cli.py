@@ -205,7 +205,10 @@ def settings_from(assignments: list[str] | None, run_id: str | None) -> Settings
         name, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError(f"--set {assignment!r}: write NAME=VALUE")
-        values[name] = json.loads(value) if value.startswith(("{", "[")) else value
+        try:
+            values[name] = json.loads(value) if value.startswith("{") else value
+        except ValueError as error:
+            raise ConfigError(f"--set {name}: not JSON ({error})") from None
     return Settings(**values)
 
 
@@ -241,7 +244,8 @@ def _imported(path: str) -> ExtractFunction:
 async def _connected(uri: str) -> Any:
     """A client of a server that has answered; the message names no credentials."""
     try:
-        client: Any = AsyncIOMotorClient(uri, serverSelectionTimeoutMS=10_000)
+        patience = {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
+        client: Any = AsyncIOMotorClient(uri, **patience)
         await client.admin.command("ping")
     except PyMongoError as error:
         where = uri.rpartition("@")[2] if "@" in uri else uri

@@ -1,7 +1,7 @@
 """How a stretch of the order is read: by index bounds, or by a filter where a server has no `min()`/`max()`.
 
 One probe decides. Index bounds give exactly `[start, stop)` for keys of any BSON types, in one index scan
-(docs/decisions/0001). The filter form compares `_id`s by `$expr`, which crosses types too.
+(docs/decisions/0001-index-bounds.md). The filter form compares `_id`s by `$expr`, which crosses types too.
 """
 
 from __future__ import annotations

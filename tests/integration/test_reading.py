@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
+from bson.datetime_ms import DatetimeMS
 from pymongo.errors import AutoReconnect, OperationFailure
 from samples import DAY, fill, message
 
@@ -175,8 +176,6 @@ async def test_dates_beyond_python_are_read(database):
 
 
 def _far_dates():
-    from bson.datetime_ms import DatetimeMS
-
     return [DatetimeMS(-(10**15)), DAY, DatetimeMS(10**15), DatetimeMS(10**15 + 1)]
 
 

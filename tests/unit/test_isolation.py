@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,8 +38,6 @@ def caller_of(service):
 @given(st.sets(st.integers(0, 31), max_size=8))
 def test_trap_23_exactly_the_bad_texts_are_refused(bad):
     """Whichever they are, and in the order of the texts."""
-    import asyncio
-
     texts = [f"text {n}" for n in range(32)]
     outcomes = asyncio.run(caller_of(Service(f"text {n}" for n in bad)).extract(texts))
     assert {n for n, outcome in enumerate(outcomes) if isinstance(outcome, Refusal)} == bad

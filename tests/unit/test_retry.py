@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
@@ -115,8 +116,6 @@ async def test_throttling_costs_time_and_no_attempts():
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_trap_20_waits_are_fully_jittered_and_bounded(seed, failures):
     """The wait before attempt n+1 is anywhere between nothing and `retry_base_s * 2**n`, capped."""
-    import asyncio
-
     time = Time()
     policy, _ = policy_on(time, seed, max_attempts=20, retry_base_s=0.5, retry_max_s=8)
     asyncio.run(policy.call(Service(*[failure(Failure.TRANSIENT)] * failures)))

@@ -1,0 +1,43 @@
+# Everything is installed into .venv from requirements.lock; state of the demo lives in .demo.
+
+PYTHON ?= python3
+VENV := .venv/installed
+
+.PHONY: help install demo demo-down test lint bench lock clean
+
+help:             ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | column -t -s '	'
+
+install: $(VENV)  ## the package with everything it needs, in .venv
+
+$(VENV): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv \
+	  || { echo "The venv module is missing: apt-get install python3-venv"; exit 1; }
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@.venv/bin/uv pip sync --quiet --python .venv/bin/python requirements.lock
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	@touch $@
+
+demo: $(VENV)     ## the main job on real input (KEEP=1 leaves it running, ALL=1 takes the whole history)
+	@.venv/bin/python -m engine.demo run $(if $(KEEP),--keep) $(if $(ALL),--all)
+
+demo-down: $(VENV) ## end a demo that was left running
+	@.venv/bin/python -m engine.demo down
+
+lint: $(VENV)     ## style, types, layers
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+
+test: lint        ## all checks and tests
+	@.venv/bin/pytest
+
+lock:             ## compile requirements.lock anew
+	@.venv/bin/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+
+clean:            ## remove what was made
+	@rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
