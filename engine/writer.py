@@ -45,7 +45,8 @@ class MongoWriter:
     """Extractions and dead letters in two collections, each under the source document's own `_id`.
 
     Insert first: most documents are new, and an unordered `insert_many` is far faster than upserts; what
-    comes back as a duplicate key is compared and replaced only if it differs (docs/decisions/0004-insert-first.md).
+    comes back as a duplicate key is compared, and replaced only if it differs
+    (docs/decisions/0004-insert-first.md).
     """
 
     def __init__(

@@ -87,8 +87,8 @@ def test_run_does_the_whole_job_without_airflow(workplace):
 def test_run_takes_a_window_and_settings(workplace):
     """The window is half-open, a filter is Extended JSON."""
     code, printed = workplace.call(
-        "run", "--extractor", "mine:extract", "--start", "2020-01-01T00:01:00Z", "--end", "2020-01-01T00:02:00Z",
-        "-s", 'filter={"_id": {"$lt": {"$numberInt": "100"}}}',
+        "run", "--extractor", "mine:extract", 
+        "--start", "2020-01-01T00:01:00Z", "--end", "2020-01-01T00:02:00Z", "-s", 'filter={"_id": {"$lt": {"$numberInt": "100"}}}',
     )  # fmt: skip
     assert code == 0, printed
     assert workplace.database["messages_entities"].distinct("_id") == list(range(60, 100))

@@ -128,7 +128,7 @@ async def test_trap_6_an_array_in_the_order_field_is_refused_by_id(messages):
 
 
 async def test_trap_2_documents_outside_the_type_are_counted(messages):
-    """Missing, null, NaN, numbers, strings, timestamps: no window of dates reaches them, so they are named."""
+    """Missing, null, NaN, numbers, strings, timestamps: no window of dates reaches them."""
     others = [
         None,
         float("nan"),

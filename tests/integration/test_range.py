@@ -108,7 +108,7 @@ async def cancelled_midway(key_range, source, target, settings=SMALL):
 
 
 async def test_trap_31_a_cancelled_range_resumes_after_its_checkpoint(messages, database):
-    """The second attempt reads only what was after the low-water mark; sums and documents are those of one."""
+    """The second attempt reads only what was after the low-water mark; the sums are those of one."""
     key_range = await the_range(messages)
     await cancelled_midway(key_range, messages, database)
     (checkpoint,) = await MongoCheckpoints(database, SMALL).of_run(key_range.run_id)

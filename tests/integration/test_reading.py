@@ -19,7 +19,8 @@ pytestmark = pytest.mark.asyncio
 
 MIXED = [
     3, "a", 5.5, Int64(7), {"a": 1}, {"a": 2, "b": [1]}, Binary(b"x"), Binary(b"x", 4), True, False, None,
-    float("nan"), Decimal128("2.5"), MinKey(), Timestamp(3, 4), Code("f"), ObjectId("0" * 24), DAY, -1, "A", "",
+    float("nan"), Decimal128("2.5"), MinKey(), Timestamp(3, 4), Code("f"), ObjectId("0" * 24), DAY,
+    -1, "A", "",
 ]  # fmt: skip
 """An `_id` of every BSON type that MongoDB allows there."""
 
@@ -157,7 +158,7 @@ async def test_trap_16_pages_shrink_when_documents_are_large(database):
 
 
 async def test_trap_16_a_page_is_one_reply_of_at_most_16_mib(database):
-    """Even the first page of megabyte documents, of whose size nothing is known yet; and it is not the end."""
+    """Even the first page of megabyte documents, of unknown size; and it is not the end."""
     documents = [message(n, n, "x" * 1_000_000) for n in range(30)]
     collection = await fill(database["messages"], documents)
     key_range = (await plan_ranges(collection, Window(), Settings())).ranges[0]
@@ -196,7 +197,7 @@ async def test_maxkey_as_an_id_is_inside_a_range_of_dates(database):
 
 
 async def test_nested_and_overlapping_field_paths_are_projected(database):
-    """`text_field` inside the order's parent, or the same field: MongoDB refuses a projection that names both."""
+    """`text_field` around the order field, or the same: MongoDB refuses a projection that names both."""
     await database["messages"].insert_many([{"_id": n, "m": {"at": DAY, "text": f"t{n}"}} for n in range(3)])
     await database["messages"].create_index([("m.at", 1), ("_id", 1)])
     for text_field in ("m.text", "m", "m.at"):
