@@ -244,7 +244,9 @@ def _imported(path: str) -> ExtractFunction:
 async def _connected(uri: str) -> Any:
     """A client of a server that has answered; the message names no credentials."""
     try:
-        patience = {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
+        patience: dict[str, Any] = (
+            {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
+        )
         client: Any = AsyncIOMotorClient(uri, **patience)
         await client.admin.command("ping")
     except PyMongoError as error:
