@@ -25,8 +25,6 @@ from pymongo.errors import ConfigurationError, InvalidName
 
 import engine
 from engine import ConfigError, HttpExtractor, KeyRange, PlanError, Report, Settings, Status, Window
-from engine.checkpoints import MongoCheckpoints
-from engine.pipeline import report_of
 from engine.report import COLUMNS, rows
 
 T = TypeVar("T")
@@ -109,8 +107,8 @@ def summarize(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 async def _conclude(job: Job) -> Report:
     made = await engine.load_plan(job.settings.run_id or "", job.target, job.settings)
-    begun = await MongoCheckpoints(job.target, job.settings).of_run(made.run_id)
-    return await engine.conclude(made, [report_of(c) for c in begun], job.target, job.settings)
+    begun = await engine.range_reports(made, job.target, job.settings)
+    return await engine.conclude(made, begun, job.target, job.settings)
 
 
 def _summary(report: Report) -> dict[str, Any]:

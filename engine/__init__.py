@@ -17,7 +17,7 @@ from engine.model import Entity, Progress, Status, Window
 from engine.pipeline import run_range
 from engine.plan import Plan
 from engine.report import Report
-from engine.runner import conclude, finished_ranges, load_plan, plan_ranges, run
+from engine.runner import conclude, load_plan, plan_ranges, range_reports, run
 from engine.writer import JsonLinesWriter, MongoWriter, Writer
 
 __all__ = [
@@ -44,9 +44,9 @@ __all__ = [
     "WriteError",
     "Writer",
     "conclude",
-    "finished_ranges",
     "load_plan",
     "plan_ranges",
+    "range_reports",
     "run",
     "run_range",
 ]

@@ -25,13 +25,11 @@ from pymongo.errors import PyMongoError
 from rich.logging import RichHandler
 
 from engine import display, runner
-from engine.checkpoints import MongoCheckpoints
 from engine.config import Settings
 from engine.errors import ConfigError, EngineError, PlanError, SourceError
 from engine.extractor import ExtractFunction, Extractor, HttpExtractor
 from engine.formats import FORMATS
 from engine.model import Status, Window
-from engine.pipeline import report_of
 from engine.plan import Plan
 from engine.report import Report, merge
 from engine.writer import JsonLinesWriter
@@ -172,8 +170,8 @@ def status(
         settings = settings_from(set_, run_id)
         async with Places(uri, database, None, None).open() as (target, _):
             made = await runner.load_plan(run_id, target, settings)
-            checkpoints = await MongoCheckpoints(target, settings).of_run(run_id)
-        report = _as_of_now(made, [report_of(c) for c in checkpoints], settings)
+            begun = await runner.range_reports(made, target, settings)
+        report = _as_of_now(made, begun, settings)
         display.show_report(report)
         return 0 if report.status is Status.SUCCEEDED else 1
 

@@ -19,6 +19,7 @@ from yarl import URL
 from engine.errors import ConfigError, ExtractionError, Failure
 from engine.formats import Format, failure_of, format_named, retry_after_s
 from engine.model import Entity
+from engine.redaction import redact
 
 BODY_PREFIX = 300
 """Characters of an error body that are kept for people."""
@@ -133,12 +134,12 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
                 body = await response.read()
         except TimeoutError as error:
             raise ExtractionError(
-                f"no answer within {timeout.total:.0f} s", failure=Failure.TRANSIENT
+                f"no answer within {timeout.total:g} s", failure=Failure.TRANSIENT
             ) from error
         except aiohttp.ClientError as error:
             raise _translated(error) from error
         if response.status >= 300:  # noqa: PLR2004
-            raise self._refused(response, body)
+            raise self._refused(texts, response, body)
         return self._parsed(texts, response, body)
 
     def _parsed(
@@ -153,12 +154,14 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
                 status=response.status,
             ) from error
 
-    def _refused(self, response: aiohttp.ClientResponse, body: bytes) -> ExtractionError:
+    def _refused(
+        self, texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes
+    ) -> ExtractionError:
         hint = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
         beginning = body[: 4 * BODY_PREFIX].decode("utf-8", "replace")[:BODY_PREFIX]
         failure = failure_of(self._format, response.status, beginning, hinted=hint is not None)
         return ExtractionError(
-            f"HTTP {response.status}: {beginning}",
+            f"HTTP {response.status}: {redact(beginning, texts)}",
             failure=failure,
             status=response.status,
             retry_after_s=hint,

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from engine.errors import ConfigError, ExtractionError, Failure
 from engine.formats import check_answer
 from engine.model import Effort, Entity
+from engine.redaction import redact
 from engine.retry import RetryPolicy, classify
 
 PROBE_TEXT = "Ada Lovelace met Charles Babbage in London in 1833."
@@ -43,7 +44,7 @@ class _Tries:
     """The attempts of one call."""
 
     first_at: datetime
-    successes_before: int
+    successes_before: int = 0
     attempts: int = 0
 
 
@@ -80,20 +81,23 @@ class Caller:
         """
         if not texts:
             return []
-        tries = _Tries(self._now(), self._successes)
+        tries = _Tries(self._now())
         try:
             return list(await self._policy.call(partial(self._attempt, texts, tries)))
         except ConfigError:
             raise
         except Exception as error:  # noqa: BLE001  (an extractor may raise anything)
-            await self._check_service(error, tries)
+            reason = redact(_reason(error), texts)
+            await self._check_service(error, reason, tries)
             if len(texts) == 1:
-                return [self._refusal(error, tries)]
+                return [self._refusal(error, reason, tries)]
         middle = len(texts) // 2
         return [*await self.extract(texts[:middle]), *await self.extract(texts[middle:])]
 
     async def _attempt(self, texts: Sequence[str], tries: _Tries) -> list[list[Entity]]:
         tries.attempts += 1
+        # Only what succeeds from here on shows that the service works now.
+        tries.successes_before = self._successes
         self._requests += 1
         self.in_flight += 1
         try:
@@ -104,7 +108,7 @@ class Caller:
         self._known_good = texts[0]
         return answer
 
-    async def _check_service(self, error: Exception, tries: _Tries) -> None:
+    async def _check_service(self, error: Exception, reason: str, tries: _Tries) -> None:
         """Raises unless the service is shown to work.
 
         A call that was only put off, for as long as is allowed, says nothing about its texts either.
@@ -112,20 +116,23 @@ class Caller:
         if classify(error) is not Failure.THROTTLED:
             if self._successes > tries.successes_before:
                 return
-            probe = _Tries(self._now(), self._successes)
+            probe = _Tries(self._now())
             with suppress(Exception):  # whatever it is, the service is not shown to work
                 await self._policy.call(partial(self._attempt, [self._known_good], probe))
                 return
         raise ExtractionError(
-            f"the service does not work ({error}); no document is blamed, run again to resume",
+            f"the service does not work ({reason}); no document is blamed, run again to resume",
             failure=classify(error),
             status=getattr(error, "status", None),
         ) from error
 
-    def _refusal(self, error: Exception, tries: _Tries) -> Refusal:
-        message = str(error) if isinstance(error, ExtractionError) else f"{type(error).__name__}: {error}"
+    def _refusal(self, error: Exception, reason: str, tries: _Tries) -> Refusal:
         status = error.status if isinstance(error, ExtractionError) else None
-        return Refusal(classify(error), message[:500], status, tries.attempts, tries.first_at, self._now())
+        return Refusal(classify(error), reason[:500], status, tries.attempts, tries.first_at, self._now())
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ExtractionError) else f"{type(error).__name__}: {error}"
 
 
 def effort_of(caller: Caller, failures: Sequence[Failure]) -> Effort:

@@ -85,7 +85,8 @@ async def run(
     settings = settings or Settings()
     plan = await plan_ranges(source, window, settings, target)
     store: CheckpointStore = MongoCheckpoints(target, settings) if target is not None else MemoryCheckpoints()
-    done = await finished_ranges(plan, target, settings)
+    kept = [] if target is None else await range_reports(plan, target, settings)
+    done = {str(r.range_id): r for r in kept if r.status is Status.SUCCEEDED}
     meter = _Meter(plan, done, progress)
     slots = asyncio.Semaphore(settings.range_concurrency)
 
@@ -111,21 +112,15 @@ async def run(
     return await conclude(plan, reports, target, settings)
 
 
-async def finished_ranges(
-    plan: Plan, target: driver.Database | None, settings: Settings
-) -> dict[str, Report]:
-    """The reports of a plan's ranges that have succeeded already, by range id."""
-    if target is None:
-        return {}
+async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[Report]:
+    """The reports of a plan's ranges, as their checkpoints have them; none of ranges never begun."""
     kept: list[Checkpoint] = await _kept(MongoCheckpoints(target, settings).of_run(plan.run_id))
     planned = {r.range_id: r for r in plan.ranges}
-    return {
-        range_id: report_of(c)
+    return [
+        report_of(c)
         for c in kept
-        if c.status is Status.SUCCEEDED
-        and (range_id := c.key_range.range_id) in planned
-        and c.key_range.covers_same(planned[range_id])
-    }
+        if c.key_range.range_id in planned and c.key_range.covers_same(planned[c.key_range.range_id])
+    ]
 
 
 async def conclude(

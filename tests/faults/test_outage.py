@@ -64,7 +64,6 @@ async def test_an_outage_in_mid_run_resumes_after_what_was_done(work):
     assert await work.stored() == work.fault_free(range(DOCUMENTS))
 
 
-@pytest.mark.xfail(reason="a success from before the last failure is taken as proof that the service works")
 async def test_trap_24_an_outage_that_begins_under_a_call_blames_nobody(work, text_of):
     """One text a request: calls that succeeded before the outage are no evidence against one that met it."""
     await work.fill(20)
