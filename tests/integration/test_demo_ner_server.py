@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+from samples import fill, message
 
+from engine import HttpExtractor, Settings, Window, run
 from engine.demo.corpus import messages, read_conversations
 from engine.demo.environment import server_environment
 from engine.demo.families import Leader, family
@@ -60,6 +62,32 @@ def test_entities_equal_those_of_the_model_span_by_span(service, sample):
         served += answer["results"]
     assert served == direct
     assert sum(len(entities) for entities in direct) > 20
+
+
+@pytest.mark.asyncio
+async def test_what_a_run_stores_equals_the_model_span_by_span(service, sample, pymongo_database):
+    """Through the whole engine, with more requests in flight than the service queues."""
+    messages = await fill(
+        pymongo_database["messages"], [message(n, n, text) for n, text in enumerate(sample)]
+    )
+    settings = Settings(range_documents=70, batch_texts=8, max_concurrency=8, retry_base_s=0.05)
+    report = await run(
+        Window(),
+        source=messages,
+        extractor=HttpExtractor(service),
+        target=pymongo_database,
+        settings=settings,
+    )
+    assert (report.reconciled, report.written, report.dead_lettered) == (True, 200, 0)
+    stored = pymongo_database["messages_entities"].find({}).sort("_id", 1)
+    direct = find_entities(load_model(), sample)
+    assert [[_span(e) for e in d["entities"]] async for d in stored] == [
+        [_span(e) for e in es] for es in direct
+    ]
+
+
+def _span(entity):
+    return entity["start"], entity["end"], entity["label"], entity["text"]
 
 
 def test_offsets_are_code_points_of_the_text_as_sent(service):
