@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.config import Settings
-from engine.keyset import identity
 from engine.model import DeadLetter, Document, Extraction, hash_text
+from engine.values import identity
 
 
 @dataclass(slots=True)

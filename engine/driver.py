@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from pymongo import WriteConcern
 from pymongo.errors import OperationFailure
 
-from engine.keyset import EXACT_CODEC
+from engine.values import EXACT_CODEC
 
 Collection: TypeAlias = Any
 """A Motor or PyMongo asynchronous collection (they share no type), or mongomock-motor's imitation."""

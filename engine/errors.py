@@ -5,6 +5,7 @@ Every error carries the range or the document it concerns, and its message says 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -79,3 +80,17 @@ class WriteError(EngineError):
 
 class Interrupted(EngineError):
     """The range was stopped before its end (it resumes from its checkpoint)."""
+
+
+def root_error(raised: BaseException) -> BaseException:
+    """Of the errors that a group of tasks ended with, the first of the engine's own, else the first."""
+    errors = list(_leaves(raised))
+    return next((error for error in errors if isinstance(error, EngineError)), errors[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

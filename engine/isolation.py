@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from engine.errors import ConfigError, ExtractionError, Failure
 from engine.formats import check_answer
-from engine.model import Effort, Entity
+from engine.model import DeadLetter, Document, Effort, Entity
 from engine.redaction import redact
 from engine.retry import RetryPolicy, classify
 
@@ -34,6 +34,21 @@ class Refusal:
     attempts: int
     first_at: datetime
     last_at: datetime
+
+    def dead_letter(self, document: Document, text_hash: str, range_id: str) -> DeadLetter:
+        """The dead letter of the document whose text this was."""
+        return DeadLetter(
+            document.id,
+            self.kind.value,
+            self.message,
+            range_id,
+            status=self.status,
+            attempts=self.attempts,
+            first_at=self.first_at,
+            last_at=self.last_at,
+            text_length=len(document.text),
+            text_hash=text_hash,
+        )
 
 
 Outcome: TypeAlias = list[Entity] | Refusal

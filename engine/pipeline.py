@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,17 +22,18 @@ from engine import driver
 from engine.batches import Batch, cut
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.config import Settings
-from engine.errors import ConfigError, EngineError, Failure, SourceError
+from engine.errors import ConfigError, EngineError, Failure, SourceError, root_error
 from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.isolation import Caller, Outcome, Refusal, effort_of
-from engine.keyset import Key, KeyRange, identity
+from engine.keyset import Key, KeyRange
 from engine.ledger import Entry, Ledger
-from engine.model import Counts, DeadLetter, Document, Effort, Extraction, Progress, Status
+from engine.model import Counts, DeadLetter, Effort, Extraction, Progress, Status
 from engine.reader import Reader
 from engine.report import Report
 from engine.retry import RetryPolicy
 from engine.scan import Scan, open_scan
+from engine.values import identity
 from engine.writer import MongoWriter, Writer
 
 SAVE_TIMEOUT_S = 3.0
@@ -169,7 +170,9 @@ class RangeAttempt:
             await self._save_at_end(Status.INTERRUPTED, "cancelled")
             raise
         except (EngineError, BaseExceptionGroup) as raised:
-            error = _first_error(raised, self._range_id)
+            error = root_error(raised)
+            if isinstance(error, EngineError):
+                error.range_id = error.range_id or self._range_id
             await self._save_at_end(Status.FAILED, str(error))
             raise error from raised
         await self._save(Status.SUCCEEDED)
@@ -247,25 +250,10 @@ class RangeAttempt:
         found, letters = list(batch.extractions), list(batch.dead_letters)
         for document, text_hash, outcome in zip(batch.documents, batch.hashes, sent.outcomes, strict=True):
             if isinstance(outcome, Refusal):
-                letters.append(self._dead_letter(document, text_hash, outcome))
+                letters.append(outcome.dead_letter(document, text_hash, self._range_id))
             else:
                 found.append(Extraction(document.id, outcome, text_hash))
         return found, letters
-
-    def _dead_letter(self, document: Document, text_hash: str, refusal: Refusal) -> DeadLetter:
-        self._events.warning("dead_letter", document=document.id, kind=refusal.kind, status=refusal.status)
-        return DeadLetter(
-            document.id,
-            refusal.kind.value,
-            refusal.message,
-            self._range_id,
-            status=refusal.status,
-            attempts=refusal.attempts,
-            first_at=refusal.first_at,
-            last_at=refusal.last_at,
-            text_length=len(document.text),
-            text_hash=text_hash,
-        )
 
     def _settle(
         self,
@@ -278,6 +266,10 @@ class RangeAttempt:
         same = sum(identity(e.document_id) in unchanged for e in found) if unchanged else 0
         counts = Counts(sent.batch.read, len(found) - same, sent.batch.unchanged + same, len(letters))
         self._settled += counts
+        if letters:
+            self._events.warning(
+                "dead_letters", count=len(letters), kinds={letter.kind for letter in letters}
+            )
         for _ in range(self._ledger.settle(sent.entry, counts)):
             self._ahead.release()
 
@@ -320,23 +312,6 @@ class RangeAttempt:
                 await self._save(status, problem)
         except (EngineError, TimeoutError) as error:
             self._events.warning("checkpoint_not_saved", error=error)
-
-
-def _first_error(raised: BaseException, range_id: str) -> BaseException:
-    """The error that ended the stages: the first that is the engine's own, else the first."""
-    errors = list(_leaves(raised))
-    error = next((e for e in errors if isinstance(e, EngineError)), errors[0])
-    if isinstance(error, EngineError) and error.range_id is None:
-        error.range_id = range_id
-    return error
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
 
 
 def report_of(checkpoint: Checkpoint) -> Report:

@@ -10,10 +10,12 @@ from pymongo.errors import PyMongoError
 from engine import census, driver
 from engine.config import Settings
 from engine.errors import ConfigError, SourceError
-from engine.keyset import Key, KeyRange, successor, window_bound
+from engine.keyset import Key, KeyRange
 from engine.model import Window
 from engine.plan import Plan, parameters_of
 from engine.scan import Scan, open_scan
+from engine.values import successor
+from engine.window import window_bound
 
 Piece: TypeAlias = tuple[Key, Key, int]
 """Start, stop, and the documents between them."""

@@ -11,10 +11,11 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from engine.config import Settings
 from engine.errors import SourceError
-from engine.keyset import Key, KeyRange, identity, value_at
+from engine.keyset import Key, KeyRange
 from engine.model import Document
 from engine.retry import Sleep
 from engine.scan import Scan
+from engine.values import identity, value_at
 
 T = TypeVar("T")
 

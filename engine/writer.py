@@ -17,8 +17,8 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from engine import driver
 from engine.config import Settings
 from engine.errors import WriteError
-from engine.keyset import identity
 from engine.model import DeadLetter, Document, Extraction
+from engine.values import identity
 
 DUPLICATE_KEY = 11000
 

@@ -11,9 +11,9 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from samples import DAY, fill, message
 
 from engine import Key, KeyRange, Settings, SourceError, Window, plan_ranges
-from engine.keyset import identity
 from engine.reader import Reader
 from engine.scan import open_scan
+from engine.values import identity
 
 pytestmark = pytest.mark.asyncio
 

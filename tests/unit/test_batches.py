@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from engine import Settings
 from engine.batches import cut
-from engine.keyset import identity
 from engine.model import Document, hash_text
+from engine.values import identity
 
 texts = st.lists(st.one_of(st.text(max_size=12), st.none(), st.integers()), max_size=40)
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from strategies import key_ranges, keys, moments, values
 
 from engine import ConfigError, Key, KeyRange
-from engine.keyset import Order, bracket_of, identity, range_filter, successor, value_at, window_bound
+from engine.keyset import Order, range_filter
+from engine.values import bracket_of, identity, successor, value_at
+from engine.window import window_bound
 
 
 @given(keys)

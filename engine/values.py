@@ -1,0 +1,133 @@
+"""BSON values: identity, Extended JSON, order of types, and what comes just after a value. Pure.
+
+The order of values is the server's (BSON type order, the index's collation): Python's `<` knows neither, so
+nothing here sorts or compares them except for equality of their bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bson
+from bson import json_util
+from bson.binary import Binary, UuidRepresentation
+from bson.code import Code
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from bson.decimal128 import Decimal128
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from bson.objectid import ObjectId
+from bson.regex import Regex
+from bson.timestamp import Timestamp
+
+EXACT_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+"""Decodes every BSON type to a value that encodes to the same bytes (dates beyond year 9999 too)."""
+
+_JSON = json_util.CANONICAL_JSON_OPTIONS.with_options(
+    tz_aware=True,
+    tzinfo=UTC,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+
+
+def identity(value: Any) -> Any:
+    """A hashable that is equal for two BSON values exactly when their type and bytes are.
+
+    Python takes 1, 1.0 and True for one dictionary key; MongoDB keeps three documents.
+    """
+    if type(value) in (ObjectId, str):
+        return value
+    return bson.encode({"": value}, codec_options=EXACT_CODEC)
+
+
+def to_extended_json(values: Any) -> Any:
+    """Canonical Extended JSON of a list of BSON values, as plain JSON data."""
+    return json.loads(json_util.dumps(values, json_options=_JSON))
+
+
+def from_extended_json(data: Any) -> Any:
+    """The BSON values that `to_extended_json` was given."""
+    return json_util.loads(json.dumps(data), json_options=_JSON)
+
+
+def value_at(document: Any, path: str) -> Any:
+    """The value at a dotted path; None where the path leads nowhere."""
+    if "." not in path:
+        return document.get(path)
+    for name in path.split("."):
+        if not isinstance(document, dict):
+            return None
+        document = document.get(name)
+    return document
+
+
+BRACKETS: tuple[tuple[str, Any], ...] = (
+    ("minKey", MinKey()),
+    ("null", None),
+    ("number", float("nan")),
+    ("string", ""),
+    ("object", {}),
+    ("array", []),
+    ("binData", Binary(b"")),
+    ("objectId", ObjectId(b"\x00" * 12)),
+    ("bool", False),
+    ("date", DatetimeMS(-(1 << 63))),
+    ("timestamp", Timestamp(0, 0)),
+    ("regex", Regex("")),
+    ("javascript", Code("")),
+    ("maxKey", MaxKey()),
+)
+"""Type brackets in the server's order, each with its least value (manual: "Comparison/Sort Order").
+
+A missing field and null share one index key, and NaN is the least number.
+"""
+
+_BRACKET_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "bool"),
+    ((int, float, Decimal128), "number"),
+    (Code, "javascript"),
+    (str, "string"),
+    ((datetime, DatetimeMS), "date"),
+    (ObjectId, "objectId"),
+    (bytes, "binData"),
+    (Timestamp, "timestamp"),
+    (Regex, "regex"),
+    (MinKey, "minKey"),
+    (MaxKey, "maxKey"),
+    ((list, tuple), "array"),
+    (type(None), "null"),
+)
+
+
+def bracket_of(value: Any) -> str:
+    """The type bracket of a decoded BSON value."""
+    return next((name for kinds, name in _BRACKET_TYPES if isinstance(value, kinds)), "object")
+
+
+def successor(value: Any) -> Any:
+    """The least value, or nearly, that sorts after `value`; `MaxKey` for types without one.
+
+    An end pinned there includes `value` and leaves what sorts later to the next run. Strings follow the
+    simple collation, where `s + NUL` is the very next string.
+    """
+    if isinstance(value, datetime):
+        return value + timedelta(milliseconds=1)
+    if isinstance(value, DatetimeMS):
+        return DatetimeMS(int(value) + 1)
+    if isinstance(value, ObjectId):
+        number = int.from_bytes(value.binary, "big") + 1
+        return ObjectId(number.to_bytes(12, "big")) if number < 1 << 96 else MaxKey()
+    if type(value) is str:  # bson.Code is a str too, of another type
+        return value + "\x00"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return math.nextafter(float(value), math.inf) if value < math.inf else MaxKey()
+    return MaxKey()

@@ -1,0 +1,60 @@
+"""The ends of a window as the BSON values they stand for. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from bson.objectid import ObjectId
+
+from engine.errors import ConfigError
+
+
+def window_bound(value: Any, order_type: str, name: str) -> Any:
+    """One end of a window as the BSON value it stands for.
+
+    Args:
+        value: a datetime or ISO-8601 string (naive means UTC) for dates; a string or number for the others.
+        order_type: `date`, `string`, `number`, or `objectId` (the order `_id`: times become ObjectIds).
+        name: `start` or `end`, for the message.
+
+    Raises:
+        ConfigError: the value cannot be an end of a window of that type.
+    """
+    if order_type == "string":
+        return _checked(value, str, name, "the window's ends must be strings as the collection has them")
+    if order_type == "number":
+        return _checked(value, int | float, name, "the window's ends must be numbers")
+    moment = _ceil_to_ms(_moment(value, name))
+    if order_type == "date":
+        return moment
+    if moment.microsecond:
+        raise ConfigError(f"window {name}={value!r}: ObjectIds have whole seconds; give a whole second")
+    return ObjectId.from_datetime(moment)
+
+
+def _checked(value: Any, kind: Any, name: str, message: str) -> Any:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise ConfigError(f"window {name}={value!r}: {message}")
+    return value
+
+
+def _moment(value: Any, name: str) -> datetime:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ConfigError(
+                f"window {name}={value!r} is no ISO-8601 time such as 2018-10-01T00:00:00Z"
+            ) from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if not isinstance(value, datetime):
+        raise ConfigError(f"window {name}={value!r}: give a datetime, an ISO-8601 string, or None")
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _ceil_to_ms(moment: datetime) -> datetime:
+    """BSON keeps milliseconds: `stored >= moment` exactly when `stored >= ceil(moment)`; likewise for `<`."""
+    excess = moment.microsecond % 1000
+    return moment + timedelta(microseconds=1000 - excess) if excess else moment
