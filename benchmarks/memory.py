@@ -149,7 +149,7 @@ def main(
 ) -> None:
     """Prints the peak memory for a small and a large collection, and their ratio."""
     setup = Setup(QUICK_SIZES if quick else SIZES, entities.kinds, driver)
-    out = Console()
+    out = Console(width=max(100, Console().width))
     try:
         with served(uri, cache_gb=CACHE_GB) as server:
             machine = describe_machine(server, driver)
