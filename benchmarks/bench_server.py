@@ -56,9 +56,11 @@ async def connected(uri: str, driver: Driver) -> AsyncIterator[Any]:
     """A client that has reached the server already, so that no measurement holds its connecting."""
     if driver is Driver.MOTOR:
         motor: Any = AsyncIOMotorClient(uri)
-        await motor.admin.command("ping")
-        yield motor
-        motor.close()
+        try:
+            await motor.admin.command("ping")
+            yield motor
+        finally:
+            motor.close()
         return
     async with AsyncMongoClient[dict[str, Any]](uri) as client:
         await client.admin.command("ping")
