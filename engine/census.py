@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
+from engine import gate
 from engine.errors import PlanError
 from engine.keyset import Key
 from engine.model import Form
@@ -40,7 +40,7 @@ async def refuse_arrays(scan: Scan) -> None:
         PlanError: names the document.
     """
     name = scan.order.fields[0]
-    if name == "_id" or (scan.form is Form.INDEX_BOUNDS and not await _is_multikey(scan)):
+    if name == "_id" or (scan.form is Form.INDEX_BOUNDS and not await gate.is_multikey(scan)):
         return
     found = await scan.collection.find_one({name: {"$type": "array"}}, {"_id": 1})
     if found is not None:
@@ -54,20 +54,6 @@ async def refuse_arrays(scan: Scan) -> None:
             f"index {scan.index!r} is multikey: {name} or a field above it holds, or once held, an array. "
             "Remove it, then drop the index and create it again"
         )
-
-
-async def _is_multikey(scan: Scan) -> bool:
-    query = {"find": scan.collection.name, "hint": scan.index, "limit": 1}
-    return bool(_find(await scan.collection.database.command("explain", query), "isMultiKey"))
-
-
-def _find(value: Any, name: str) -> Any:
-    """The first true value under that name, anywhere in an explain's answer."""
-    if isinstance(value, list):
-        return next((found for item in value if (found := _find(item, name))), None)
-    if isinstance(value, Mapping):
-        return value.get(name) or _find(list(value.values()), name)
-    return None
 
 
 async def outside(scan: Scan, kind: str | None) -> dict[str, int]:

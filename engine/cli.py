@@ -190,7 +190,7 @@ def _as_of_now(made: Plan, reports: list[Report], settings: Settings) -> Report:
         made.run_id,
         [r.range_id for r in made.ranges],
         [*reports, *pending],
-        expected=made.documents,
+        expected=made.documents if made.exact else None,
         max_dead_letters=settings.max_dead_letters,
         outside=made.outside,
     )

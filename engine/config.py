@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     run_id: str | None = Field(
         None, min_length=1, description="Identity of the run; by default derived from its parameters."
     )
+    strategy: Literal["auto", "exact", "counted", "sample"] = Field(
+        "auto", description="How a window is split: walk the index, count between sampled keys, or sample."
+    )
+    max_counted_documents: int = Field(
+        50_000_000, ge=0, description="Beyond it, `auto` does not count: ranges are estimates."
+    )
     range_documents: int = Field(10_000, ge=1, description="Documents a range.")
     max_ranges: int = Field(200, ge=1, le=1000, description="Most ranges; beyond it they grow.")
     range_concurrency: int = Field(2, ge=1, le=64, description="Ranges run at once by `run`.")

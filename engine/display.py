@@ -97,11 +97,12 @@ def show_plan(plan: Plan) -> None:
     table.add_column("documents", justify="right")
     for key_range in plan.ranges:
         label = key_range.label.rpartition(" · ")[0] or key_range.label
-        table.add_row(key_range.range_id, label, f"{key_range.expected:,}")
+        counted = key_range.expected if key_range.expected is not None else key_range.about
+        table.add_row(key_range.range_id, label, f"{counted:,}")
     out.print(table)
-    out.print(
-        f"{plan.documents:,} documents in {len(plan.ranges)} ranges of {plan.namespace}, {plan.strategy} plan"
-    )
+    about = "" if plan.exact else "about "
+    where = f"{len(plan.ranges)} ranges of {plan.namespace}"
+    out.print(f"{about}{plan.documents:,} documents in {where}, {plan.strategy} plan")
     out.print(f"read by {plan.form}: {plan.guarantee}")
     _show_outside(plan.outside)
 

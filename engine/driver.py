@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from typing import Any, TypeAlias
 
 from pymongo import WriteConcern
 from pymongo.errors import OperationFailure
 
-from engine.values import EXACT_CODEC
+from engine.values import AWARE_CODEC, EXACT_CODEC
 
 Collection: TypeAlias = Any
 """A Motor or PyMongo asynchronous collection (they share no type), or mongomock-motor's imitation."""
@@ -28,7 +29,7 @@ def exact(collection: Collection) -> Collection:
 
 def durable(collection: Collection) -> Collection:
     """The collection, decoding exactly and acknowledging writes by a majority only."""
-    return _with_options(collection, codec_options=EXACT_CODEC, write_concern=MAJORITY)
+    return _with_options(collection, codec_options=AWARE_CODEC, write_concern=MAJORITY)
 
 
 def _with_options(collection: Collection, **options: Any) -> Collection:
@@ -57,6 +58,15 @@ async def default_collation(collection: Collection) -> Any:
         return (await collection.options()).get("collation")
     except TypeError:  # mongomock has no options() and no collations
         return None
+
+
+async def aggregate(collection: Collection, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The documents of an aggregation: PyMongo's is awaited to its cursor, Motor's is the cursor."""
+    cursor = collection.aggregate(pipeline)
+    if isawaitable(cursor):
+        cursor = await cursor
+    found: list[dict[str, Any]] = await cursor.to_list(length=None)
+    return found
 
 
 def namespace(collection: Collection) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -11,7 +12,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.errors import ConfigError
-from engine.values import from_extended_json, identity, to_extended_json, value_at
+from engine.values import from_extended_json, identity, is_nan, to_extended_json, value_at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +76,7 @@ class KeyRange:
         range_id: identity within its run; by default a hash of the bounds.
         run_id: the run it belongs to; empty for a range made by hand.
         expected: documents counted in it at planning, if counted.
+        about: an estimate of them, where they were not.
     """
 
     start: Key
@@ -82,6 +84,7 @@ class KeyRange:
     range_id: str = ""
     run_id: str = ""
     expected: int | None = None
+    about: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.start.values) != len(self.stop.values):
@@ -97,7 +100,8 @@ class KeyRange:
     @property
     def label(self) -> str:
         """For people: `2018-10-04 00:00 .. 2018-10-04 03:12 · 1,000 docs`."""
-        documents = "" if self.expected is None else f" · {self.expected:,} docs"
+        documents = "" if self.about is None else f" · about {self.about:,} docs"
+        documents = documents if self.expected is None else f" · {self.expected:,} docs"
         return f"{_readable(self.start)} .. {_readable(self.stop)}{documents}"
 
     def to_json(self) -> dict[str, Any]:
@@ -108,6 +112,7 @@ class KeyRange:
             "start": self.start.to_json(),
             "stop": self.stop.to_json(),
             "expected": self.expected,
+            "about": self.about,
         }
 
     @classmethod
@@ -119,7 +124,7 @@ class KeyRange:
         """
         try:
             bounds = Key.from_json(data["start"]), Key.from_json(data["stop"])
-            return cls(*bounds, data["range_id"], data["run_id"], data["expected"])
+            return cls(*bounds, data["range_id"], data["run_id"], data["expected"], data.get("about"))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not the JSON form of a KeyRange ({error!r}): {str(data)[:200]}") from error
 
@@ -141,32 +146,47 @@ def range_filter(order: Order, start: Key, stop: Key) -> dict[str, Any]:
     """A filter that selects `[start, stop)`, for `_id`s of any BSON types.
 
     Query operators compare within one BSON type only. On the first of two fields that is what is wanted: a
-    window holds values of one type. On `_id`, `$expr` compares across types in the order of the index.
+    window holds values of one type, and the plain bounds on it keep the scan of the index tight. On `_id`,
+    `$expr` compares across types in the order of the index.
     """
-    clauses = [c for c in (_from(order, start), _before(order, stop)) if c]
+    if len(order.fields) == 1:
+        clauses = [_id_clause("$gte", start.values[0]), _id_clause("$lt", stop.values[0])]
+    else:
+        clauses = _bounds_of(order.fields[0], start, stop) + _ties_of(order.fields[0], start, stop)
+    clauses = [clause for clause in clauses if clause]
     return {"$and": clauses} if len(clauses) > 1 else (clauses[0] if clauses else {})
 
 
-def _from(order: Order, key: Key) -> dict[str, Any]:
-    """`document >= key`, as a filter."""
-    if isinstance(key.values[-1], MinKey):
-        return {} if isinstance(key.values[0], MinKey) else {order.fields[0]: {"$gte": key.values[0]}}
-    return _beyond(order, key, "$gt", "$gte")
+def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
+    """Plain bounds on the first field; both ends included where ties at them are told apart by `_id`."""
+    low, high = start.values[0], stop.values[0]
+    lower = {} if isinstance(low, MinKey) else {name: {"$gte": low}}
+    if is_nan(low):  # the least number, and comparable to nothing
+        lower = {name: {"$type": "number"}}
+    operator = "$lt" if isinstance(stop.values[1], MinKey) else "$lte"
+    return [lower, {} if isinstance(high, MaxKey) else _or_nan(name, {name: {operator: high}}, low)]
 
 
-def _before(order: Order, key: Key) -> dict[str, Any]:
-    """`document < key`, as a filter."""
-    if isinstance(key.values[0], MaxKey):
+def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
+    """At the ends, the ties that `_id` leaves inside."""
+    (low, first_id), (high, last_id) = start.values, stop.values
+    clauses = []
+    if not isinstance(first_id, MinKey):
+        beyond = {name: {"$gte": -math.inf}} if is_nan(low) else {name: {"$gt": low}}
+        clauses.append({"$or": [beyond, _id_clause("$gte", first_id)]})
+    if not isinstance(high, MaxKey) and not isinstance(last_id, MinKey):
+        before = _or_nan(name, {name: {"$lt": high}}, low)
+        clauses.append({"$or": [before, _id_clause("$lt", last_id)]})
+    return clauses
+
+
+def _or_nan(name: str, clause: dict[str, Any], low: Any) -> dict[str, Any]:
+    """The clause, and NaN too where the range begins at it: no operator finds NaN below a number."""
+    return {"$or": [clause, {name: low}]} if is_nan(low) else clause
+
+
+def _id_clause(operator: str, value: Any) -> dict[str, Any]:
+    """`_id` compared to a value of any type, as the index has them; nothing at the ends of all."""
+    if isinstance(value, MinKey | MaxKey):
         return {}
-    if isinstance(key.values[-1], MinKey) and len(order.fields) > 1:
-        return {order.fields[0]: {"$lt": key.values[0]}}
-    return _beyond(order, key, "$lt", "$lt")
-
-
-def _beyond(order: Order, key: Key, strict: str, by_id: str) -> dict[str, Any]:
-    """Beyond the key in the first field, or tied with it there and beyond it by `_id`."""
-    id_clause = {"$expr": {by_id: ["$_id", {"$literal": key.values[-1]}]}}
-    if len(order.fields) == 1:
-        return id_clause
-    name, value = order.fields[0], key.values[0]
-    return {"$or": [{name: {strict: value}}, {"$and": [{name: {"$eq": value}}, id_clause]}]}
+    return {"$expr": {operator: ["$_id", {"$literal": value}]}}

@@ -31,9 +31,11 @@ class Plan:
         namespace: `database.collection` of the source.
         parameters: what the run was asked for; a run is never planned with others.
         ranges: in order, each beginning where the one before ends; empty for an empty window.
-        documents: the sum of what the ranges hold, counted exactly.
+        documents: the sum of what the ranges hold, counted exactly where `exact`.
         outside: documents that no window of this type reaches, by the type of their order field.
         index: name of the index that serves the order; None on a view.
+        strategy: `exact`, `counted` or `sample` (engine.strategies).
+        estimate: the window's documents by a sample, where the strategy was chosen by it.
     """
 
     run_id: str
@@ -46,12 +48,19 @@ class Plan:
     form: Form
     index: str | None
     strategy: str = "exact"
+    estimate: int | None = None
     planned_at: datetime = field(default_factory=_now)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every range was counted."""
+        return all(r.expected is not None for r in self.ranges)
 
     @property
     def guarantee(self) -> str:
         """What reading these ranges guarantees."""
-        return self.form.guarantee
+        counts = "counted exactly" if self.exact else "of about the same size, by a sample"
+        return f"{self.form.guarantee}; {counts}"
 
     def to_document(self) -> dict[str, Any]:
         """For the plan store; Keys as text, because some BSON may not be nested in a document."""
@@ -65,6 +74,7 @@ class Plan:
                     "range_id": r.range_id,
                     "label": r.label,
                     "expected": r.expected,
+                    "about": r.about,
                     "key_range": json.dumps(r.to_json()),
                 }
                 for r in self.ranges
@@ -75,6 +85,8 @@ class Plan:
             "guarantee": self.guarantee,
             "index": self.index,
             "strategy": self.strategy,
+            "estimate": self.estimate,
+            "exact": self.exact,
             "planned_at": self.planned_at,
         }
 
@@ -92,6 +104,7 @@ class Plan:
             form=Form(stored["form"]),
             index=stored["index"],
             strategy=stored["strategy"],
+            estimate=stored["estimate"],
             planned_at=stored["planned_at"],
         )
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from bson.max_key import MaxKey
 from pymongo.errors import PyMongoError
 
-from engine import census, driver
+from engine import census, driver, gate
 from engine.config import Settings
 from engine.errors import ConfigError, SourceError
 from engine.keyset import Key, KeyRange
 from engine.model import Window
 from engine.plan import Plan, parameters_of
 from engine.scan import Scan, open_scan
+from engine.strategies import Cut, Piece, cut_window
 from engine.values import successor
 from engine.window import window_bound
 
-Piece: TypeAlias = tuple[Key, Key, int]
-"""Start, stop, and the documents between them."""
-
 
 async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
-    """Plans the window by index hops: one walk over the index's keys, and every range counted exactly.
+    """Plans the window: checks and counts what stands outside it, pins its ends, and cuts it into ranges.
 
     Raises:
         ConfigError: the window's ends are of the wrong type or in the wrong order.
@@ -34,9 +30,10 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
         kind = _window_type(scan, window, settings)
         least, most = _ends(scan, kind, window)
         await census.refuse_arrays(scan)
+        await gate.check_index_use(scan)
         outside = await census.outside(scan, kind)
         bounds = await _pinned(census.of_type(scan, kind), window, least, most)
-        pieces = await _hop(scan, *bounds, settings) if bounds else []
+        cut = await cut_window(scan, *bounds, settings) if bounds else Cut((), "exact")
     except PyMongoError as error:
         raise SourceError(f"{driver.namespace(collection)} could not be planned: {error}") from error
     return Plan(
@@ -44,15 +41,19 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
         namespace=driver.namespace(collection),
         order=scan.order.fields,
         parameters=parameters_of(driver.namespace(collection), window, settings),
-        ranges=tuple(
-            KeyRange(start, stop, f"{at:04d}", run_id, count)
-            for at, (start, stop, count) in enumerate(pieces)
-        ),
-        documents=sum(count for _, _, count in pieces),
+        ranges=tuple(_key_range(piece, at, run_id) for at, piece in enumerate(cut.pieces)),
+        documents=sum(piece.documents for piece in cut.pieces),
         outside=outside,
         form=scan.form,
         index=scan.index,
+        strategy=cut.strategy,
+        estimate=cut.estimate,
     )
+
+
+def _key_range(piece: Piece, at: int, run_id: str) -> KeyRange:
+    counted, estimated = (piece.documents, None) if piece.exact else (None, piece.documents)
+    return KeyRange(piece.start, piece.stop, f"{at:04d}", run_id, counted, estimated)
 
 
 def _window_type(scan: Scan, window: Window, settings: Settings) -> str | None:
@@ -89,28 +90,3 @@ async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Ke
     after = successor(last.values[0])
     start = least if window.start is not None else scan.order.first(first.values[0])
     return start, most if window.end is not None or isinstance(after, MaxKey) else scan.order.first(after)
-
-
-async def _hop(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Piece]:
-    """Walks the window in hops of a range's size; each hop is one covered query that yields the next bound.
-
-    When there are too many ranges, neighbours are joined and the hops double: the counts stay exact, and the
-    collection need not be counted first.
-    """
-    pieces: list[Piece] = []
-    size, at = settings.range_documents, start
-    while (bound := await scan.key_at(at, stop, size)) is not None:
-        pieces.append((at, bound, size))
-        at = bound
-        if len(pieces) > settings.max_ranges:
-            pieces, size = _joined(pieces), size * 2
-    pieces.append((at, stop, await scan.count(at, stop)))
-    while len(pieces) > settings.max_ranges:
-        pieces = _joined(pieces)
-    return pieces
-
-
-def _joined(pieces: list[Piece]) -> list[Piece]:
-    """Every two neighbours as one."""
-    pairs = [pieces[at : at + 2] for at in range(0, len(pieces), 2)]
-    return [(pair[0][0], pair[-1][1], sum(count for _, _, count in pair)) for pair in pairs]

@@ -131,7 +131,7 @@ async def conclude(
         plan.run_id,
         [r.range_id for r in plan.ranges],
         reports,
-        expected=plan.documents,
+        expected=plan.documents if plan.exact else None,
         max_dead_letters=settings.max_dead_letters,
         outside=plan.outside,
     )

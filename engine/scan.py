@@ -18,10 +18,14 @@ from engine.config import Settings
 from engine.errors import PlanError
 from engine.keyset import Key, Order, range_filter
 from engine.model import Form
+from engine.values import bracket_of, is_nan
 
 _NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})
 """Server codes for "no min/max here": FailedToParse, CommandNotSupported, InvalidPipelineOperator (views),
 feature not supported (Amazon DocumentDB), APIStrictError, unknown field."""
+
+_COUNTABLE = frozenset({"date", "number", "string", "objectId"})
+"""Types whose operators `$gte` and `$lt` see all that lies between two keys of the type."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,32 @@ class Scan:
         return Key(self.order.values_of(found[0])) if found else None
 
     async def count(self, start: Key, stop: Key) -> int:
-        """How many documents `[start, stop)` holds, exactly, for keys of any types.
+        """How many documents `[start, stop)` holds, exactly, for keys of any types."""
+        if self.form is Form.FILTER:
+            condition = _both(self.filter, range_filter(self.order, start, stop))
+            return int(await self.collection.count_documents(condition))
+        if self._is_plain(start, stop):
+            return await self._count_covered(start, stop)
+        return await self._count_by_hops(start, stop)
 
-        Hops that double until one falls off the end, then halve: a logarithmic number of round trips, and
-        the server walks each index key about twice.
-        """
+    def _is_plain(self, start: Key, stop: Key) -> bool:
+        """Whether both ends are values of the first field alone, of a type that operators compare as keys."""
+        low, high = start.values[0], stop.values[0]
+        whole = len(start.values) == 1 or all(isinstance(key.values[-1], MinKey) for key in (start, stop))
+        kinds = {bracket_of(low), bracket_of(high)}
+        return whole and len(kinds) == 1 and kinds <= _COUNTABLE and not (is_nan(low) or is_nan(high))
+
+    async def _count_covered(self, start: Key, stop: Key) -> int:
+        """By the `count` command: COUNT_SCAN touches index keys alone, and is the fastest there is."""
+        between = {self.order.fields[0]: {"$gte": start.values[0], "$lt": stop.values[0]}}
+        query = _both(self.filter, between)
+        counted = await self.collection.database.command(
+            "count", self.collection.name, query=query, hint=self.index
+        )
+        return int(counted["n"])
+
+    async def _count_by_hops(self, start: Key, stop: Key) -> int:
+        """Hops that double until one falls off the end, then halve: a logarithmic number of round trips."""
         total, step, growing = 0, 256, True
         while step:
             key = await self.key_at(start, stop, step)
@@ -86,13 +111,31 @@ class Scan:
             step = step * 2 if growing else step // 2
         return total + (await self.key_at(start, stop) is not None)
 
+    async def sample(self, start: Key, stop: Key, size: int) -> list[Key]:
+        """Those of `size` random documents of the collection that `[start, stop)` holds, in order.
+
+        `$sample` comes first, so that the server draws them with a random cursor, and sorts them itself.
+        """
+        condition = _both(self.filter, range_filter(self.order, start, stop))
+        found = await driver.aggregate(
+            self.collection,
+            [
+                {"$sample": {"size": size}},
+                {"$match": condition},
+                {"$sort": dict(self.order.spec)},
+                {"$project": dict.fromkeys(("_id", *self.order.fields), 1)},
+            ],
+        )
+        return [Key(self.order.values_of(document)) for document in found]
+
     def limited_to(self, condition: dict[str, Any]) -> Scan:
         """The same scan of those documents only that fulfil the condition too."""
         return replace(self, filter=_both(self.filter, condition))
 
     def _cursor(self, start: Key, stop: Key, projection: dict[str, int]) -> Any:
         if self.form is Form.FILTER:
-            return self.collection.find(_both(self.filter, range_filter(self.order, start, stop)), projection)
+            condition = _both(self.filter, range_filter(self.order, start, stop))
+            return self.collection.find(condition, projection).hint(self.order.spec)
         cursor = self.collection.find(self.filter, projection).hint(self.index)
         cursor = cursor.min(self.order.bounds(start))
         return cursor if isinstance(stop.values[0], MaxKey) else cursor.max(self.order.bounds(stop))
@@ -148,7 +191,7 @@ async def _usable_index(collection: driver.Collection, order: Order) -> str | No
             reasons.append(f"index {name!r} cannot be used: {reason}")
     if not indexes:  # the collection does not exist yet: an empty window
         reasons.append("the collection does not exist or has no documents")
-    raise PlanError(_missing_index(collection, order, reasons))
+    raise PlanError(missing_index(collection, order, reasons))
 
 
 def _why_not(index: dict[str, Any], default_collation: Any, *, is_id: bool) -> str | None:
@@ -160,7 +203,8 @@ def _why_not(index: dict[str, Any], default_collation: Any, *, is_id: bool) -> s
     return None
 
 
-def _missing_index(collection: driver.Collection, order: Order, reasons: list[str]) -> str:
+def missing_index(collection: driver.Collection, order: Order, reasons: list[str]) -> str:
+    """What is missing, why, and the command that creates it."""
     spec = ", ".join(f'"{name}": 1' for name in order.fields)
     why = "".join(f"; {reason}" for reason in reasons)
     return (

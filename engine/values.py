@@ -25,11 +25,16 @@ from bson.regex import Regex
 from bson.timestamp import Timestamp
 
 EXACT_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True,
     uuid_representation=UuidRepresentation.UNSPECIFIED,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
-"""Decodes every BSON type to a value that encodes to the same bytes (dates beyond year 9999 too)."""
+"""Decodes every BSON type to a value that encodes to the same bytes (dates beyond year 9999 too).
+
+Dates come without a zone, and mean UTC: a zone would cost a microsecond a document.
+"""
+
+AWARE_CODEC = EXACT_CODEC.with_options(tz_aware=True)
+"""The same with UTC on its dates, for what people and reports see."""
 
 _JSON = json_util.CANONICAL_JSON_OPTIONS.with_options(
     tz_aware=True,
@@ -111,6 +116,13 @@ _BRACKET_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
 def bracket_of(value: Any) -> str:
     """The type bracket of a decoded BSON value."""
     return next((name for kinds, name in _BRACKET_TYPES if isinstance(value, kinds)), "object")
+
+
+def is_nan(value: Any) -> bool:
+    """Whether it is NaN, which is the least number as a key, and comparable to nothing for operators."""
+    if isinstance(value, Decimal128):
+        return value.to_decimal().is_nan()
+    return isinstance(value, float) and math.isnan(value)
 
 
 def successor(value: Any) -> Any:

@@ -1,0 +1,82 @@
+"""The explain gate: no range is read before the server says that it reads it from the order's index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from pymongo.errors import OperationFailure
+
+from engine.errors import PlanError
+from engine.keyset import Key, range_filter
+from engine.model import Form
+from engine.scan import Scan, missing_index
+
+FORBIDDEN = {"COLLSCAN": "would scan the whole collection", "SORT": "would sort in memory"}
+"""Stages that no query of a range may have."""
+
+LEAVES_OUT = {
+    "isPartial": "is partial and leaves documents out",
+    "isSparse": "is sparse and leaves documents out",
+}
+"""What a stage may not say of the index it reads (the index of a view shows here only)."""
+
+NO_SUCH_INDEX = 2
+"""Server code BadValue: the hint names no index."""
+
+
+async def check_index_use(scan: Scan) -> None:
+    """Explains the query of a page as the ranges will ask it.
+
+    Raises:
+        PlanError: it would scan or sort the collection, or read an index that leaves documents out; the
+            message holds the `createIndex` to run.
+    """
+    for stage in _stages(await _explained(scan)):
+        reasons = [f"reading a page {does}" for name, does in FORBIDDEN.items() if stage["stage"] == name]
+        reasons += [f"its index {does}" for name, does in LEAVES_OUT.items() if stage.get(name)]
+        if reasons:
+            raise PlanError(missing_index(scan.collection, scan.order, reasons))
+
+
+async def is_multikey(scan: Scan) -> bool:
+    """Whether the index holds more than one key for some document."""
+    return any(stage.get("isMultiKey") for stage in _stages(await _explained(scan)))
+
+
+async def _explained(scan: Scan) -> Any:
+    """The server's plan for a page; nothing where there is no explain (mongomock)."""
+    try:
+        return await scan.collection.database.command({"explain": _page_query(scan)})
+    except NotImplementedError:
+        return {}
+    except OperationFailure as error:
+        if error.code == NO_SUCH_INDEX and "hint" in str(error):
+            raise PlanError(missing_index(scan.collection, scan.order, [])) from error
+        raise
+
+
+def _page_query(scan: Scan) -> dict[str, Any]:
+    fields = scan.order.fields
+    query: dict[str, Any] = {"find": scan.collection.name, "sort": dict(scan.order.spec), "limit": 1000}
+    if scan.form is Form.INDEX_BOUNDS:
+        bounds = {"min": dict.fromkeys(fields, MinKey()), "max": dict.fromkeys(fields, MaxKey())}
+        return {**query, "filter": scan.filter, "hint": scan.index, **bounds}
+    middle = range_filter(scan.order, Key((0,) * len(fields)), Key((1,) * len(fields)))
+    condition = {"$and": [scan.filter, middle]} if scan.filter else middle
+    return {**query, "filter": condition, "hint": dict(scan.order.spec)}
+
+
+def _stages(explained: Any) -> Iterator[Mapping[str, Any]]:
+    """Every stage of the winning plans, however deep (a view's and a shard's lie deeper)."""
+    if isinstance(explained, list):
+        for item in explained:
+            yield from _stages(item)
+    elif isinstance(explained, Mapping):
+        if isinstance(explained.get("stage"), str):
+            yield explained
+        for name, value in explained.items():
+            if name not in ("rejectedPlans", "command", "parsedQuery"):
+                yield from _stages(value)
