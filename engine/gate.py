@@ -21,7 +21,7 @@ LEAVES_OUT = {
     "isPartial": "is partial and leaves documents out",
     "isSparse": "is sparse and leaves documents out",
 }
-"""What a stage may not say of the index it reads (the index of a view shows here only)."""
+"""What no stage may say of the index it reads; that of a view shows here only."""
 
 NO_SUCH_INDEX = 2
 """Server code BadValue: the hint names no index."""
@@ -77,6 +77,8 @@ def _stages(explained: Any) -> Iterator[Mapping[str, Any]]:
     elif isinstance(explained, Mapping):
         if isinstance(explained.get("stage"), str):
             yield explained
+        if "$sort" in explained:  # a view's pipeline sorts where no index can
+            yield {"stage": "SORT"}
         for name, value in explained.items():
             if name not in ("rejectedPlans", "command", "parsedQuery"):
                 yield from _stages(value)
