@@ -18,6 +18,7 @@ from engine.pipeline import run_range
 from engine.plan import Plan
 from engine.report import Report
 from engine.runner import conclude, load_plan, plan_ranges, range_reports, run
+from engine.splitting import split_range
 from engine.writer import JsonLinesWriter, MongoWriter, Writer
 
 __all__ = [
@@ -49,4 +50,5 @@ __all__ = [
     "range_reports",
     "run",
     "run_range",
+    "split_range",
 ]

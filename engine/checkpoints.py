@@ -149,6 +149,14 @@ class PlanStore:
             return await self.load(plan["run_id"]) or dict(plan)
         return dict(plan)
 
+    async def replace_ranges(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+        """Changes the ranges of a plan, unless somebody else did since it was loaded; tells whether it did."""
+        outcome = await self._collection.update_one(
+            {"_id": before["_id"], "ranges": before["ranges"]},
+            {"$set": {"ranges": after["ranges"], "documents": after["documents"]}},
+        )
+        return bool(outcome.matched_count)
+
     async def remove(self, run_id: str) -> None:
         """Forgets the plan of a run."""
         await self._collection.delete_one({"_id": run_id})

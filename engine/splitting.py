@@ -1,0 +1,86 @@
+"""Halves a range that keeps failing, or is far slower than its siblings, so that what is well goes on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from pymongo.errors import PyMongoError
+
+from engine import driver
+from engine.checkpoints import MongoCheckpoints, PlanStore
+from engine.config import Settings
+from engine.errors import PlanError, SourceError
+from engine.keyset import KeyRange
+from engine.model import Status, Window
+from engine.plan import Plan, check_parameters, parameters_of
+from engine.scan import open_scan
+from engine.strategies import walk
+
+
+async def split_range(
+    run_id: str,
+    range_id: str,
+    *,
+    source: driver.Collection,
+    target: driver.Database,
+    settings: Settings | None = None,
+) -> Plan:
+    """The run's plan with that range halved at a real key, kept in the target in place of the one before.
+
+    The halves cover exactly what the range covered, and begin anew: what was written is found unchanged.
+
+    Raises:
+        ConfigError: the settings are not those that the run was planned with.
+        PlanError: there is no such plan or range; the range is running or has succeeded; it holds fewer than
+            two documents; or somebody changed the plan meanwhile.
+    """
+    settings = settings or Settings()
+    store = PlanStore(target, settings)
+    stored = await store.load(run_id)
+    if stored is None:
+        raise PlanError(f"no plan is kept for run {run_id!r} in {settings.plans_collection}")
+    plan = Plan.from_document(stored)
+    parameters = parameters_of(driver.namespace(source), Window(), settings)
+    check_parameters(plan, {name: parameters[name] for name in ("source", "order", "filter")})
+    at = next((n for n, r in enumerate(plan.ranges) if r.range_id == range_id), None)
+    if at is None:
+        known = ", ".join(r.range_id for r in plan.ranges[:10])
+        raise PlanError(f"run {run_id!r} has no range {range_id!r}; its ranges are {known} ...")
+    await _refuse_if_taken(plan.ranges[at], target, settings)
+    halves = await _halves(plan.ranges[at], source, settings)
+    ranges = (*plan.ranges[:at], *halves, *plan.ranges[at + 1 :])
+    documents = sum(r.expected if r.expected is not None else r.about or 0 for r in ranges)
+    changed = replace(plan, ranges=ranges, documents=documents)
+    if not await store.replace_ranges(stored, changed.to_document()):
+        raise PlanError(f"the plan of run {run_id!r} was changed meanwhile: try again", range_id=range_id)
+    return changed
+
+
+async def _refuse_if_taken(key_range: KeyRange, target: driver.Database, settings: Settings) -> None:
+    for checkpoint in await MongoCheckpoints(target, settings).of_run(key_range.run_id):
+        if checkpoint.key_range.range_id != key_range.range_id:
+            continue
+        if checkpoint.status in (Status.RUNNING, Status.SUCCEEDED):
+            raise PlanError(
+                f"range {key_range.range_id} is {checkpoint.status}: only one that is neither running nor "
+                "succeeded can be split",
+                range_id=key_range.range_id,
+            )
+
+
+async def _halves(whole: KeyRange, source: driver.Collection, settings: Settings) -> list[KeyRange]:
+    try:
+        scan = await open_scan(source, settings)
+        documents = await scan.count(whole.start, whole.stop)
+        size = max(1, math.ceil(documents / 2))
+        half = settings.model_copy(update={"range_documents": size, "max_ranges": 3})
+        pieces = await walk(scan, whole.start, whole.stop, half)
+    except PyMongoError as error:
+        raise SourceError(f"range {whole.range_id} could not be split: {error}") from error
+    if len(pieces) < 2:  # noqa: PLR2004
+        raise PlanError(f"range {whole.range_id} holds {documents} documents: nothing to split")
+    return [
+        KeyRange(piece.start, piece.stop, f"{whole.range_id}.{number}", whole.run_id, piece.documents)
+        for number, piece in enumerate(pieces)
+    ]
