@@ -43,10 +43,7 @@ async def split_range(
     plan = Plan.from_document(stored)
     parameters = parameters_of(driver.namespace(source), Window(), settings)
     check_parameters(plan, {name: parameters[name] for name in ("source", "order", "filter")})
-    at = next((n for n, r in enumerate(plan.ranges) if r.range_id == range_id), None)
-    if at is None:
-        known = ", ".join(r.range_id for r in plan.ranges[:10])
-        raise PlanError(f"run {run_id!r} has no range {range_id!r}; its ranges are {known} ...")
+    at = _position(plan, range_id)
     await _refuse_if_taken(plan.ranges[at], target, settings)
     halves = await _halves(plan.ranges[at], source, settings)
     ranges = (*plan.ranges[:at], *halves, *plan.ranges[at + 1 :])
@@ -55,6 +52,14 @@ async def split_range(
     if not await store.replace_ranges(stored, changed.to_document()):
         raise PlanError(f"the plan of run {run_id!r} was changed meanwhile: try again", range_id=range_id)
     return changed
+
+
+def _position(plan: Plan, range_id: str) -> int:
+    at = next((n for n, r in enumerate(plan.ranges) if r.range_id == range_id), None)
+    if at is None:
+        known = ", ".join(r.range_id for r in plan.ranges[:10])
+        raise PlanError(f"run {plan.run_id!r} has no range {range_id!r}; it has {known} ...")
+    return at
 
 
 async def _refuse_if_taken(key_range: KeyRange, target: driver.Database, settings: Settings) -> None:

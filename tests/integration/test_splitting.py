@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from samples import fill, first_word, ids_of, message
@@ -21,7 +22,7 @@ async def test_the_halves_cover_what_the_range_covered(messages, database):
     changed = await split_range("r", whole.range_id, source=messages, target=database, settings=SMALL)
     halves = [r for r in changed.ranges if r.range_id.startswith(f"{whole.range_id}.")]
     assert (halves[0].start, halves[-1].stop) == (whole.start, whole.stop)
-    assert all(one.stop == other.start for one, other in zip(halves, halves[1:], strict=False))
+    assert all(one.stop == other.start for one, other in itertools.pairwise(halves))
     assert sum(r.expected for r in halves) == whole.expected
     assert [r for r in changed.ranges if r not in halves] == [r for r in plan.ranges if r != whole]
     assert await load_plan("r", database, SMALL) == changed
