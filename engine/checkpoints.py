@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from engine import driver
 from engine.config import Settings
-from engine.errors import Interrupted, WriteError
+from engine.errors import ConfigError, Interrupted, WriteError
 from engine.keyset import Key, KeyRange
 from engine.model import Counts, Effort, Status
 
@@ -25,6 +25,7 @@ class Checkpoint:
 
     Attributes:
         position: the last Key finished with everything before it; None at the start.
+        fingerprint: what the position depends on: order, collation, filter.
         attempts: how often the range was begun, this time included.
         active_s: seconds spent on it, over all attempts.
         owner: token of the attempt that may move it; a later claim takes it away.
@@ -41,16 +42,23 @@ class Checkpoint:
     updated_at: datetime | None = None
     problem: str | None = None
     owner: str = ""
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
 
 
 class CheckpointStore(Protocol):
     """Keeps the checkpoints of ranges."""
 
-    async def claim(self, key_range: KeyRange) -> Checkpoint:
+    async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
         """Begins an attempt: the checkpoint to go on from, now owned by the caller.
 
         A range that has succeeded starts over: asked again, it reads again and finds everything unchanged. So
         does one whose checkpoint is of other bounds, from a plan that was not kept (TRAPS 17).
+
+        Args:
+            fingerprint: what positions depend on (`engine.scan.Scan.fingerprint`).
+
+        Raises:
+            ConfigError: the range was begun under another fingerprint; the message names what changed.
         """
         ...
 
@@ -75,11 +83,11 @@ class MongoCheckpoints:
         self._collection = driver.durable(target[settings.checkpoints_collection])
         self._now = now
 
-    async def claim(self, key_range: KeyRange) -> Checkpoint:
+    async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
         """See `CheckpointStore.claim`."""
         try:
             stored = await self._collection.find_one({"_id": _id(key_range)})
-            begun = _begin(_decode(stored) if stored else None, key_range, self._now())
+            begun = _begin(_decode(stored) if stored else None, key_range, fingerprint, self._now())
             await self._collection.replace_one({"_id": _id(key_range)}, _encode(begun), upsert=True)
         except PyMongoError as error:
             raise WriteError(f"range {key_range.range_id} could not be claimed: {error}") from error
@@ -117,9 +125,9 @@ class MemoryCheckpoints:
         self._kept: dict[str, Checkpoint] = {}
         self._now = now
 
-    async def claim(self, key_range: KeyRange) -> Checkpoint:
+    async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
         """See `CheckpointStore.claim`."""
-        begun = _begin(self._kept.get(_id(key_range)), key_range, self._now())
+        begun = _begin(self._kept.get(_id(key_range)), key_range, fingerprint, self._now())
         self._kept[_id(key_range)] = begun
         return begun
 
@@ -150,7 +158,7 @@ class PlanStore:
         return dict(plan)
 
     async def replace_ranges(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-        """Changes the ranges of a plan, unless somebody else did since it was loaded; tells whether it did."""
+        """Changes the ranges of a plan, unless somebody did since it was loaded; tells whether it did."""
         outcome = await self._collection.update_one(
             {"_id": before["_id"], "ranges": before["ranges"]},
             {"$set": {"ranges": after["ranges"], "documents": after["documents"]}},
@@ -172,10 +180,14 @@ def _id(key_range: KeyRange) -> str:
     return f"{key_range.run_id}/{key_range.range_id}"
 
 
-def _begin(stored: Checkpoint | None, key_range: KeyRange, now: datetime) -> Checkpoint:
+def _begin(
+    stored: Checkpoint | None, key_range: KeyRange, fingerprint: Mapping[str, str] | None, now: datetime
+) -> Checkpoint:
     """The checkpoint of the next attempt."""
     if stored is None or stored.status is Status.SUCCEEDED or not stored.key_range.covers_same(key_range):
         stored = Checkpoint(key_range, started_at=now)
+    elif stored.position is not None:
+        _refuse_changed(stored, fingerprint or {})
     return replace(
         stored,
         key_range=key_range,
@@ -184,7 +196,22 @@ def _begin(stored: Checkpoint | None, key_range: KeyRange, now: datetime) -> Che
         owner=uuid.uuid4().hex,
         updated_at=now,
         problem=None,
+        fingerprint=dict(fingerprint or {}),
     )
+
+
+def _refuse_changed(stored: Checkpoint, fingerprint: Mapping[str, str]) -> None:
+    changed = [
+        f"{name} was {was}, now {fingerprint.get(name)}"
+        for name, was in stored.fingerprint.items()
+        if fingerprint.get(name) != was
+    ]
+    if changed:
+        raise ConfigError(
+            f"range {stored.key_range.range_id} cannot resume ({'; '.join(changed)}): go back to what it was "
+            "begun with, or take another run_id",
+            range_id=stored.key_range.range_id,
+        )
 
 
 def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -207,7 +234,11 @@ def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
         "updated_at": checkpoint.updated_at,
         "problem": checkpoint.problem,
         "owner": checkpoint.owner,
+        "fingerprint": dict(checkpoint.fingerprint),
     }
+
+
+_AS_STORED = ("attempts", "active_s", "started_at", "updated_at", "problem", "owner", "fingerprint")
 
 
 def _decode(stored: Mapping[str, Any]) -> Checkpoint:
@@ -218,7 +249,7 @@ def _decode(stored: Mapping[str, Any]) -> Checkpoint:
         Key.from_json(json.loads(position)) if position else None,
         Counts(*(stored[name] for name in ("read", "written", "unchanged", "dead_lettered"))),
         Effort(*(stored[name] for name in ("requests", "retries", "throttled"))),
-        *(stored[name] for name in ("attempts", "active_s", "started_at", "updated_at", "problem", "owner")),
+        *(stored[name] for name in _AS_STORED),
     )
 
 

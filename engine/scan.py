@@ -6,9 +6,11 @@ One probe decides. Index bounds give exactly `[start, stop)` for keys of any BSO
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bson import json_util
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.errors import OperationFailure
@@ -35,6 +37,7 @@ class Scan:
     Attributes:
         index: name of the index that serves the order; None on a view.
         filter: the user's extra filter.
+        collation: that of the collection, and so of the index; None is the simple one.
     """
 
     collection: driver.Collection
@@ -42,6 +45,17 @@ class Scan:
     form: Form
     index: str | None
     filter: dict[str, Any] = field(default_factory=dict)
+    collation: Mapping[str, Any] | None = None
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What a position depends on: a checkpoint made under another one does not resume here."""
+        collation = self.collation or {}
+        return {
+            "order": ", ".join(self.order.fields),
+            "collation": f"{collation.get('locale', 'simple')}, strength {collation.get('strength', 3)}",
+            "filter": json_util.dumps(self.filter),
+        }
 
     async def fetch(
         self,
@@ -149,9 +163,10 @@ async def open_scan(collection: driver.Collection, settings: Settings) -> Scan:
     """
     order = Order.of(settings.order_field)
     collection = driver.exact(collection)
-    index = await _usable_index(collection, order)
+    collation = await driver.default_collation(collection)
+    index = await _usable_index(collection, order, collation)
     form = await _probe(collection, order, index) if index else Form.FILTER
-    return Scan(collection, order, form, index, settings.filter)
+    return Scan(collection, order, form, index, settings.filter, collation)
 
 
 def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +187,7 @@ async def _probe(collection: driver.Collection, order: Order, index: str) -> For
     return Form.INDEX_BOUNDS
 
 
-async def _usable_index(collection: driver.Collection, order: Order) -> str | None:
+async def _usable_index(collection: driver.Collection, order: Order, collation: Any) -> str | None:
     """The name of a full index on exactly the order's fields; None for a view.
 
     A partial or sparse index as a hint silently leaves documents out; one with another collation has another
@@ -181,11 +196,10 @@ async def _usable_index(collection: driver.Collection, order: Order) -> str | No
     indexes = await driver.indexes(collection)
     if indexes is None:
         return None
-    default = await driver.default_collation(collection)
     reasons = []
     for name, index in indexes.items():
         if list(index["key"]) == order.spec:
-            reason = _why_not(index, default, is_id=name == "_id_")
+            reason = _why_not(index, collation, is_id=name == "_id_")
             if reason is None:
                 return name
             reasons.append(f"index {name!r} cannot be used: {reason}")

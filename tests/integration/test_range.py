@@ -8,6 +8,7 @@ import pytest
 from samples import first_word, ids_of, message
 
 from engine import (
+    ConfigError,
     ExtractionError,
     Interrupted,
     KeyRange,
@@ -199,6 +200,19 @@ async def test_trap_17_a_checkpoint_of_other_bounds_is_not_resumed(messages, dat
     await cancelled_midway(other, messages, database)
     report = await run_range(one, source=messages, extractor=first_word, target=database, settings=SMALL)
     assert (report.read, report.attempts, report.reconciled) == (one.expected, 1, True)
+
+
+async def test_a_changed_filter_refuses_to_resume_and_says_so(messages, database):
+    """The position and the counts before it are of other documents."""
+    key_range = await the_range(messages)
+    await cancelled_midway(key_range, messages, database)
+    filtered = SMALL.model_copy(update={"filter": {"_id": {"$gt": 5}}})
+    with pytest.raises(ConfigError, match="range 0000 cannot resume .filter was {}, now "):
+        await run_range(key_range, source=messages, extractor=first_word, target=database, settings=filtered)
+    report = await run_range(
+        key_range, source=messages, extractor=first_word, target=database, settings=SMALL
+    )
+    assert (report.reconciled, report.read) == (True, 1000)
 
 
 async def test_documents_that_came_in_behind_the_reader_fail_the_range(messages, database):
