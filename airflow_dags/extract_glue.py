@@ -36,6 +36,7 @@ SETTINGS = (
     "order_type",
     "text_field",
     "filter",
+    "strategy",
     "range_documents",
     "max_ranges",
     "max_concurrency",

@@ -121,6 +121,15 @@ PARAMS = {
         section="Service",
         **_NAME,
     ),
+    "strategy": Param(
+        "auto",
+        "How the window is split: walk the index, count between sampled keys, or sample alone. Auto chooses by "
+        "the window's size; only a sample leaves ranges uncounted.",
+        title="Strategy",
+        type="string",
+        enum=["auto", "exact", "counted", "sample"],
+        section="Size and limits",
+    ),
     "range_documents": _setting(
         10_000,
         "Documents a range",

@@ -239,8 +239,8 @@ async def test_an_extra_filter_counts_only_its_documents(messages):
     assert all(0 < r.expected <= 100 for r in plan.ranges)
 
 
-async def test_a_view_is_planned_by_filters(messages, database):
-    """`min` and `max` are refused there (server error 168, TRAPS 5); the plan says which form it uses."""
+async def test_trap_5_a_view_is_planned_by_filters(messages, database):
+    """`min` and `max` are refused there (server error 168); the plan says which form it uses."""
     await database.command(
         "create", "recent", viewOn="messages", pipeline=[{"$match": {"_id": {"$gte": 400}}}]
     )
