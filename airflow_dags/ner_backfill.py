@@ -123,7 +123,7 @@ PARAMS = {
     ),
     "strategy": Param(
         "auto",
-        "How the window is split: walk the index, count between sampled keys, or sample alone. Auto chooses by "
+        "How the window is split: walk the index, count between sampled keys, or sample. Auto chooses by "
         "the window's size; only a sample leaves ranges uncounted.",
         title="Strategy",
         type="string",
