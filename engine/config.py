@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     # How it is read
     page_documents: int = Field(1024, ge=1, le=100_000, description="Most documents a page.")
     max_page_bytes: int = Field(8 << 20, ge=1, description="Most bytes a page, from the sizes seen so far.")
+    page_target_s: float = Field(
+        0.25, gt=0, description="Pages shrink while fetching one takes longer than this."
+    )
+    read_ahead_bytes: int = Field(
+        16 << 20, ge=0, description="The next page is fetched ahead if it is expected to be smaller; 0: never."
+    )
 
     # How the service is called
     max_concurrency: int = Field(16, ge=1, le=1024, description="Most requests in flight, a range.")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -77,7 +78,7 @@ async def run_range(
     extractor = as_extractor(extractor)
     writer, checkpoints = _places(target, source, settings, key_range, writer, checkpoints)
     scan = await _open(source, settings)
-    checkpoint = await checkpoints.claim(key_range)
+    checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     async with opened(extractor) as service:
         reader = Reader(scan, key_range, settings)
         attempt = RangeAttempt(service, reader, writer, checkpoints, checkpoint, settings, progress)
@@ -188,11 +189,12 @@ class RangeAttempt:
 
     async def _read(self) -> None:
         """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
-        async for page in self._reader.pages(after=self._ledger.position):
-            known = await self._writer.known(page)
-            for batch in cut(page, known, self._settings, self._range_id):
-                await self._ahead.acquire()
-                await self._to_extract.put(_Sent(batch, self._ledger.admit(Key(batch.last))))
+        async with aclosing(self._reader.pages(after=self._ledger.position)) as pages:
+            async for page in pages:
+                known = await self._writer.known(page)
+                for batch in cut(page, known, self._settings, self._range_id):
+                    await self._ahead.acquire()
+                    await self._to_extract.put(_Sent(batch, self._ledger.admit(Key(batch.last))))
         for _ in range(self._settings.max_concurrency):
             await self._to_extract.put(None)
 
