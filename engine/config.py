@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         0.25, gt=0, description="Pages shrink while fetching one takes longer than this."
     )
     read_ahead_bytes: int = Field(
-        16 << 20, ge=0, description="The next page is fetched ahead if it is expected to be smaller; 0: never."
+        16 << 20, ge=0, description="The next page is fetched ahead if it should be smaller; 0: never."
     )
 
     # How the service is called
