@@ -19,9 +19,10 @@ from engine.model import Form
 from engine.scan import Scan
 from engine.values import identity
 
-SAMPLES_A_RANGE = 40
-"""Sampled keys for each range. A range between every n-th of them holds Gamma(n)/n of its target: with 40,
-95% of ranges are below 1.27 of it (with 20, measured, below 1.45)."""
+SAMPLES_A_RANGE = 48
+"""Sampled keys for each range. A range between every n-th of them holds Gamma(n)/n of its target: with 48,
+95% of ranges are below 1.25 of it (with 20, measured, below 1.45). The server draws at random up to a twentieth
+of a collection, which 48 in ranges of a thousand just keep."""
 
 SLICES = 4
 """Stretches of the window that are walked side by side."""
@@ -92,7 +93,7 @@ async def estimate_window(scan: Scan, start: Key, stop: Key, settings: Settings)
     ranges = min(settings.max_ranges, math.ceil(there / settings.range_documents))
     size = SAMPLES_A_RANGE * (SLICES if settings.strategy == "exact" else max(1, ranges))
     keys = await scan.sample(start, stop, size)
-    return Estimate(round(there * len(keys) / size), keys)
+    return Estimate(round(there * len(keys) / min(size, there)) if keys else 0, keys)
 
 
 # --- exact: walk the index ---
