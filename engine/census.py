@@ -77,7 +77,7 @@ async def _by_seeks(scan: Scan, kind: str) -> dict[str, int]:
     """Jumps from type to type along the index: one seek for each type that is there."""
     counts: dict[str, int] = {}
     at, end = bracket_bounds(scan, None)
-    while (key := await scan.key_at(at, end)) is not None:
+    while at != end and (key := await scan.key_at(at, end)) is not None:
         found = bracket_of(key.values[0])
         if found == "maxKey":
             counts[found] = await scan.count(scan.order.first(MaxKey()), end)

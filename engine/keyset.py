@@ -164,7 +164,7 @@ def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
     if is_nan(low):  # the least number, and comparable to nothing
         lower = {name: {"$type": "number"}}
     operator = "$lt" if isinstance(stop.values[1], MinKey) else "$lte"
-    return [lower, {} if isinstance(high, MaxKey) else _or_nan(name, {name: {operator: high}}, low)]
+    return [lower, {} if isinstance(high, MaxKey) else _below(name, operator, high, low)]
 
 
 def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
@@ -175,14 +175,15 @@ def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
         beyond = {name: {"$gte": -math.inf}} if is_nan(low) else {name: {"$gt": low}}
         clauses.append({"$or": [beyond, _id_clause("$gte", first_id)]})
     if not isinstance(high, MaxKey) and not isinstance(last_id, MinKey):
-        before = _or_nan(name, {name: {"$lt": high}}, low)
+        before = _below(name, "$lt", high, low)
         clauses.append({"$or": [before, _id_clause("$lt", last_id)]})
     return clauses
 
 
-def _or_nan(name: str, clause: dict[str, Any], low: Any) -> dict[str, Any]:
-    """The clause, and NaN too where the range begins at it: no operator finds NaN below a number."""
-    return {"$or": [clause, {name: low}]} if is_nan(low) else clause
+def _below(name: str, operator: str, high: Any, low: Any) -> dict[str, Any]:
+    """Below `high`; NaN too where the range goes from it to a number: no operator finds it below one."""
+    clause = {name: {operator: high}}
+    return {"$or": [clause, {name: low}]} if is_nan(low) and not is_nan(high) else clause
 
 
 def _id_clause(operator: str, value: Any) -> dict[str, Any]:

@@ -79,7 +79,8 @@ def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
 async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Key, Key] | None:
     """The window's ends with the open ones pinned to what is there now; None if nothing is.
 
-    An open end stands just after the last document: later ones belong to the next run (TRAPS 11).
+    An open end stands just after the last document: later ones belong to the next run (TRAPS 11). Where it
+    is not known what comes just after (a string under a collation), it stays open.
     """
     if least == most:
         return None
@@ -87,6 +88,7 @@ async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Ke
     last = await scan.key_at(least, most, backward=True)
     if first is None or last is None:
         return None
-    after = successor(last.values[0])
+    collated = scan.collation is not None and isinstance(last.values[0], str)
+    after = MaxKey() if collated else successor(last.values[0])
     start = least if window.start is not None else scan.order.first(first.values[0])
     return start, most if window.end is not None or isinstance(after, MaxKey) else scan.order.first(after)
