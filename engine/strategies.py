@@ -21,8 +21,8 @@ from engine.values import identity
 
 SAMPLES_A_RANGE = 48
 """Sampled keys for each range. A range between every n-th of them holds Gamma(n)/n of its target: with 48,
-95% of ranges are below 1.25 of it (with 20, measured, below 1.45). The server draws at random up to a twentieth
-of a collection, which 48 in ranges of a thousand just keep."""
+95% of ranges are below 1.25 of it (with 20, measured, below 1.45). The server draws at random up to a
+twentieth of a collection, which 48 in ranges of a thousand just keep."""
 
 SLICES = 4
 """Stretches of the window that are walked side by side."""
