@@ -125,6 +125,9 @@ def is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
+_MS = timedelta(milliseconds=1)
+
+
 def successor(value: Any) -> Any:
     """The least value, or nearly, that sorts after `value`; `MaxKey` for types without one.
 
@@ -132,9 +135,10 @@ def successor(value: Any) -> Any:
     simple collation, where `s + NUL` is the very next string.
     """
     if isinstance(value, datetime):
-        return value + timedelta(milliseconds=1)
+        last = value.replace(tzinfo=UTC) > datetime.max.replace(tzinfo=UTC) - _MS  # Python has no year 10000
+        return DatetimeMS(int(DatetimeMS(value)) + 1) if last else value + _MS
     if isinstance(value, DatetimeMS):
-        return DatetimeMS(int(value) + 1)
+        return DatetimeMS(int(value) + 1) if int(value) < (1 << 63) - 1 else MaxKey()
     if isinstance(value, ObjectId):
         number = int.from_bytes(value.binary, "big") + 1
         return ObjectId(number.to_bytes(12, "big")) if number < 1 << 96 else MaxKey()

@@ -47,7 +47,13 @@ PROFILE = settings(
 _ms = timedelta(milliseconds=1)
 _edges = [DAY, DAY + _ms, DAY - _ms, DAY + 999 * _ms, DAY + 1000 * _ms, datetime(1970, 1, 1, tzinfo=UTC)]
 dates = st.sampled_from(
-    [*_edges, datetime(1969, 12, 31, 23, 59, 59, 999000, UTC), DatetimeMS(-(10**15)), DatetimeMS(10**15)]
+    [
+        *_edges,
+        datetime(1969, 12, 31, 23, 59, 59, 999000, UTC),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999000, UTC),
+        *(DatetimeMS(ms) for ms in (-(2**63), -(10**15), 10**15, 2**63 - 1)),
+    ]
 )
 numbers = st.sampled_from(
     [float("nan"), Decimal128("NaN"), float("-inf"), -1, 0, -0.0, 1, 1.5, Int64(2**60), Decimal128("1.5")]
@@ -249,6 +255,9 @@ async def covers(server, case, *, view):
 @given(case=cases("created_at"))
 @example(known([(0, float("nan")), (1, float("nan"))], order_type="number"))
 @example(known([(0, "")], order_type="string", collated=True))
+@example(known([(n, "aA"[n % 2]) for n in range(9)], order_type="string", collated=True, range_documents=2))
+@example(known([(0, datetime(9999, 12, 31, 23, 59, 59, 999000, UTC))]))
+@example(known([(0, DatetimeMS(2**63 - 1))]))
 @PROFILE
 def test_ranges_read_what_one_query_finds_in_the_order_of_a_field(server, view, case):
     """By dates, numbers and strings, `_id`s of any types breaking the ties."""
