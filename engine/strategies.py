@@ -177,7 +177,9 @@ def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> lis
     before = start
     for number in range(1, min(wanted, len(keys))):
         key = keys[number * len(keys) // wanted]
-        if identity(key.values[0]) != identity(before.values[0]):
+        # Under a collation other bytes may be the same string: only whole keys are sure to ascend.
+        whole = scan.collation is not None and isinstance(key.values[0], str)
+        if not whole and identity(key.values[0]) != identity(before.values[0]):
             key = scan.order.first(key.values[0])
         if key != before:
             chosen.append(key)
