@@ -1,0 +1,78 @@
+"""What the server itself says of a whole run: every read of the source is a scan of the order's index."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+from samples import DAY, fill, first_word, message
+
+from engine import Settings, Window, run
+from engine.driver import exact
+
+pytestmark = pytest.mark.asyncio
+
+DOCUMENTS, RANGE = 5000, 1000
+"""Enough for a sample to be drawn by a random cursor: up to a twentieth of a collection."""
+
+
+@pytest_asyncio.fixture
+async def profiled(mongod_uri):
+    """Five thousand messages in a database whose operations the server records, and a place for results."""
+    async with AsyncMongoClient(mongod_uri) as client:
+        database = client[f"test_{uuid.uuid4().hex[:12]}"]
+        ids = [ObjectId.from_datetime(DAY + timedelta(seconds=n)) for n in range(DOCUMENTS)]
+        await fill(database["messages"], [message(id_, n // 3) for n, id_ in enumerate(ids)])
+        await database.command("profile", 2)
+        yield database, client[f"{database.name}_target"]
+        await database.command("profile", 0)
+        await client.drop_database(database.name)
+        await client.drop_database(f"{database.name}_target")
+
+
+async def reads_of_a_run(profiled, window, **chosen):
+    """The server's records of the reads that a whole run asked of its source."""
+    database, target = profiled
+    settings = Settings(range_documents=RANGE, page_documents=300, batch_texts=100, **chosen)
+    report = await run(
+        window, source=database["messages"], extractor=first_word, target=target, settings=settings
+    )
+    assert (report.reconciled, report.read) == (True, DOCUMENTS)
+    recorded = await exact(database["system.profile"]).find({"ns": f"{database.name}.messages"}).to_list()
+    return [o for o in recorded if {"find", "aggregate", "count", "getMore"} & set(o["command"])]
+
+
+@pytest.mark.parametrize("window", [Window(), Window(DAY, DAY + timedelta(days=1))], ids=["open", "given"])
+@pytest.mark.parametrize("strategy", ["auto", "exact", "counted", "sample"])
+@pytest.mark.parametrize("order_field", ["created_at", "_id"])
+async def test_a_run_reads_its_source_by_the_index_alone(profiled, order_field, strategy, window):
+    """No scan of the collection, no sort but that of a sample, no skip beyond a planner's hop."""
+    reads = await reads_of_a_run(profiled, window, order_field=order_field, strategy=strategy)
+    finds = [read for read in reads if "find" in read["command"]]
+    counts = [read for read in reads if "count" in read["command"]]
+    samples = [read for read in reads if is_sample(read)]
+    assert len(finds) + len(counts) + len(samples) == len(reads), "another kind of read"
+    assert len(finds) > DOCUMENTS / 300
+    assert {stage(read) for read in finds} <= {"IXSCAN", "IDHACK"}  # by its _id: the question for a MaxKey
+    assert {stage(read) for read in counts} <= {"COUNT_SCAN", "RECORD_STORE_FAST_COUNT"}
+    assert "COLLSCAN" not in {stage(read) for read in samples}
+    assert not [read for read in finds + counts if read.get("hasSortStage")]
+    assert max(read["command"].get("skip", 0) for read in finds) <= RANGE
+    for read in finds:  # what it returns and skips, and one key to see the end
+        assert read["keysExamined"] <= read["nreturned"] + read["command"].get("skip", 0) + 1
+    assert bool(samples) == (strategy in ("counted", "sample"))  # a small collection is walked
+
+
+def stage(read):
+    """The stage that reads, as the server calls it."""
+    return read["planSummary"].split()[0]
+
+
+def is_sample(read):
+    """Whether it is the planner's sample, or the rest of it: the server draws it by a random cursor."""
+    command = read.get("originatingCommand", read["command"])
+    return "$sample" in command.get("pipeline", [{}])[0]
