@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.config import Settings
 from engine.model import DeadLetter, Document, Extraction, hash_text
-from engine.values import identity
+from engine.values import digest_of, identity
 
 
 @dataclass(slots=True)
@@ -19,6 +19,7 @@ class Batch:
         last: key values of the last document covered, in reading order; the next batch begins after it.
         read: documents covered.
         unchanged: of these, how many have a valid extraction already.
+        digest: the sum of `digest_of` their `_id`s; `Counts` takes it modulo 2**128.
         documents, texts, hashes: what is sent, side by side.
         extractions: empty texts have no entities; nobody needs to be asked.
         dead_letters: documents whose text is none.
@@ -27,6 +28,7 @@ class Batch:
     last: tuple[Any, ...] = ()
     read: int = 0
     unchanged: int = 0
+    digest: int = 0
     chars: int = 0
     documents: list[Document] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -62,6 +64,7 @@ def _add(
 ) -> None:
     batch.last = document.values
     batch.read += 1
+    batch.digest += digest_of(document.id)
     text = "" if document.text is None and settings.missing_text == "empty" else document.text
     if not isinstance(text, str):
         batch.dead_letters.append(_no_text(document, settings, range_id))

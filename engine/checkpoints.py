@@ -226,7 +226,7 @@ def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
         "expected": key_range.expected,
         "status": checkpoint.status.value,
         "position": json.dumps(checkpoint.position.to_json()) if checkpoint.position else None,
-        **asdict(checkpoint.counts),
+        **checkpoint.counts.to_document(),
         **asdict(checkpoint.effort),
         "attempts": checkpoint.attempts,
         "active_s": checkpoint.active_s,
@@ -247,7 +247,7 @@ def _decode(stored: Mapping[str, Any]) -> Checkpoint:
         KeyRange.from_json(json.loads(stored["key_range"])),
         Status(stored["status"]),
         Key.from_json(json.loads(position)) if position else None,
-        Counts(*(stored[name] for name in ("read", "written", "unchanged", "dead_lettered"))),
+        Counts.from_document(stored),
         Effort(*(stored[name] for name in ("requests", "retries", "throttled"))),
         *(stored[name] for name in _AS_STORED),
     )

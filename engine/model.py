@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class Status(StrEnum):
@@ -115,14 +116,23 @@ class DeadLetter:
     text_hash: str | None = None
 
 
+DIGESTS = 1 << 128
+"""Digests are sums modulo this."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the documents: `read = written + unchanged + dead_lettered`, or something is lost."""
+    """What became of the documents: `read = written + unchanged + dead_lettered`, or something is lost.
+
+    Attributes:
+        digest: identifies the set of `_id`s read, in whatever order: the sum of their `digest_of`.
+    """
 
     read: int = 0
     written: int = 0
     unchanged: int = 0
     dead_lettered: int = 0
+    digest: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         """The sums, field by field."""
@@ -131,12 +141,23 @@ class Counts:
             self.written + other.written,
             self.unchanged + other.unchanged,
             self.dead_lettered + other.dead_lettered,
+            (self.digest + other.digest) % DIGESTS,
         )
 
     @property
     def balanced(self) -> bool:
         """Whether every document read is accounted for."""
         return self.read == self.written + self.unchanged + self.dead_lettered
+
+    def to_document(self) -> dict[str, Any]:
+        """As checkpoints and reports keep it: the digest in hexadecimal, for BSON ends at 64 bits."""
+        return {**asdict(self), "digest": f"{self.digest:032x}"}
+
+    @classmethod
+    def from_document(cls, stored: Mapping[str, Any]) -> Self:
+        """The Counts that `to_document` was called on; other fields are left alone."""
+        read, written, unchanged = stored["read"], stored["written"], stored["unchanged"]
+        return cls(read, written, unchanged, stored["dead_lettered"], int(stored["digest"], 16))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from engine.config import Settings
 from engine.errors import ConfigError, EngineError, Failure, SourceError, root_error
 from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.feed import Feed
 from engine.isolation import Caller, Outcome, Refusal, effort_of
 from engine.keyset import Key, KeyRange
 from engine.ledger import Entry, Ledger
@@ -77,7 +78,7 @@ async def run_range(
     settings = settings or Settings()
     extractor = as_extractor(extractor)
     writer, checkpoints = _places(target, source, settings, key_range, writer, checkpoints)
-    scan = await _open(source, settings)
+    scan = await open_source(source, settings)
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     async with opened(extractor) as service:
         reader = Reader(scan, key_range, settings)
@@ -104,7 +105,13 @@ def _places(
     )
 
 
-async def _open(source: driver.Collection, settings: Settings) -> Scan:
+async def open_source(source: driver.Collection, settings: Settings) -> Scan:
+    """How a collection is read in the order of the settings.
+
+    Raises:
+        PlanError: it has no full index on the order.
+        SourceError: the server could not be read.
+    """
     try:
         return await open_scan(source, settings)
     except PyMongoError as error:
@@ -130,7 +137,7 @@ class RangeAttempt:
     def __init__(
         self,
         service: Extractor,
-        reader: Reader,
+        reader: Feed,
         writer: Writer,
         checkpoints: CheckpointStore,
         checkpoint: Checkpoint,
@@ -177,7 +184,7 @@ class RangeAttempt:
             await self._save_at_end(Status.FAILED, str(error))
             raise error from raised
         await self._save(Status.SUCCEEDED)
-        self._events.info("range_succeeded", **asdict(self.checkpoint.counts))
+        self._events.info("range_succeeded", **self.checkpoint.counts.to_document())
         return Status.SUCCEEDED
 
     async def _stages(self) -> None:
@@ -266,7 +273,9 @@ class RangeAttempt:
     ) -> None:
         """Accounts for a batch that is durable now."""
         same = sum(identity(e.document_id) in unchanged for e in found) if unchanged else 0
-        counts = Counts(sent.batch.read, len(found) - same, sent.batch.unchanged + same, len(letters))
+        batch = sent.batch
+        written, unchanged_in_all = len(found) - same, batch.unchanged + same
+        counts = Counts(batch.read, written, unchanged_in_all, len(letters), batch.digest)
         self._settled += counts
         if letters:
             self._events.warning(
@@ -323,7 +332,7 @@ def report_of(checkpoint: Checkpoint) -> Report:
         status=checkpoint.status,
         range_id=checkpoint.key_range.range_id,
         expected=checkpoint.key_range.expected,
-        **asdict(checkpoint.counts),
+        **checkpoint.counts.to_document(),
         **asdict(checkpoint.effort),
         attempts=checkpoint.attempts,
         active_s=checkpoint.active_s,

@@ -25,6 +25,7 @@ class Report:
         problems: why it failed or does not reconcile, for people.
         ranges: a run's reports, one for each range that reported.
         planned_ranges: a run's number of planned ranges.
+        digest: of the `_id`s read, in hexadecimal; the same documents give the same, in whatever order.
     """
 
     run_id: str
@@ -46,11 +47,13 @@ class Report:
     problems: tuple[str, ...] = ()
     ranges: tuple[Report, ...] = ()
     planned_ranges: int | None = None
+    digest: str = "0" * 32
 
     @property
     def counts(self) -> Counts:
-        """The four counts that must balance."""
-        return Counts(self.read, self.written, self.unchanged, self.dead_lettered)
+        """The four counts that must balance, and the digest."""
+        digest = int(self.digest, 16)
+        return Counts(self.read, self.written, self.unchanged, self.dead_lettered, digest)
 
     @property
     def reconciled(self) -> bool:
@@ -67,6 +70,30 @@ class Report:
         return complete and self.counts.balanced and self.counts == summed
 
     @property
+    def drift(self) -> tuple[int, int]:
+        """Documents inserted and documents deleted since planning, as far as counts tell.
+
+        A finished range that read more than was counted gained the difference, at least. One that read less
+        lost it: a recount has shown that it holds no more. A run's are the sums over its ranges.
+        """
+        if self.range_id is None:
+            drifts = [r.drift for r in self.ranges]
+            return sum(gained for gained, _ in drifts), sum(lost for _, lost in drifts)
+        if self.expected is None or self.status is not Status.SUCCEEDED:
+            return 0, 0
+        return max(0, self.read - self.expected), max(0, self.expected - self.read)
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What is not as it was planned, named, for people; no failure."""
+        if self.range_id is None:
+            return tuple(_differences_of_run(self))
+        gained, lost = self.drift
+        more = f"range {self.range_id} read {gained:,} more than planned: inserted since"
+        fewer = f"range {self.range_id} read {lost:,} fewer than planned: deleted since"
+        return (more,) if gained else (fewer,) if lost else ()
+
+    @property
     def duration_s(self) -> float | None:
         """Seconds from the start to the end, waiting included."""
         if self.started_at is None or self.finished_at is None:
@@ -74,14 +101,15 @@ class Report:
         return (self.finished_at - self.started_at).total_seconds()
 
     def to_json(self) -> dict[str, Any]:
-        """A plain JSON dict (times in ISO-8601), with `reconciled` and `duration_s` for readers."""
+        """A plain JSON dict (times in ISO-8601), with what follows from the rest for readers."""
         plain = {name: getattr(self, name) for name in self.__slots__}
         plain["status"] = self.status.value
         plain["started_at"] = self.started_at.isoformat() if self.started_at else None
         plain["finished_at"] = self.finished_at.isoformat() if self.finished_at else None
         plain["outside"], plain["problems"] = dict(self.outside), list(self.problems)
         plain["ranges"] = [r.to_json() for r in self.ranges]
-        return {**plain, "reconciled": self.reconciled, "duration_s": self.duration_s}
+        derived = {"reconciled": self.reconciled, "duration_s": self.duration_s}
+        return {**plain, **derived, "differences": list(self.differences)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -93,6 +121,21 @@ class Report:
         plain["problems"] = tuple(plain["problems"])
         plain["ranges"] = tuple(cls.from_json(r) for r in plain["ranges"])
         return cls(**plain)
+
+
+MOST_DIFFERENCES = 10
+"""Ranges whose differences a run names."""
+
+
+def _differences_of_run(report: Report) -> Iterable[str]:
+    """Those of its ranges; counts alone do not tell a document that changed its range from two strangers."""
+    each = [difference for r in report.ranges for difference in r.differences]
+    yield from each[:MOST_DIFFERENCES]
+    if len(each) > MOST_DIFFERENCES:
+        yield f"and {len(each) - MOST_DIFFERENCES:,} ranges more"
+    gained, lost = report.drift
+    if gained and lost:
+        yield f"in all {gained:,} more and {lost:,} fewer: moved, or deleted and inserted"
 
 
 def merge(
@@ -122,10 +165,7 @@ def merge(
         run_id,
         _status(ranges, problems),
         expected=expected,
-        read=counts.read,
-        written=counts.written,
-        unchanged=counts.unchanged,
-        dead_lettered=counts.dead_lettered,
+        **counts.to_document(),
         requests=effort.requests,
         retries=effort.retries,
         throttled=effort.throttled,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 import bson
@@ -43,6 +44,13 @@ _JSON = json_util.CANONICAL_JSON_OPTIONS.with_options(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
 
+_RELAXED = json_util.RELAXED_JSON_OPTIONS.with_options(
+    tz_aware=True,
+    tzinfo=UTC,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+
 
 def identity(value: Any) -> Any:
     """A hashable that is equal for two BSON values exactly when their type and bytes are.
@@ -54,9 +62,31 @@ def identity(value: Any) -> Any:
     return bson.encode({"": value}, codec_options=EXACT_CODEC)
 
 
+_OBJECT_ID_HEAD = b"\x13\x00\x00\x00\x07\x00"
+"""What precedes an ObjectId in the BSON of `{"": ObjectId}`: length 19, type 7, the empty name."""
+
+
+def digest_of(document_id: Any) -> int:
+    """The first 16 bytes of BLAKE2b over the BSON of `{"": _id}`, as a big-endian number.
+
+    Summed modulo 2**128 over documents these identify a set of `_id`s, whatever order they come in
+    (AdHash: Bellare and Micciancio, 1997). ObjectIds are assembled here: half the time of an encoder's call.
+    """
+    if type(document_id) is ObjectId:
+        encoded = _OBJECT_ID_HEAD + document_id.binary + b"\x00"
+    else:
+        encoded = bson.encode({"": document_id}, codec_options=EXACT_CODEC)
+    return int.from_bytes(blake2b(encoded).digest()[:16], "big")
+
+
 def to_extended_json(values: Any) -> Any:
     """Canonical Extended JSON of a list of BSON values, as plain JSON data."""
     return json.loads(json_util.dumps(values, json_options=_JSON))
+
+
+def to_relaxed_json(value: Any) -> str:
+    """One BSON value in relaxed Extended JSON, for people."""
+    return json_util.dumps(value, json_options=_RELAXED)
 
 
 def from_extended_json(data: Any) -> Any:

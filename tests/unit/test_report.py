@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -94,3 +95,36 @@ def test_a_report_survives_json():
 def test_rows_have_a_line_a_range_and_one_for_the_run():
     """For tables."""
     assert [row[0] for row in rows(merged(of_range("a"), of_range("b")))] == ["a", "b", "run"]
+
+
+def test_what_differs_from_the_plan_is_named_and_is_no_failure():
+    """A range that grew, one that shrank, and both: counts do not tell moves from strangers."""
+    report = merged(of_range("a", 13, 13, 0, 0), of_range("b", 8, 8, 0, 0))
+    assert (report.drift, report.reconciled) == ((3, 2), True)
+    assert report.differences == (
+        "range a read 3 more than planned: inserted since",
+        "range b read 2 fewer than planned: deleted since",
+        "in all 3 more and 2 fewer: moved, or deleted and inserted",
+    )
+    assert report.to_json()["ranges"][1]["differences"] == [report.differences[1]]
+
+
+def test_nothing_differs_where_nothing_was_counted_or_finished():
+    """An estimate is no plan to hold a range to, and an unfinished range has read less anyway."""
+    unfinished = of_range("b", 5, 5, 0, 0, status=Status.INTERRUPTED)
+    uncounted = replace(of_range("a", 13, 13, 0, 0), expected=None)
+    assert merged(of_range("a"), unfinished).differences == ()
+    assert merged(uncounted, unfinished).differences == ()
+
+
+def test_many_differences_are_cut_short():
+    """Two hundred lines help nobody."""
+    ranges = [of_range(f"{n}", 11, 11, 0, 0) for n in range(15)]
+    report = merge("run", [r.range_id for r in ranges], ranges, expected=150, max_dead_letters=0)
+    assert (len(report.differences), report.differences[-1]) == (11, "and 5 ranges more")
+
+
+def test_a_runs_digest_is_the_sum_of_its_ranges():
+    """Whatever the order of the ranges; it wraps at 128 bits."""
+    report = merged(of_range("a", digest="f" * 32), of_range("b", digest=f"{5:032x}"))
+    assert (report.digest, report.reconciled) == (f"{4:032x}", True)

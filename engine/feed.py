@@ -1,0 +1,21 @@
+"""Where a range gets its documents, as the pipeline sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from engine.keyset import Key
+from engine.model import Document
+
+
+class Feed(Protocol):
+    """Where a range gets its documents: a Reader, or what stands in its place."""
+
+    def pages(self, after: Key | None) -> AsyncGenerator[list[Document], None]:
+        """The documents after that Key, page by page, in an order that is the same at every attempt."""
+        ...
+
+    async def count_unread(self, read: int) -> int:
+        """How many documents there are beyond that many read, as far as it is known."""
+        ...

@@ -1,0 +1,67 @@
+"""The digest of the `_id`s that were read: additive, whatever their order and types."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import bson
+from bson import Int64, ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import scalars
+
+from engine import Key, Settings
+from engine.batches import cut
+from engine.ledger import Ledger
+from engine.model import DIGESTS, Counts, Document
+from engine.values import EXACT_CODEC, digest_of, identity
+
+ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), identity(value)))
+
+
+def read(documents, **settings):
+    """The counts of these documents, cut into batches and passed by the ledger."""
+    ledger = Ledger()
+    for batch in cut(documents, {}, Settings(**settings), "r"):
+        ledger.settle(ledger.admit(Key(batch.last)), Counts(batch.read, batch.read, digest=batch.digest))
+    return ledger.counts
+
+
+@given(scalars)
+def test_a_digest_is_the_head_of_blake2b_over_bson(value):
+    """As documented, for every type, so that anybody can compute it again."""
+    encoded = bson.encode({"": value}, codec_options=EXACT_CODEC)
+    assert digest_of(value) == int.from_bytes(blake2b(encoded).digest()[:16], "big")
+
+
+@given(ids, st.randoms(use_true_random=False), st.integers(1, 7))
+def test_order_and_batching_do_not_change_a_digest(found, random, batch_texts):
+    """A rerun over the same documents gives the same, however they come."""
+    documents = [Document((value,), "text") for value in found]
+    shuffled = random.sample(documents, len(documents))
+    assert read(documents).digest == read(shuffled, batch_texts=batch_texts).digest
+    assert read(documents).digest == sum(digest_of(value) for value in found) % DIGESTS
+
+
+@given(ids.filter(bool))
+def test_one_document_fewer_or_twice_changes_a_digest(found):
+    """So a digest tells a set from its neighbours."""
+    documents = [Document((value,), "text") for value in found]
+    whole = read(documents).digest
+    assert whole not in {read(documents[1:]).digest, read([*documents, documents[0]]).digest}
+
+
+def test_trap_1_digests_know_types():
+    """Python takes these for one key; BSON does not."""
+    values = [1, 1.0, Int64(1), True, "1", ObjectId(b"1" * 12), b"1" * 12, "1" * 12]
+    assert len({digest_of(value) for value in values}) == len(values)
+
+
+@given(st.integers(0, DIGESTS - 1), st.integers(0, DIGESTS - 1))
+def test_counts_add_modulo_and_survive_being_stored(one, other):
+    """128 bits do not fit BSON's integers: a hexadecimal string does."""
+    total = Counts(1, 1, 0, 0, one) + Counts(2, 0, 1, 1, other)
+    assert total == Counts(3, 1, 1, 1, (one + other) % DIGESTS)
+    stored = bson.decode(bson.encode(total.to_document()))
+    assert len(stored["digest"]) == 32
+    assert Counts.from_document(stored) == total
