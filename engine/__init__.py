@@ -1,6 +1,7 @@
 """Keyset-paginated asynchronous batch extraction from MongoDB, with proof that nothing was lost."""
 
 from engine.config import Settings
+from engine.coverage import repair, verify
 from engine.errors import (
     ConfigError,
     EngineError,
@@ -19,6 +20,7 @@ from engine.plan import Plan
 from engine.report import Report
 from engine.runner import conclude, load_plan, plan_ranges, range_reports, run
 from engine.splitting import split_range
+from engine.verifier import Verification
 from engine.writer import JsonLinesWriter, MongoWriter, Writer
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Settings",
     "SourceError",
     "Status",
+    "Verification",
     "Window",
     "WriteError",
     "Writer",
@@ -48,7 +51,9 @@ __all__ = [
     "load_plan",
     "plan_ranges",
     "range_reports",
+    "repair",
     "run",
     "run_range",
     "split_range",
+    "verify",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `python -m engine plan | run | status`, also installed as `keyset-batch`.
+"""The command line: `python -m engine plan | run | verify | status`, also installed as `keyset-batch`.
 
 Exit status: 0 if the run succeeded and reconciles, 1 if it lost or failed something, 2 for a usage or
 configuration error (nothing was read or written then).
@@ -7,71 +7,43 @@ configuration error (nothing was read or written then).
 from __future__ import annotations
 
 import asyncio
-import importlib
-import json
 import logging
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import PyMongoError
 from rich.logging import RichHandler
 
-from engine import display, runner
+from engine import coverage, display, runner
 from engine.config import Settings
-from engine.errors import ConfigError, EngineError, PlanError, SourceError
-from engine.extractor import ExtractFunction, Extractor, HttpExtractor
-from engine.formats import FORMATS
+from engine.errors import ConfigError, EngineError, PlanError
 from engine.model import Status, Window
+from engine.options import (
+    LOCAL,
+    CollectionName,
+    DatabaseName,
+    End,
+    Function,
+    Places,
+    RunId,
+    ServiceFormat,
+    ServiceUrl,
+    Set,
+    Start,
+    TargetDatabase,
+    TargetUri,
+    Uri,
+    Verbose,
+    service_from,
+    settings_from,
+)
 from engine.plan import Plan
 from engine.report import Report, merge
 from engine.writer import JsonLinesWriter
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source database.")]
-CollectionName = Annotated[str, typer.Option("--collection", "-c", help="Source collection.")]
-Uri = Annotated[str, typer.Option(envvar=["ENGINE_SOURCE_URI", "MONGODB_URI"], help="Source server.")]
-TargetUri = Annotated[str | None, typer.Option(envvar="ENGINE_TARGET_URI", help="Server of the results.")]
-TargetDatabase = Annotated[str | None, typer.Option(help="Database of the results; by default the source's.")]
-Start = Annotated[str | None, typer.Option(help="First moment of the window (ISO-8601).")]
-End = Annotated[str | None, typer.Option(help="First moment after the window; the last now if left out.")]
-RunId = Annotated[str | None, typer.Option(help="The run; by default derived from its parameters.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Any setting of the README's table; repeatable."),
-]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show events.")]
-
-LOCAL = "mongodb://127.0.0.1:27017"
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a command reads and keeps things."""
-
-    uri: str
-    database: str
-    target_uri: str | None
-    target_database: str | None
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[tuple[Any, Any]]:
-        """The source and target databases, once both servers have answered."""
-        source = await _connected(self.uri)
-        target = await _connected(self.target_uri) if self.target_uri else source
-        try:
-            yield source[self.database], target[self.target_database or self.database]
-        finally:
-            source.close()
-            target.close()
 
 
 @app.command()
@@ -112,13 +84,9 @@ def run(
     end: End = None,
     target_uri: TargetUri = None,
     target_database: TargetDatabase = None,
-    service_url: Annotated[
-        str | None, typer.Option(envvar="ENGINE_SERVICE_URL", help="Address of the NER service.")
-    ] = None,
-    format_: Annotated[str, typer.Option("--format", help=f"Its format: {', '.join(FORMATS)}.")] = "native",
-    extractor: Annotated[
-        str | None, typer.Option(metavar="MODULE:FUNCTION", help="An async function instead of a service.")
-    ] = None,
+    service_url: ServiceUrl = None,
+    format_: ServiceFormat = "native",
+    extractor: Function = None,
     jsonl: Annotated[
         Path | None, typer.Option(help="Write results to this file, not to the target's collections.")
     ] = None,
@@ -135,7 +103,7 @@ def run(
 
     async def command() -> int:
         settings = settings_from(set_, run_id)
-        service = _service(service_url, format_, extractor, settings)
+        service = service_from(service_url, format_, extractor, settings)
         async with places.open() as (source, target):
             with display.live() as progress:
                 report = await runner.run(
@@ -149,6 +117,49 @@ def run(
                 )
         display.show_report(report)
         return 0 if report.status is Status.SUCCEEDED and report.reconciled else 1
+
+    _finish(command, verbose=verbose)
+
+
+@app.command()
+def verify(
+    database: DatabaseName,
+    collection: CollectionName,
+    uri: Uri = LOCAL,
+    start: Start = None,
+    end: End = None,
+    target_uri: TargetUri = None,
+    target_database: TargetDatabase = None,
+    service_url: ServiceUrl = None,
+    format_: ServiceFormat = "native",
+    extractor: Function = None,
+    set_: Set = None,
+    *,
+    repair: Annotated[bool, typer.Option("--repair", help="Run what is missing, and verify again.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Most missing documents to print.")] = 20,
+    verbose: Verbose = False,
+) -> None:
+    """Find documents of a window with neither an extraction nor a dead letter; exit 1 while there are any.
+
+    With --repair, exactly these are run, by a service or function as in `run`.
+    """
+    places = Places(uri, database, target_uri, target_database)
+    window = Window(start, end)
+
+    async def command() -> int:
+        settings = settings_from(set_, None)
+        service = service_from(service_url, format_, extractor, settings) if repair else None
+        async with places.open() as (source, target):
+            where = {"source": source[collection], "target": target, "settings": settings}
+            found = await coverage.verify(window, limit=limit, **where)
+            display.show_verification(found)
+            if service is not None and not found.complete:
+                with display.live() as progress:
+                    report = await coverage.repair(window, extractor=service, progress=progress, **where)
+                display.show_report(report)
+                found = await coverage.verify(window, limit=limit, **where)
+                display.show_verification(found)
+        return 0 if found.complete else 1
 
     _finish(command, verbose=verbose)
 
@@ -194,64 +205,6 @@ def _as_of_now(made: Plan, reports: list[Report], settings: Settings) -> Report:
         max_dead_letters=settings.max_dead_letters,
         outside=made.outside,
     )
-
-
-def settings_from(assignments: list[str] | None, run_id: str | None) -> Settings:
-    """Settings from the environment and from NAME=VALUE, where the value is JSON or plain text."""
-    values: dict[str, Any] = {"run_id": run_id} if run_id else {}
-    for assignment in assignments or []:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {assignment!r}: write NAME=VALUE")
-        try:
-            values[name] = json.loads(value) if value.startswith("{") else value
-        except ValueError as error:
-            raise ConfigError(f"--set {name}: not JSON ({error})") from None
-    return Settings(**values)
-
-
-def _service(
-    url: str | None, format_: str, extractor: str | None, settings: Settings
-) -> Extractor | ExtractFunction:
-    if (url is None) == (extractor is None):
-        raise ConfigError("give either --service-url or --extractor")
-    if extractor is not None:
-        return _imported(extractor)
-    token = os.environ.get("ENGINE_SERVICE_TOKEN")
-    return HttpExtractor(
-        str(url),
-        format=format_,
-        headers={"Authorization": f"Bearer {token}"} if token else None,
-        timeout_s=settings.request_timeout_s,
-        text_timeout_s=settings.text_timeout_s,
-    )
-
-
-def _imported(path: str) -> ExtractFunction:
-    module, _, name = path.partition(":")
-    sys.path.insert(0, "")
-    try:
-        function: ExtractFunction = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"--extractor {path!r}: give MODULE:FUNCTION that can be imported ({error})"
-        ) from error
-    return function
-
-
-async def _connected(uri: str) -> Any:
-    """A client of a server that has answered; the message names no credentials."""
-    try:
-        patience: dict[str, Any] = (
-            {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
-        )
-        client: Any = AsyncIOMotorClient(uri, **patience)
-        await client.admin.command("ping")
-    except PyMongoError as error:
-        where = uri.rpartition("@")[2] if "@" in uri else uri
-        reason = str(error).partition(" (configured")[0]
-        raise SourceError(f"MongoDB at {where} does not answer: {reason}") from error
-    return client
 
 
 def _finish(command: Callable[[], Awaitable[int]], *, verbose: bool) -> None:

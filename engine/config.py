@@ -142,6 +142,14 @@ class Settings(BaseSettings):
         """`name@version`: what an extraction records, and what makes an earlier one still valid."""
         return f"{self.extractor_name}@{self.extractor_version}"
 
+    def entities_of(self, source_name: str) -> str:
+        """The collection of a source's extractions."""
+        return self.entities_collection or f"{source_name}_entities"
+
+    def dead_letters_of(self, source_name: str) -> str:
+        """The collection of a source's dead letters."""
+        return self.dead_letters_collection or f"{source_name}_dead_letters"
+
 
 def _extended(value: Any) -> Any:
     """Extended JSON such as `{"$oid": ...}` as BSON values; operators and BSON values as they are."""

@@ -15,6 +15,8 @@ from rich.table import Table
 from engine.model import Progress
 from engine.plan import Plan
 from engine.report import COLUMNS, Report, rows
+from engine.values import to_relaxed_json
+from engine.verifier import Verification
 
 out = Console()
 err = Console(stderr=True)
@@ -116,10 +118,28 @@ def show_report(report: Report) -> None:
         table.add_row(*row, style="bold" if row[0] == "run" else None)
     out.print(table)
     _show_outside(report.outside)
+    for difference in report.differences:
+        out.print(f"[yellow]{difference}", highlight=False)
     for problem in report.problems:
         out.print(f"[red]{problem}", highlight=False)
     verdict = "reconciles: nothing was lost" if report.reconciled else "does not reconcile"
     out.print(f"{report.status.value}; {verdict}", style="bold green" if report.reconciled else "bold red")
+
+
+def show_verification(found: Verification) -> None:
+    """What is missing, one document a line, and the totals."""
+    for key in found.first_missing:
+        at = f" at {to_relaxed_json(key.values[0])}" if len(key.values) > 1 else ""
+        out.print(
+            f"missing: {to_relaxed_json(key.values[-1])}{at}", markup=False, highlight=False, soft_wrap=True
+        )
+    more = found.missing - len(found.first_missing)
+    if more:
+        out.print(f"and {more:,} more")
+    _show_outside(found.outside)
+    totals = f"{found.present:,} present, {found.dead_lettered:,} dead letters, {found.missing:,} missing"
+    style = "bold green" if found.complete else "bold red"
+    out.print(f"{found.read:,} documents: {totals}", style=style, highlight=False)
 
 
 def _show_outside(outside: Mapping[str, int]) -> None:

@@ -57,10 +57,8 @@ class MongoWriter:
         run_id: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        entities = settings.entities_collection or f"{source_name}_entities"
-        dead_letters = settings.dead_letters_collection or f"{source_name}_dead_letters"
-        self._entities = driver.durable(target[entities])
-        self._dead_letters = driver.durable(target[dead_letters])
+        self._entities = driver.durable(target[settings.entities_of(source_name)])
+        self._dead_letters = driver.durable(target[settings.dead_letters_of(source_name)])
         self._extractor = settings.extractor_label
         self._run_id = run_id
         self._now = now

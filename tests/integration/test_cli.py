@@ -12,6 +12,7 @@ import uuid
 
 import pymongo
 import pytest
+from bson import ObjectId
 from samples import INDEX, message
 
 EXTRACTOR = """
@@ -24,6 +25,11 @@ async def extract(texts):
 async def refuse(texts):
     if any(text == "Hello 7" for text in texts):
         raise ValueError("refused")
+    return await extract(texts)
+
+async def only_late(texts):
+    if not all(text.startswith("Late") for text in texts):
+        raise ConnectionError("down")
     return await extract(texts)
 
 async def slow(texts):
@@ -135,6 +141,60 @@ def test_plan_shows_ranges_and_keeps_nothing_unless_asked(workplace):
     assert workplace.database["engine_plans"].count_documents({}) == 0
     workplace.call("plan", "--keep", "--run-id", "r")
     assert workplace.database["engine_plans"].find_one({})["_id"] == "r"
+
+
+def test_verify_exits_0_when_nothing_is_missing(workplace):
+    """Totals, and no document; dead letters are accounted for."""
+    workplace.call("run", "--extractor", "mine:refuse")
+    code, printed = workplace.call("verify")
+    assert (code, "500 documents: 499 present, 1 dead letters, 0 missing" in printed) == (0, True), printed
+    assert "missing: " not in printed
+
+
+def test_trap_11_verify_names_what_came_late_and_repair_runs_it(workplace):
+    """Exit 1 with the first of them in relaxed Extended JSON; with `--repair` only these are sent; exit 0."""
+    workplace.call("run", "--extractor", "mine:extract")
+    late = [message(ObjectId(f"{n:024x}"), 5, f"Late {n}") for n in range(5)]
+    workplace.database["messages"].insert_many(late)
+    code, printed = workplace.call("verify", "--limit", "2")
+    assert code == 1, printed
+    lines = printed.splitlines()
+    assert [line.rstrip() for line in lines[:3]] == [
+        'missing: {"$oid": "000000000000000000000000"} at {"$date": "2020-01-01T00:00:05Z"}',
+        'missing: {"$oid": "000000000000000000000001"} at {"$date": "2020-01-01T00:00:05Z"}',
+        "and 3 more",
+    ]
+    before = workplace.database["messages_entities"].find_one({"_id": 7})
+    code, printed = workplace.call("verify", "--repair", "--extractor", "mine:only_late")
+    assert code == 0, printed
+    assert "505 documents: 505 present, 0 dead letters, 0 missing" in printed
+    assert workplace.database["messages_entities"].find_one({"_id": 7}) == before
+    assert workplace.call("verify")[0] == 0
+
+
+def test_repair_that_fails_exits_1(workplace):
+    """The service is down: an error in one line, nothing is blamed, and all is still missing."""
+    code, printed = workplace.call(
+        "verify", "--repair", "--extractor", "mine:only_late", "-s", "retry_base_s=0"
+    )
+    assert (code, "the service does not work" in printed, "Traceback" in printed) == (1, True, False)
+    assert workplace.database["messages_dead_letters"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--repair"], "either --service-url or --extractor"),
+        (["--start", "2021-01-01", "--end", "2020-01-01"], "is after end"),
+        (["-s", "order_field=sent_at"], "createIndex"),
+        (["-s", "page_document=5"], "did you mean 'page_documents'"),
+        (["--limit", "-1"], "--limit"),
+    ],
+)
+def test_verify_exits_2_for_a_usage_or_configuration_error(workplace, arguments, says):
+    """As the other commands do."""
+    code, printed = workplace.call("verify", *arguments)
+    assert (code, says in printed, "Traceback" in printed) == (2, True, False), printed
 
 
 @pytest.mark.parametrize(

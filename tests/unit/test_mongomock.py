@@ -6,7 +6,7 @@ import pytest
 from mongomock_motor import AsyncMongoMockClient
 from samples import fill, first_word, ids_of, message
 
-from engine import PlanError, Settings, Status, Window, plan_ranges, run
+from engine import PlanError, Settings, Status, Window, plan_ranges, repair, run, verify
 
 pytestmark = pytest.mark.asyncio
 
@@ -50,3 +50,16 @@ async def test_trap_7_without_an_index_nothing_starts():
     await collection.insert_one(message(1))
     with pytest.raises(PlanError, match="createIndex"):
         await plan_ranges(collection, Window(), Settings())
+
+
+async def test_trap_11_what_came_late_is_found_and_repaired():
+    """By the filter form as well."""
+    collection = await collection_of([message(n, n) for n in range(20)])
+    where = {"source": collection, "target": collection.database, "settings": SMALL}
+    await run(Window(), extractor=first_word, **where)
+    await collection.insert_many([message("late", 3), message("too", 4)])
+    found = await verify(Window(), **where)
+    assert [key.values[-1] for key in found.first_missing] == ["late", "too"]
+    report = await repair(Window(), extractor=first_word, **where)
+    assert (report.reconciled, report.written) == (True, 2)
+    assert (await verify(Window(), **where)).complete

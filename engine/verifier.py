@@ -1,0 +1,181 @@
+"""After a run: which documents of a window have neither an extraction nor an unresolved dead letter.
+
+The source is read in the order of its keys, and of each page the target is asked which `_id`s it knows. Two
+streams cannot be merged here, for results are in the order of `_id` and the source in that of
+`(created_at, _id)`; asking page by page serves both orders, in the memory of one page, by covered queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from engine import driver
+from engine.config import Settings
+from engine.errors import SourceError, WriteError
+from engine.keyset import Key
+from engine.model import Counts, Document, Form
+from engine.scan import Scan
+from engine.values import digest_of, identity, value_at
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a verification found: `read = present + dead_lettered + missing`.
+
+    Attributes:
+        read: documents of the window.
+        present: of these, how many have an extraction, of whatever extractor, version and text.
+        dead_lettered: how many have none, but a dead letter that is not resolved.
+        missing: how many have neither.
+        first_missing: the Keys of the first of these, in order, up to the limit asked for.
+        outside: documents outside the window's type, by type: no window of this type reaches them.
+        digest: of the `_id`s read; a report with the same one has read the same documents.
+    """
+
+    read: int = 0
+    present: int = 0
+    dead_lettered: int = 0
+    missing: int = 0
+    first_missing: tuple[Key, ...] = ()
+    outside: Mapping[str, int] = field(default_factory=dict)
+    digest: str = "0" * 32
+
+    @property
+    def complete(self) -> bool:
+        """Whether every document of the window is accounted for."""
+        return self.missing == 0
+
+
+async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> AsyncIterator[list[Key]]:
+    """The Keys of the documents in `[start, stop)`, in order, page by page, from the index alone.
+
+    Raises:
+        SourceError: the source could not be read; never taken for the end (TRAPS 12).
+    """
+    after: Key | None = None
+    while True:
+        # One more than a page, because `min` is inclusive: the anchor comes again, if it still exists.
+        limit = page_documents + (after is not None)
+        try:
+            found = await scan.fetch(after or start, stop, limit=limit)
+        except PyMongoError as error:
+            raise SourceError(f"{driver.namespace(scan.collection)} could not be read: {error}") from error
+        keys = [Key(scan.order.values_of(document)) for document in found]
+        if after is not None and keys and identity(keys[0].values[-1]) == identity(after.values[-1]):
+            del keys[0]
+        if not keys:  # a short page may be a full reply: only an empty one is the end
+            return
+        yield keys
+        after = keys[-1]
+
+
+class Verifier:
+    """Looks pages of documents up among the results, and counts what it finds.
+
+    Types are exact: the `_id`s 1 and "1", or 1 and 1.0, are different documents.
+    """
+
+    def __init__(self, target: driver.Database, source_name: str, settings: Settings, limit: int = 0) -> None:
+        self._entities = driver.exact(target[settings.entities_of(source_name)])
+        self._dead_letters = driver.exact(target[settings.dead_letters_of(source_name)])
+        self._limit = limit
+        self._first: list[Key] = []
+        self._read = self._dead_lettered = self._missing = 0
+        self._counts = Counts()
+
+    async def missing(self, pages: AsyncIterable[list[Key]]) -> AsyncIterator[list[Key]]:
+        """Those Keys whose documents are missing, page by page, in order; pages without any are passed over.
+
+        Raises:
+            WriteError: the target could not be read.
+        """
+        async for page in pages:
+            keys = await self._missing_of(page)
+            if keys:
+                yield keys
+
+    def result(self, outside: Mapping[str, int]) -> Verification:
+        """What was found so far."""
+        return Verification(
+            read=self._counts.read,
+            present=self._counts.read - self._dead_lettered - self._missing,
+            dead_lettered=self._dead_lettered,
+            missing=self._missing,
+            first_missing=tuple(self._first),
+            outside=dict(outside),
+            digest=self._counts.to_document()["digest"],
+        )
+
+    async def _missing_of(self, page: list[Key]) -> list[Key]:
+        self._counts += Counts(len(page), digest=sum(digest_of(key.values[-1]) for key in page))
+        without = await self._unknown_to(self._entities, page)
+        lost = await self._unknown_to(self._dead_letters, without, {"resolved_at": None}) if without else []
+        self._dead_lettered += len(without) - len(lost)
+        self._missing += len(lost)
+        self._first += lost[: self._limit - len(self._first)]
+        return lost
+
+    async def _unknown_to(
+        self, results: driver.Collection, page: list[Key], also: Mapping[str, Any] | None = None
+    ) -> list[Key]:
+        """Those Keys of the page whose `_id` is not among the results that fulfil the condition."""
+        condition = {"_id": {"$in": [key.values[-1] for key in page]}, **(also or {})}
+        try:
+            found = await results.find(condition, {"_id": 1}).batch_size(len(page)).to_list(length=None)
+        except PyMongoError as error:
+            raise WriteError(f"{driver.namespace(results)} could not be read: {error}") from error
+        known = {identity(result["_id"]) for result in found}
+        return [key for key in page if identity(key.values[-1]) not in known]
+
+
+class MissingDocuments:
+    """Pages of the documents that are missing, in place of a Reader: what a repair runs.
+
+    Args:
+        keys: pages of their Keys, from `Verifier.missing`.
+        scan: of the source.
+    """
+
+    def __init__(self, keys: AsyncIterable[list[Key]], scan: Scan, settings: Settings) -> None:
+        self._keys = keys
+        self._scan = scan
+        self._text_field = settings.text_field
+        paths = ["_id", *scan.order.fields, settings.text_field]
+        # Without those inside another one: a projection must not name both.
+        self._projection = {p: 1 for p in paths if not any(p.startswith(f"{other}.") for other in paths)}
+
+    async def pages(self, after: Key | None) -> AsyncGenerator[list[Document], None]:  # noqa: ARG002
+        """The documents, by `_id`; a repair has no checkpoint to begin after: what is done is not missing.
+
+        Raises:
+            SourceError: the source could not be read.
+        """
+        async for keys in self._keys:
+            wanted = {identity(key.values[-1]): key.values[-1] for key in keys}
+            # A reply ends at 16 MiB: what it leaves out is asked for again, until nothing more is there.
+            while page := await self._fetch(wanted):
+                yield page
+                for document in page:
+                    del wanted[identity(document.id)]
+
+    async def count_unread(self, read: int) -> int:  # noqa: ARG002
+        """None: nothing was counted before. A second verification tells."""
+        return 0
+
+    async def _fetch(self, wanted: Mapping[Any, Any]) -> list[Document]:
+        if not wanted:
+            return []
+        chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
+        limit = -len(wanted) if self._scan.form is Form.INDEX_BOUNDS else len(wanted)
+        try:
+            cursor = self._scan.collection.find(chosen, self._projection).limit(limit)
+            found = await cursor.to_list(length=None)
+        except PyMongoError as error:
+            raise SourceError(f"missing documents could not be read: {error}") from error
+        of = self._scan.order.values_of
+        documents = [Document(of(stored), value_at(stored, self._text_field)) for stored in found]
+        return [document for document in documents if identity(document.id) in wanted]
