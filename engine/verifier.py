@@ -172,7 +172,7 @@ class MissingDocuments:
         chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
         limit = -len(wanted) if self._scan.form is Form.INDEX_BOUNDS else len(wanted)
         try:
-            cursor = self._scan.collection.find(chosen, self._projection).limit(limit)
+            cursor = self._scan.collection.find(chosen, self._projection).batch_size(len(wanted)).limit(limit)
             found = await cursor.to_list(length=None)
         except PyMongoError as error:
             raise SourceError(f"missing documents could not be read: {error}") from error
