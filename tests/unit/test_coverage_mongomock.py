@@ -15,22 +15,32 @@ from engine import Key, KeyRange, Settings, Window, plan_ranges
 from engine.reader import Reader
 from engine.scan import open_scan
 
+LARGEST = 25
+"""Documents of a collection."""
+
 moments = st.integers(0, 3).map(lambda n: DAY + timedelta(milliseconds=n))
 ids = st.integers(0, 99) | st.text("abc", max_size=3)
-collections = st.dictionaries(ids, moments, max_size=25).map(
+collections = st.dictionaries(ids, moments, max_size=LARGEST).map(
     lambda found: [{"_id": id_, "created_at": at, "text": "x"} for id_, at in found.items()]
 )
 sizes = st.integers(1, 11)
 
 
+async def read(collection, key_range, chosen, after=None):
+    """The documents of a range after a Key; one that never ends fails."""
+    found = []
+    async for page in Reader(await open_scan(collection, chosen), key_range, chosen).pages(after):
+        found += page
+        assert len(found) <= LARGEST, "the range never ends"
+    return found
+
+
 async def read_range(collection, key_range, chosen, cut):
     """The `_id`s of a range, read in two pieces; the position between them passes through JSON."""
     key_range = KeyRange.from_json(json.loads(json.dumps(key_range.to_json())))
-    scan = await open_scan(collection, chosen)
-    first = [d async for page in Reader(scan, key_range, chosen).pages(None) for d in page][:cut]
+    first = (await read(collection, key_range, chosen))[:cut]
     after = Key.from_json(json.loads(json.dumps(Key(first[-1].values).to_json()))) if first else None
-    rest = [d.id async for page in Reader(scan, key_range, chosen).pages(after) for d in page]
-    return [d.id for d in first] + rest
+    return [document.id for document in first + await read(collection, key_range, chosen, after)]
 
 
 async def covers(documents, window, chosen, cut):
