@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+import bson
 from pymongo.errors import AutoReconnect, PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -22,7 +23,7 @@ from engine.model import Document
 from engine.paging import Paging
 from engine.retry import Sleep
 from engine.scan import Scan
-from engine.values import identity, value_at
+from engine.values import EXACT_CODEC, identity, value_at
 
 T = TypeVar("T")
 
@@ -157,7 +158,9 @@ def _bytes_of(texts: list[Any]) -> int:
     """What the texts take in memory: 0.05 microseconds each, a third of what encoding them would cost."""
     strings = [text for text in texts if type(text) is str]
     others = [] if len(strings) == len(texts) else [text for text in texts if type(text) is not str]
-    return sum(map(str.__sizeof__, strings)) + sum(len(identity(other)) for other in others)
+    return sum(map(str.__sizeof__, strings)) + sum(
+        len(bson.encode({"": other}, codec_options=EXACT_CODEC)) for other in others
+    )
 
 
 def _disjoint(paths: list[str]) -> list[str]:

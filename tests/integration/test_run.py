@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from bson import Decimal128, ObjectId
 from samples import fill, first_word, ids_of, message
 
 from engine import JsonLinesWriter, Settings, Status, Window, plan_ranges, run
@@ -118,6 +119,17 @@ async def test_a_dead_letter_that_succeeds_is_resolved_and_keeps_its_history(mes
     resolved = await database["messages_dead_letters"].find_one({"_id": 7})
     assert resolved["resolved_at"] is not None
     assert resolved["message"] == "ValueError: refused"
+
+
+async def test_a_text_of_any_other_type_is_a_dead_letter(messages, database):
+    """Whatever BSON type stands in the text field, it ends no range."""
+    others = [ObjectId(), 5, None, {"a": 1}, ["x"], True, b"x", Decimal128("1")]
+    await messages.insert_many([{**message(f"o{n}", 1), "text": other} for n, other in enumerate(others)])
+    settings = SMALL.model_copy(update={"max_dead_letters": len(others)})
+    report = await run(Window(), source=messages, extractor=first_word, target=database, settings=settings)
+    assert (report.status, report.dead_lettered, report.written) == (Status.SUCCEEDED, len(others), 1000)
+    kinds = await database["messages_dead_letters"].distinct("kind")
+    assert kinds == ["invalid_text"]
 
 
 @pytest.mark.parametrize("count", [0, 1])
