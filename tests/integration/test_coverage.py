@@ -143,12 +143,14 @@ def cases(draw, order_field):
     )
 
 
-def known(documents, *, collated=False, window=Window(), cuts=(), **chosen):
-    """A case that was lost once."""
+def known(documents, *, collated=False, window=Window(), cuts=(), deleting=False, **chosen):
+    """A case that was lost once, or would be."""
     settings = Settings(**{"range_documents": 1, "page_documents": 1, **chosen})
     documents = [{"_id": id_, "text": "x", "created_at": at} for id_, at in documents]
-    return Case(documents, window, settings, collated, list(cuts), deleting=False)
+    return Case(documents, window, settings, collated, list(cuts), deleting)
 
+
+FIVE = [(n, DAY) for n in range(5)]
 
 SAME = [(n, "aA"[n % 2]) for n in range(20)]
 """Ties by the collation, but not by their bytes."""
@@ -260,6 +262,7 @@ async def covers(server, case, *, view):
 
 @pytest.mark.parametrize("view", [False, True], ids=["index_bounds", "filter"])
 @given(case=cases("created_at"))
+@example(known(FIVE, range_documents=5, page_documents=2, cuts=(2, 1), deleting=True))
 @example(known([(0, float("nan")), (1, float("nan"))], order_type="number"))
 @example(known([(0, "")], order_type="string", collated=True))
 @example(known(SAME, order_type="string", collated=True, strategy="sample", window=Window(None, "z")))
@@ -274,6 +277,7 @@ def test_ranges_read_what_one_query_finds_in_the_order_of_a_field(server, view, 
 
 @pytest.mark.parametrize("view", [False, True], ids=["index_bounds", "filter"])
 @given(case=cases("_id"))
+@example(known(FIVE, order_field="_id", range_documents=5, page_documents=2, cuts=(2, 1), deleting=True))
 @example(known([(Code("f"), DAY)], order_field="_id", window=Window(DAY, DAY)))
 @example(known([("a", DAY)], order_field="_id", collated=True))
 @PROFILE

@@ -87,8 +87,8 @@ async def test_trap_4_the_anchor_is_dropped_by_its_id(messages):
 
 
 async def test_deletes_behind_the_reader_shift_nothing(messages):
-    """Where `skip` would pass over as many documents as were deleted."""
-    settings = Settings(page_documents=100)
+    """Where `skip` would pass over as many documents as were deleted; nothing is fetched before they are."""
+    settings = Settings(page_documents=100, read_ahead_bytes=0)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     reader = Reader(await open_scan(messages, settings), key_range, settings)
     found = []
