@@ -1,4 +1,4 @@
-"""The next page is on its way while one is processed, and never outlives the reader; slow servers get less."""
+"""The next page comes while one is processed, and never outlives the reader; a slow server gets less."""
 
 from __future__ import annotations
 
