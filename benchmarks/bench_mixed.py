@@ -19,10 +19,10 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.objectid import ObjectId
 
+from engine.access import open_scan
 from engine.driver import exact
 from engine.keyset import Key, KeyRange, Order
 from engine.reader import Reader
-from engine.scan import open_scan
 from engine.values import identity
 
 DOCUMENTS = 600

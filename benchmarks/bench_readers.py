@@ -14,11 +14,11 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.objectid import ObjectId
 
+from engine.access import open_scan
 from engine.config import Settings
 from engine.driver import exact
 from engine.keyset import Key, KeyRange
 from engine.reader import Reader
-from engine.scan import open_scan
 
 Page: TypeAlias = Sequence[Any]
 

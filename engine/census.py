@@ -20,7 +20,7 @@ def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:
 
     A filter compares within one type anyway and cannot reach across: there, everything again.
     """
-    if kind is None or scan.form is Form.FILTER:
+    if kind is None or scan.form is not Form.INDEX_BOUNDS:
         return scan.order.first(MinKey()), Key((MaxKey(),) * len(scan.order.fields))
     at = [name for name, _ in BRACKETS].index(kind)
     return scan.order.first(BRACKETS[at][1]), scan.order.first(BRACKETS[at + 1][1])
@@ -40,7 +40,7 @@ async def refuse_arrays(scan: Scan) -> None:
         PlanError: names the document.
     """
     name = scan.order.fields[0]
-    if name == "_id" or (scan.form is Form.INDEX_BOUNDS and not await gate.is_multikey(scan)):
+    if name == "_id" or (scan.form is not Form.FILTER and not await gate.is_multikey(scan)):
         return
     found = await scan.collection.find_one({name: {"$type": "array"}}, {"_id": 1})
     if found is not None:
@@ -49,7 +49,7 @@ async def refuse_arrays(scan: Scan) -> None:
             "ranges. Give it one value, or take another order_field",
             document_id=found["_id"],
         )
-    if scan.form is Form.INDEX_BOUNDS:
+    if scan.form is not Form.FILTER:
         raise PlanError(
             f"index {scan.index!r} is multikey: {name} or a field above it holds, or once held, an array. "
             "Remove it, then drop the index and create it again"
@@ -66,8 +66,7 @@ async def outside(scan: Scan, kind: str | None) -> dict[str, int]:
     if kind is None:
         await _refuse_maxkey(scan)
         return {}
-    by_seeks = scan.form is Form.INDEX_BOUNDS
-    found = await (_by_seeks(scan, kind) if by_seeks else _by_count(scan, kind))
+    found = await _CENSUS[scan.form](scan, kind)
     if found and await of_type(scan, kind).key_at(*bracket_bounds(scan, kind)) is None:
         raise PlanError(_wrong_type(scan.order.fields[0], kind, found))
     return found
@@ -84,8 +83,23 @@ async def _by_seeks(scan: Scan, kind: str) -> dict[str, int]:
             break
         start, at = bracket_bounds(scan, found)
         if found != kind:
-            counts["null or missing" if found == "null" else found] = await scan.count(start, at)
+            counts[_shown(found)] = await scan.count(start, at)
     return counts
+
+
+async def _by_type(scan: Scan, kind: str) -> dict[str, int]:
+    """One covered count for each other type."""
+    name, everything = scan.order.fields[0], bracket_bounds(scan, None)
+    counts: dict[str, int] = {}
+    for other, _ in BRACKETS:
+        condition = {name: None} if other == "null" else {name: {"$type": other}}
+        if other != kind:
+            counts[_shown(other)] = await scan.limited_to(condition).count(*everything)
+    return {other: count for other, count in counts.items() if count}
+
+
+def _shown(bracket: str) -> str:
+    return "null or missing" if bracket == "null" else bracket
 
 
 async def _by_count(scan: Scan, kind: str) -> dict[str, int]:
@@ -94,6 +108,9 @@ async def _by_count(scan: Scan, kind: str) -> dict[str, int]:
     others = await scan.collection.count_documents(scan.filter)
     others -= await scan.collection.count_documents(inside)
     return {"other types": others} if others else {}
+
+
+_CENSUS = {Form.INDEX_BOUNDS: _by_seeks, Form.WHOLE_TIES: _by_type, Form.FILTER: _by_count}
 
 
 async def _refuse_maxkey(scan: Scan) -> None:

@@ -66,6 +66,10 @@ class Settings(BaseSettings):
         16 << 20, ge=0, description="The next page is fetched ahead if it should be smaller; 0: never."
     )
 
+    max_tied_documents: int = Field(
+        10_000, ge=1, description="Most documents of one order value, where the index lacks `_id`."
+    )
+
     # How the service is called
     max_concurrency: int = Field(16, ge=1, le=1024, description="Most requests in flight, a range.")
     batch_texts: int = Field(32, ge=1, le=10_000, description="Most texts a request.")

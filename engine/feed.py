@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.keyset import Key
 from engine.model import Document
@@ -14,6 +14,10 @@ class Feed(Protocol):
 
     def pages(self, after: Key | None) -> AsyncGenerator[list[Document], None]:
         """The documents after that Key, page by page, in an order that is the same at every attempt."""
+        ...
+
+    def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
+        """The Key to go on after once all up to this document is done, if there is one."""
         ...
 
     async def count_unread(self, read: int) -> int:

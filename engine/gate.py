@@ -60,13 +60,16 @@ async def _explained(scan: Scan) -> Any:
 
 def _page_query(scan: Scan) -> dict[str, Any]:
     fields = scan.order.fields
-    query: dict[str, Any] = {"find": scan.collection.name, "sort": dict(scan.order.spec), "limit": 1000}
+    query: dict[str, Any] = {"find": scan.collection.name, "sort": dict(scan.spec), "limit": 1000}
     if scan.form is Form.INDEX_BOUNDS:
         bounds = {"min": dict.fromkeys(fields, MinKey()), "max": dict.fromkeys(fields, MaxKey())}
         return {**query, "filter": scan.filter, "hint": scan.index, **bounds}
-    middle = range_filter(scan.order, Key((0,) * len(fields)), Key((1,) * len(fields)))
+    ends = [Key((value,) * len(fields)) for value in (0, 1)]
+    if scan.form is Form.WHOLE_TIES:
+        ends = [scan.order.first(key.values[0]) for key in ends]
+    middle = range_filter(scan.order, *ends)
     condition = {"$and": [scan.filter, middle]} if scan.filter else middle
-    return {**query, "filter": condition, "hint": dict(scan.order.spec)}
+    return {**query, "filter": condition, "hint": dict(scan.spec)}
 
 
 def _stages(explained: Any) -> Iterator[Mapping[str, Any]]:

@@ -163,6 +163,8 @@ def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
     lower = {} if isinstance(low, MinKey) else {name: {"$gte": low}}
     if is_nan(low):  # the least number, and comparable to nothing
         lower = {name: {"$type": "number"}}
+    if isinstance(start.values[1], MaxKey):  # after all ties
+        lower = _above(name, low)
     operator = "$lt" if isinstance(stop.values[1], MinKey) else "$lte"
     return [lower, {} if isinstance(high, MaxKey) else _below(name, operator, high, low)]
 
@@ -171,13 +173,17 @@ def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
     """At the ends, the ties that `_id` leaves inside."""
     (low, first_id), (high, last_id) = start.values, stop.values
     clauses = []
-    if not isinstance(first_id, MinKey):
-        beyond = {name: {"$gte": -math.inf}} if is_nan(low) else {name: {"$gt": low}}
-        clauses.append({"$or": [beyond, _id_clause("$gte", first_id)]})
+    if not isinstance(first_id, MinKey | MaxKey):
+        clauses.append({"$or": [_above(name, low), _id_clause("$gte", first_id)]})
     if not isinstance(high, MaxKey) and not isinstance(last_id, MinKey):
         before = _below(name, "$lt", high, low)
         clauses.append({"$or": [before, _id_clause("$lt", last_id)]})
     return clauses
+
+
+def _above(name: str, low: Any) -> dict[str, Any]:
+    """Above `low`, which may be the least number."""
+    return {name: {"$gte": -math.inf}} if is_nan(low) else {name: {"$gt": low}}
 
 
 def _below(name: str, operator: str, high: Any, low: Any) -> dict[str, Any]:

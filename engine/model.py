@@ -27,10 +27,15 @@ class Status(StrEnum):
 
 
 class Form(StrEnum):
-    """The form of a range query: bounds of the index, or a filter where a server has no `min()`/`max()`."""
+    """The form of a range query.
+
+    Bounds of the index; or a filter where a server has no `min()`/`max()`; or, where the index has the order
+    field alone, a filter on it and pages that end with all documents of one value.
+    """
 
     INDEX_BOUNDS = "index_bounds"
     FILTER = "filter"
+    WHOLE_TIES = "whole_ties"
 
     @property
     def guarantee(self) -> str:
@@ -41,6 +46,8 @@ class Form(StrEnum):
 _GUARANTEES = {
     Form.INDEX_BOUNDS: "each range is one index scan between its bounds, for keys of any BSON types",
     Form.FILTER: "each range is one filter: the order field compares within its type, _id across types",
+    Form.WHOLE_TIES: "the index has no _id: ranges and pages end between two values of the order field, "
+    "and more documents of one value than max_tied_documents are refused",
 }
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from engine import driver
+from engine.access import open_scan
 from engine.batches import Batch, cut
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.config import Settings
@@ -28,13 +29,13 @@ from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.feed import Feed
 from engine.isolation import Caller, Outcome, Refusal, effort_of
-from engine.keyset import Key, KeyRange
+from engine.keyset import KeyRange
 from engine.ledger import Entry, Ledger
 from engine.model import Counts, DeadLetter, Effort, Extraction, Progress, Status
 from engine.reader import Reader
 from engine.report import Report
 from engine.retry import RetryPolicy
-from engine.scan import Scan, open_scan
+from engine.scan import Scan
 from engine.values import identity
 from engine.writer import MongoWriter, Writer
 
@@ -201,7 +202,9 @@ class RangeAttempt:
                 known = await self._writer.known(page)
                 for batch in cut(page, known, self._settings, self._range_id):
                     await self._ahead.acquire()
-                    await self._to_extract.put(_Sent(batch, self._ledger.admit(Key(batch.last))))
+                    ends_page = batch.last is page[-1].values
+                    position = self._reader.position(batch.last, ends_page=ends_page)
+                    await self._to_extract.put(_Sent(batch, self._ledger.admit(position)))
         for _ in range(self._settings.max_concurrency):
             await self._to_extract.put(None)
 

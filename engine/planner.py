@@ -6,12 +6,13 @@ from bson.max_key import MaxKey
 from pymongo.errors import PyMongoError
 
 from engine import census, driver, gate
+from engine.access import open_scan
 from engine.config import Settings
 from engine.errors import ConfigError, SourceError
 from engine.keyset import Key, KeyRange
 from engine.model import Window
 from engine.plan import Plan, parameters_of
-from engine.scan import Scan, open_scan
+from engine.scan import Scan
 from engine.strategies import Cut, Piece, cut_window
 from engine.values import successor
 from engine.window import window_bound

@@ -23,7 +23,7 @@ from engine.model import Document
 from engine.paging import Paging
 from engine.retry import Sleep
 from engine.scan import Scan
-from engine.values import EXACT_CODEC, identity, value_at
+from engine.values import EXACT_CODEC, value_at
 
 T = TypeVar("T")
 
@@ -91,6 +91,10 @@ class Reader:
         finally:
             await _ended(ahead)
 
+    def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
+        """See `Scan.position`."""
+        return self._scan.position(values, ends_page=ends_page)
+
     async def count_unread(self, read: int) -> int:
         """How many documents the range holds beyond those read; counted if fewer were read than planned."""
         expected = self._range.expected
@@ -100,26 +104,22 @@ class Reader:
 
     async def _fetch(self, after: Key | None) -> _Fetched:
         """The next reply: what follows `after`, or the beginning of the range."""
-        # One more than a page, because `min` is inclusive: the anchor comes again, if it still exists.
-        limit = self._paging.documents + (after is not None)
-        found, elapsed_s = await self._retried(self._timed, after or self._range.start, limit)
-        if found and after is not None and identity(found[0]["_id"]) == identity(after.values[-1]):
-            del found[0]
+        found, last, elapsed_s = await self._retried(self._timed, after)
         texts = _column(found, self._text_field)
-        if not found:
-            return _Fetched(found, texts, None)
-        self._paging.observe(len(found), _bytes_of(texts), elapsed_s)
-        return _Fetched(found, texts, Key(self._scan.order.values_of(found[-1])))
+        if found:
+            self._paging.observe(len(found), _bytes_of(texts), elapsed_s)
+        return _Fetched(found, texts, last)
 
     def _documents(self, fetched: _Fetched) -> list[Document]:
         """The page, built column by column: a third of the time that a call for each document takes."""
         columns = [_column(fetched.found, name) for name in self._scan.order.fields]
         return list(map(_document, zip(zip(*columns, strict=True), fetched.texts, strict=True)))
 
-    async def _timed(self, start: Key, limit: int) -> tuple[list[dict[str, Any]], float]:
+    async def _timed(self, after: Key | None) -> tuple[list[dict[str, Any]], Key | None, float]:
         began = self._clock()
-        found = await self._scan.fetch(start, self._range.stop, limit=limit, projection=self._projection)
-        return found, self._clock() - began
+        bounds, limit = (self._range.start, self._range.stop), self._paging.documents
+        found, last = await self._scan.page(*bounds, after, limit=limit, projection=self._projection)
+        return found, last, self._clock() - began
 
     async def _retried(self, read: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
         try:

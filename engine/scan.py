@@ -1,7 +1,8 @@
 """How a stretch of the order is read: by index bounds, or by a filter where a server has no `min()`/`max()`.
 
-One probe decides. Index bounds give exactly `[start, stop)` for keys of any BSON types, in one index scan
+Index bounds give exactly `[start, stop)` for keys of any BSON types, in one index scan
 (docs/decisions/0001-index-bounds.md). The filter form compares `_id`s by `$expr`, which crosses types too.
+Which one is used is decided once (`engine.access`).
 """
 
 from __future__ import annotations
@@ -13,18 +14,12 @@ from typing import Any
 from bson import json_util
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
-from pymongo.errors import OperationFailure
 
 from engine import driver
-from engine.config import Settings
 from engine.errors import PlanError
 from engine.keyset import Key, Order, range_filter
 from engine.model import Form
-from engine.values import bracket_of, is_nan
-
-_NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})
-"""Server codes for "no min/max here": FailedToParse, CommandNotSupported, InvalidPipelineOperator (views),
-feature not supported (Amazon DocumentDB), APIStrictError, unknown field."""
+from engine.values import bracket_of, identity, is_nan
 
 _COUNTABLE = frozenset({"date", "number", "string", "objectId"})
 """Types whose operators `$gte` and `$lt` see all that lies between two keys of the type."""
@@ -38,6 +33,7 @@ class Scan:
         index: name of the index that serves the order; None on a view.
         filter: the user's extra filter.
         collation: that of the collection, and so of the index; None is the simple one.
+        most_ties: documents that one order value may hold in the form `whole_ties`.
     """
 
     collection: driver.Collection
@@ -46,13 +42,19 @@ class Scan:
     index: str | None
     filter: dict[str, Any] = field(default_factory=dict)
     collation: Mapping[str, Any] | None = None
+    most_ties: int = 0
+
+    @property
+    def spec(self) -> list[tuple[str, int]]:
+        """The fields of the index, which are the sort of every query: without `_id` where it has none."""
+        return self.order.spec[:1] if self.form is Form.WHOLE_TIES else self.order.spec
 
     @property
     def fingerprint(self) -> dict[str, str]:
         """What a position depends on: a checkpoint made under another one does not resume here."""
         collation = self.collation or {}
         return {
-            "order": ", ".join(self.order.fields),
+            "order": ", ".join(name for name, _ in self.spec),
             "collation": f"{collation.get('locale', 'simple')}, strength {collation.get('strength', 3)}",
             "filter": json_util.dumps(self.filter),
         }
@@ -76,7 +78,7 @@ class Scan:
             skip: documents to pass over first (a planner's hop, bounded by a range's size).
         """
         cursor = self._cursor(start, stop, projection or dict.fromkeys(("_id", *self.order.fields), 1))
-        sort = [(name, -1 if backward else 1) for name in self.order.fields]
+        sort = [(name, -1 if backward else 1) for name, _ in self.spec]
         # Sorted even though the index gives this order: a sharded cluster merges its shards by the sort.
         cursor = cursor.sort(sort).skip(skip).batch_size(limit)
         # A negative limit asks for a single reply, which the server ends at 16 MiB; views know none.
@@ -86,16 +88,90 @@ class Scan:
 
     async def key_at(self, start: Key, stop: Key, skip: int = 0, *, backward: bool = False) -> Key | None:
         """The Key that stands `skip` documents after the first of `[start, stop)`, if there are that many."""
-        found = await self.fetch(start, stop, limit=1, skip=skip, backward=backward)
-        return Key(self.order.values_of(found[0])) if found else None
+        covered = {"_id": 0, self.order.fields[0]: 1} if self.form is Form.WHOLE_TIES else None
+        found = await self.fetch(start, stop, limit=1, projection=covered, skip=skip, backward=backward)
+        if not found:
+            return None
+        key = self.order.values_of(found[0])
+        return self.order.first(key[0]) if covered else Key(key)
+
+    async def page(
+        self,
+        start: Key,
+        stop: Key,
+        after: Key | None,
+        *,
+        limit: int,
+        projection: dict[str, int] | None = None,
+    ) -> tuple[list[dict[str, Any]], Key | None]:
+        """The next documents of `[start, stop)`, those up to and including `after` left out.
+
+        A short page may be a full reply: only an empty one is the end.
+
+        Returns:
+            About `limit` documents in order, and the Key that the next page goes on after; None at the end.
+
+        Raises:
+            PlanError: more than `most_ties` documents share one order value, and the index has no `_id`.
+        """
+        if self.form is Form.WHOLE_TIES:
+            return await self._page_of_whole_ties(after or start, stop, limit, projection)
+        # One more than asked for, because `min` is inclusive: the anchor comes again, if it still exists.
+        found = await self.fetch(
+            after or start, stop, limit=limit + (after is not None), projection=projection
+        )
+        if found and after is not None and identity(found[0]["_id"]) == identity(after.values[-1]):
+            del found[0]
+        return found, Key(self.order.values_of(found[-1])) if found else None
+
+    def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
+        """The Key that reading can go on after, once all up to a document with these key values is done.
+
+        None inside a page of whole ties: what has the same order value has no order there.
+        """
+        if self.form is not Form.WHOLE_TIES:
+            return Key(values)
+        return Key((values[0], MaxKey())) if ends_page else None
+
+    async def _page_of_whole_ties(
+        self, start: Key, stop: Key, limit: int, projection: dict[str, int] | None
+    ) -> tuple[list[dict[str, Any]], Key | None]:
+        """A page that ends with all documents of its last order value; which these are, the server says."""
+        found = await self.fetch(start, stop, limit=limit, projection=projection)
+        if not found:
+            return [], None
+        value = self.order.values_of(found[-1])[0]
+        if len(found) == limit:
+            here = self.limited_to({self.order.fields[0]: {"$eq": value}})
+            ties = await here.fetch(start, stop, limit=self.most_ties + 1, projection=projection)
+            self.refuse_too_many(len(ties), value)
+            there = {identity(document["_id"]) for document in found}
+            found += [tie for tie in ties if identity(tie["_id"]) not in there]
+        return found, self.position((value,), ends_page=True)
+
+    def refuse_too_many(self, ties: int, value: Any) -> None:
+        """Refuses a group of ties that cannot be read as a whole.
+
+        Raises:
+            PlanError: names the value, and the index that would tell its documents apart.
+        """
+        if ties > self.most_ties:
+            reason = (
+                f"more than {self.most_ties:,} documents (max_tied_documents) have {self.order.fields[0]} "
+                f"{value!r}, and index {self.index!r} cannot tell them apart"
+            )
+            raise PlanError(missing_index(self.collection, self.order, [reason]))
 
     async def count(self, start: Key, stop: Key) -> int:
         """How many documents `[start, stop)` holds, exactly, for keys of any types."""
         if self.form is Form.FILTER:
             condition = _both(self.filter, range_filter(self.order, start, stop))
             return int(await self.collection.count_documents(condition))
+        if self.form is Form.WHOLE_TIES:
+            return await self._count_covered(range_filter(self.order, start, stop))
         if self._is_plain(start, stop):
-            return await self._count_covered(start, stop)
+            low, high = start.values[0], stop.values[0]
+            return await self._count_covered({self.order.fields[0]: {"$gte": low, "$lt": high}})
         return await self._count_by_hops(start, stop)
 
     def _is_plain(self, start: Key, stop: Key) -> bool:
@@ -105,9 +181,8 @@ class Scan:
         kinds = {bracket_of(low), bracket_of(high)}
         return whole and len(kinds) == 1 and kinds <= _COUNTABLE and not (is_nan(low) or is_nan(high))
 
-    async def _count_covered(self, start: Key, stop: Key) -> int:
+    async def _count_covered(self, between: dict[str, Any]) -> int:
         """By the `count` command: COUNT_SCAN touches index keys alone, and is the fastest there is."""
-        between = {self.order.fields[0]: {"$gte": start.values[0], "$lt": stop.values[0]}}
         query = _both(self.filter, between)
         counted = await self.collection.database.command(
             "count", self.collection.name, query=query, hint=self.index
@@ -147,74 +222,16 @@ class Scan:
         return replace(self, filter=_both(self.filter, condition))
 
     def _cursor(self, start: Key, stop: Key, projection: dict[str, int]) -> Any:
-        if self.form is Form.FILTER:
+        if self.form is not Form.INDEX_BOUNDS:
             condition = _both(self.filter, range_filter(self.order, start, stop))
-            return self.collection.find(condition, projection).hint(self.order.spec)
+            return self.collection.find(condition, projection).hint(self.spec)
         cursor = self.collection.find(self.filter, projection).hint(self.index)
         cursor = cursor.min(self.order.bounds(start))
         return cursor if isinstance(stop.values[0], MaxKey) else cursor.max(self.order.bounds(stop))
 
 
-async def open_scan(collection: driver.Collection, settings: Settings) -> Scan:
-    """Finds the index of the order and the form of its range queries.
-
-    Raises:
-        PlanError: there is no full index on the order; the message holds the `createIndex` to run.
-    """
-    order = Order.of(settings.order_field)
-    collection = driver.exact(collection)
-    collation = await driver.default_collation(collection)
-    index = await _usable_index(collection, order, collation)
-    form = await _probe(collection, order, index) if index else Form.FILTER
-    return Scan(collection, order, form, index, settings.filter, collation)
-
-
 def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return {"$and": [one, other]} if one and other else one or other
-
-
-async def _probe(collection: driver.Collection, order: Order, index: str) -> Form:
-    least, most = (Key((bound,) * len(order.fields)) for bound in (MinKey(), MaxKey()))
-    try:
-        cursor = collection.find({}, {"_id": 1}).hint(index)
-        await cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)
-    except AttributeError:  # mongomock's cursor has no min()
-        return Form.FILTER
-    except OperationFailure as error:
-        if error.code in _NO_BOUNDS:
-            return Form.FILTER
-        raise
-    return Form.INDEX_BOUNDS
-
-
-async def _usable_index(collection: driver.Collection, order: Order, collation: Any) -> str | None:
-    """The name of a full index on exactly the order's fields; None for a view.
-
-    A partial or sparse index as a hint silently leaves documents out; one with another collation has another
-    order: both are refused with their reason.
-    """
-    indexes = await driver.indexes(collection)
-    if indexes is None:
-        return None
-    reasons = []
-    for name, index in indexes.items():
-        if list(index["key"]) == order.spec:
-            reason = _why_not(index, collation, is_id=name == "_id_")
-            if reason is None:
-                return name
-            reasons.append(f"index {name!r} cannot be used: {reason}")
-    if not indexes:  # the collection does not exist yet: an empty window
-        reasons.append("the collection does not exist or has no documents")
-    raise PlanError(missing_index(collection, order, reasons))
-
-
-def _why_not(index: dict[str, Any], default_collation: Any, *, is_id: bool) -> str | None:
-    for option in ("partialFilterExpression", "sparse", "hidden"):
-        if index.get(option):
-            return f"it is {option.removesuffix('FilterExpression')}, and documents would be missed"
-    if not is_id and index.get("collation") != default_collation:
-        return "its collation is not the collection's"
-    return None
 
 
 def missing_index(collection: driver.Collection, order: Order, reasons: list[str]) -> str:

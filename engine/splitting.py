@@ -8,13 +8,13 @@ from dataclasses import replace
 from pymongo.errors import PyMongoError
 
 from engine import driver
+from engine.access import open_scan
 from engine.checkpoints import MongoCheckpoints, PlanStore
 from engine.config import Settings
 from engine.errors import PlanError, SourceError
 from engine.keyset import KeyRange
 from engine.model import Status, Window
 from engine.plan import Plan, check_parameters, parameters_of
-from engine.scan import open_scan
 from engine.strategies import walk
 
 
@@ -85,7 +85,9 @@ async def _halves(whole: KeyRange, source: driver.Collection, settings: Settings
         raise SourceError(f"range {whole.range_id} could not be split: {error}") from error
     if len(pieces) < 2:  # noqa: PLR2004
         raise PlanError(f"range {whole.range_id} holds {documents} documents: nothing to split")
+    first = pieces[0]
+    rest = sum(piece.documents for piece in pieces[1:])  # a boundary before ties leaves more than half
     return [
-        KeyRange(piece.start, piece.stop, f"{whole.range_id}.{number}", whole.run_id, piece.documents)
-        for number, piece in enumerate(pieces)
+        KeyRange(first.start, first.stop, f"{whole.range_id}.0", whole.run_id, first.documents),
+        KeyRange(first.stop, whole.stop, f"{whole.range_id}.1", whole.run_id, rest),
     ]

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
+from bson.max_key import MaxKey
+
 from engine.config import Settings
 from engine.keyset import Key
 from engine.model import Form
@@ -74,6 +76,8 @@ async def cut_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> C
         return Cut(await walk(scan, start, stop, settings), "exact")
     estimate = await estimate_window(scan, start, stop, settings)
     strategy = settings.strategy if settings.strategy != "auto" else _chosen(estimate, settings)
+    if scan.form is Form.WHOLE_TIES and strategy != "sample":
+        await refuse_large_ties(scan, start, stop)
     pieces = await _STRATEGIES[strategy](scan, start, stop, settings, estimate)
     return Cut(_capped(pieces, settings.max_ranges), strategy, estimate.documents)
 
@@ -118,9 +122,9 @@ async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Pi
     pieces: list[Piece] = []
     size, at = settings.range_documents, start
     while (landed := await scan.key_at(at, stop, size)) is not None:
-        boundary, short = await _rested(scan, at, landed, size)
-        pieces.append(Piece(at, boundary, size - short))
-        at = boundary
+        piece = await _hopped(scan, at, landed, stop, size)
+        pieces.append(piece)
+        at = piece.stop
         if len(pieces) > settings.max_ranges:
             pieces, size = _joined(pieces), size * 2
     rest = await scan.count(at, stop)
@@ -129,17 +133,45 @@ async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Pi
     return _capped([*pieces[:-1], replace(pieces[-1], stop=stop)], settings.max_ranges)
 
 
-async def _rested(scan: Scan, start: Key, landed: Key, size: int) -> tuple[Key, int]:
-    """The boundary before the ties of the key a hop landed on, and how many of them were hopped over.
+async def _hopped(scan: Scan, start: Key, landed: Key, stop: Key, size: int) -> Piece:
+    """What a hop went over, without the ties of the key it landed on: a boundary rests before them.
 
-    If the whole hop was over ties, they are more than a range holds, and the boundary splits them.
+    If the whole hop was over ties, they are more than a range holds: the boundary splits them, or stands
+    after them where the index has no `_id` to split them by.
     """
     before = scan.order.first(landed.values[0])
-    if before == landed or identity(start.values[0]) == identity(landed.values[0]):
-        return landed, 0
-    ties = await scan.fetch(before, landed, limit=min(size, 1000))
-    hopped = len(ties) if len(ties) < min(size, 1000) else await scan.count(before, landed)
-    return (landed, 0) if hopped >= size else (before, hopped)
+    whole = scan.form is Form.WHOLE_TIES
+    if not whole and (before == landed or identity(start.values[0]) == identity(landed.values[0])):
+        return Piece(start, landed, size)
+    if not whole:
+        hopped = await _count_few(scan, before, landed, min(size, 1000))
+        return Piece(start, landed, size) if hopped >= size else Piece(start, before, size - hopped)
+    documents = await scan.count(start, before)
+    if documents:
+        return Piece(start, before, documents)
+    after = await scan.key_at(Key((landed.values[0], MaxKey())), stop) or stop
+    ties = await scan.count(start, after)
+    scan.refuse_too_many(ties, landed.values[0])
+    return Piece(start, after, ties)
+
+
+async def _count_few(scan: Scan, start: Key, stop: Key, few: int) -> int:
+    """The documents of a stretch that most often holds only a few."""
+    found = len(await scan.fetch(start, stop, limit=few))
+    return found if found < few else await scan.count(start, stop)
+
+
+async def refuse_large_ties(scan: Scan, start: Key, stop: Key) -> None:
+    """Hops over the window to find an order value with more documents than a page of whole ties may hold.
+
+    Raises:
+        PlanError: there is one; the message holds the index that would tell its documents apart.
+    """
+    at = start
+    while (landed := await scan.key_at(at, stop, scan.most_ties)) is not None:
+        if landed == at:
+            scan.refuse_too_many(scan.most_ties + 1, landed.values[0])
+        at = landed
 
 
 # --- sample and counted: boundaries between sampled keys ---
@@ -179,7 +211,9 @@ def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> lis
         key = keys[number * len(keys) // wanted]
         # Under a collation other bytes may be the same string: only whole keys are sure to ascend.
         whole = scan.collation is not None and isinstance(key.values[0], str)
-        if not whole and identity(key.values[0]) != identity(before.values[0]):
+        if scan.form is Form.WHOLE_TIES or (
+            not whole and identity(key.values[0]) != identity(before.values[0])
+        ):
             key = scan.order.first(key.values[0])
         if key != before:
             chosen.append(key)

@@ -58,19 +58,13 @@ async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> Asy
     """
     after: Key | None = None
     while True:
-        # One more than a page, because `min` is inclusive: the anchor comes again, if it still exists.
-        limit = page_documents + (after is not None)
         try:
-            found = await scan.fetch(after or start, stop, limit=limit)
+            found, after = await scan.page(start, stop, after, limit=page_documents)
         except PyMongoError as error:
             raise SourceError(f"{driver.namespace(scan.collection)} could not be read: {error}") from error
-        keys = [Key(scan.order.values_of(document)) for document in found]
-        if after is not None and keys and identity(keys[0].values[-1]) == identity(after.values[-1]):
-            del keys[0]
-        if not keys:  # a short page may be a full reply: only an empty one is the end
+        if not found:
             return
-        yield keys
-        after = keys[-1]
+        yield [Key(scan.order.values_of(document)) for document in found]
 
 
 class Verifier:
@@ -161,6 +155,10 @@ class MissingDocuments:
                 yield page
                 for document in page:
                     del wanted[identity(document.id)]
+
+    def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:  # noqa: ARG002
+        """Any document's Key: nothing is resumed from it."""
+        return Key(values)
 
     async def count_unread(self, read: int) -> int:  # noqa: ARG002
         """None: nothing was counted before. A second verification tells."""

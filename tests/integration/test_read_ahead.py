@@ -10,8 +10,8 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from engine import Settings, SourceError, Window, plan_ranges
+from engine.access import open_scan
 from engine.reader import Reader
-from engine.scan import open_scan
 
 pytestmark = pytest.mark.asyncio
 
@@ -23,7 +23,7 @@ class Gated:
         self.scan, self.error, self.order = scan, error, scan.order
         self.calls, self.gate, self.begun = 0, asyncio.Event(), asyncio.Event()
 
-    async def fetch(self, *args, **options):
+    async def page(self, *args, **options):
         """As the scan, once the gate is open."""
         self.calls += 1
         if self.calls >= 3:
@@ -31,7 +31,7 @@ class Gated:
             await self.gate.wait()
             if self.error:
                 raise self.error
-        return await self.scan.fetch(*args, **options)
+        return await self.scan.page(*args, **options)
 
 
 def fetches():
@@ -134,8 +134,8 @@ class Slow:
     def __init__(self, scan):
         self.scan, self.order, self.now = scan, scan.order, 0.0
 
-    async def fetch(self, *args, **options):
+    async def page(self, *args, **options):
         """As the scan, and the clock moves on."""
-        found = await self.scan.fetch(*args, **options)
+        found, last = await self.scan.page(*args, **options)
         self.now += len(found) / 100
-        return found
+        return found, last

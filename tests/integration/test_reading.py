@@ -11,8 +11,8 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from samples import DAY, fill, message
 
 from engine import Key, KeyRange, Settings, SourceError, Window, plan_ranges
+from engine.access import open_scan
 from engine.reader import Reader
-from engine.scan import open_scan
 from engine.values import identity
 
 pytestmark = pytest.mark.asyncio
@@ -102,12 +102,12 @@ class Failing:
         self.scan, self.error, self.times, self.calls = scan, error, times, 0
         self.order = scan.order
 
-    async def fetch(self, *args, **options):
+    async def page(self, *args, **options):
         """As the scan, but for the scripted failures."""
         self.calls += 1
         if 3 <= self.calls < 3 + self.times:
             raise self.error
-        return await self.scan.fetch(*args, **options)
+        return await self.scan.page(*args, **options)
 
 
 async def test_trap_12_an_error_at_a_page_is_not_the_end(messages):

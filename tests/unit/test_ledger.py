@@ -38,3 +38,17 @@ def test_a_resumed_ledger_goes_on_counting():
     ledger = Ledger(Key((5,)), Counts(6, 6))
     ledger.settle(ledger.admit(Key((6,))), Counts(1, 0, 1))
     assert (ledger.position, ledger.counts) == (Key((6,)), Counts(7, 6, 1))
+
+
+@given(st.permutations(range(9)))
+def test_the_position_rests_only_where_reading_can_go_on(finishing):
+    """Batches within a page of ties have no such Key: their counts wait for the next that has."""
+    ledger = Ledger()
+    entries = [ledger.admit(Key((n,)) if n % 3 == 2 else None) for n in range(9)]
+    settled: set[int] = set()
+    for n in finishing:
+        ledger.settle(entries[n], Counts(read=1, written=1))
+        settled.add(n)
+        prefix = next((i for i in range(10) if i not in settled), 9)
+        assert ledger.counts.read == prefix // 3 * 3
+        assert ledger.position == (Key((prefix // 3 * 3 - 1,)) if prefix >= 3 else None)
