@@ -1,0 +1,188 @@
+"""A service and its clients in virtual time: events on a heap, a seeded random source, no sleeping.
+
+The models are Vector's scenario files of adaptive request concurrency: a service with a stated capacity, a
+limiter in front of it, and statistics of what came of it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from statistics import fmean, quantiles
+
+from engine.limiter import Limiter, Sample, Verdict
+
+UNLOADED_S = 0.052
+"""20 ms and 1 ms a text, 32 texts: the stub of the benchmarks."""
+
+
+class Timeline:
+    """The clock, and what is due when."""
+
+    def __init__(self):
+        self.now = 0.0
+        self._due = []
+        self._order = count()
+
+    def clock(self) -> float:
+        """The virtual time, for limiters."""
+        return self.now
+
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
+        """Does it so many seconds from now."""
+        heapq.heappush(self._due, (self.now + seconds, next(self._order), do))
+
+    def run(self, until: float) -> None:
+        """Lets everything happen that is due by then."""
+        while self._due and self._due[0][0] <= until:
+            self.now, _, do = heapq.heappop(self._due)
+            do()
+        self.now = until
+
+
+@dataclass
+class Request:
+    """One request of a client: when and how it began, and how the client is told of its end."""
+
+    began_s: float
+    sample: Sample
+    retried: bool
+    done: Callable[[Verdict], None]
+
+
+@dataclass
+class Service:
+    """So many requests at once, a bounded queue, refusal beyond.
+
+    Attributes:
+        at_once: of the time; what is running when it falls goes on.
+        queued: most requests that wait; one more is refused.
+        takes_s: seconds a request takes once it runs.
+        fails: whether a request that ran ends in an error.
+    """
+
+    timeline: Timeline
+    at_once: Callable[[float], int] = lambda _: 16
+    queued: int = 64
+    takes_s: Callable[[float], float] = lambda _: UNLOADED_S
+    fails: Callable[[float], bool] = lambda _: False
+    running: int = 0
+    waiting: deque[Request] = field(default_factory=deque)
+
+    def take(self, request: Request) -> None:
+        """Runs it, queues it or refuses it."""
+        if self.running < self.at_once(self.timeline.now):
+            self._start(request)
+        elif len(self.waiting) < self.queued:
+            self.waiting.append(request)
+        else:
+            self.timeline.after(0.001, partial(request.done, Verdict.THROTTLED))
+
+    def _start(self, request: Request) -> None:
+        self.running += 1
+        self.timeline.after(self.takes_s(self.timeline.now), partial(self._finish, request))
+
+    def _finish(self, request: Request) -> None:
+        self.running -= 1
+        request.done(Verdict.DROPPED if self.fails(self.timeline.now) else Verdict.SUCCESS)
+        while self.waiting and self.running < self.at_once(self.timeline.now):
+            self._start(self.waiting.popleft())
+
+
+@dataclass
+class Client:
+    """Keeps as many requests in flight as its limiter allows; what failed is tried again a little later.
+
+    Attributes:
+        turnaround_s: between an answer and the next request, when one is waiting to be sent.
+        wants: most requests in flight that it has work for, of the time.
+        requests: how many are to succeed in all.
+        pause_s: nothing begins for so long after a refusal (`Retry-After`).
+    """
+
+    timeline: Timeline
+    service: Service
+    limiter: Limiter
+    turnaround_s: float = 0.001
+    wants: Callable[[float], int] = lambda _: 10**6
+    requests: int = 10**9
+    pause_s: float = 0.0
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
+    callers: int = 64
+    in_flight: int = 0
+    put_off: int = 0
+    begun: int = 0
+    to_retry: int = 0
+    paused_until_s: float = 0.0
+    answers: list[tuple[float, float]] = field(default_factory=list)
+    limits: list[tuple[float, int]] = field(default_factory=list)
+    failures: list[tuple[float, Verdict]] = field(default_factory=list)
+
+    def send(self) -> None:
+        """Begins what may begin now."""
+        now = self.timeline.now
+        while (
+            now >= self.paused_until_s
+            and self.in_flight < min(self.limiter.limit, self.wants(now))
+            and (self.to_retry or self._has_more())
+        ):
+            self._begin()
+
+    def _has_more(self) -> bool:
+        return self.begun < self.requests and self.in_flight + self.put_off < self.callers
+
+    def _begin(self) -> None:
+        retried = self.to_retry > 0
+        self.to_retry -= retried
+        self.put_off -= retried
+        self.begun += not retried
+        self.in_flight += 1
+        request = Request(self.timeline.now, self.limiter.begin(self.in_flight), retried, lambda _: None)
+        request.done = partial(self._end, request)
+        self.service.take(request)
+
+    def _end(self, request: Request, verdict: Verdict) -> None:
+        now = self.timeline.now
+        self.in_flight -= 1
+        if verdict is Verdict.SUCCESS:
+            self.answers.append((now, now - request.began_s))
+            verdict = Verdict.RETRIED if request.retried else verdict
+        else:
+            self._put_off(verdict)
+        self.limiter.end(request.sample, verdict)
+        self.limits.append((now, self.limiter.limit))
+        self.timeline.after(self.turnaround_s, self.send)
+
+    def _put_off(self, verdict: Verdict) -> None:
+        now = self.timeline.now
+        self.failures.append((now, verdict))
+        self.put_off += 1
+        if verdict is Verdict.THROTTLED and self.pause_s:
+            self.paused_until_s = now + self.pause_s
+            self.timeline.after(self.pause_s, self.send)
+        self.timeline.after(self.rng.uniform(0.1, 0.5), self._retry)
+
+    def _retry(self) -> None:
+        self.to_retry += 1
+        self.send()
+
+    # --- what came of it ---
+
+    def rate(self, start_s: float, stop_s: float) -> float:
+        """Answers a second."""
+        return sum(start_s <= at < stop_s for at, _ in self.answers) / (stop_s - start_s)
+
+    def latency(self, start_s: float, stop_s: float) -> tuple[float, float]:
+        """Mean and 95th percentile of the latency, seconds."""
+        found = [latency for at, latency in self.answers if start_s <= at < stop_s]
+        return fmean(found), quantiles(found, n=20)[-1]
+
+    def limit_range(self, start_s: float, stop_s: float) -> tuple[int, float, int]:
+        """Least, mean (by answers) and most of the limit."""
+        found = [limit for at, limit in self.limits if start_s <= at < stop_s]
+        return min(found), fmean(found), max(found)
