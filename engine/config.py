@@ -78,7 +78,25 @@ class Settings(BaseSettings):
         30.0, gt=0, description="Time for one attempt, plus `text_timeout_s` a text."
     )
     text_timeout_s: float = Field(1.0, ge=0, description="Added to the time of an attempt for each text.")
-    max_attempts: int = Field(6, ge=1, le=100, description="Attempts of a request that fails transiently.")
+    max_attempts: int = Field(
+        6, ge=1, le=100, description="Attempts of a text that fails transiently, alone, before it is blamed."
+    )
+    batch_attempts: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="Attempts of several texts, at most `max_attempts`, before they are halved.",
+    )
+    max_retry_s: float = Field(
+        600.0,
+        gt=0,
+        description="Longest time in attempts and waits between them, if a request fails transiently.",
+    )
+    retry_tokens: int = Field(
+        500,
+        ge=14,
+        description="Retry quota: 14 for a transient retry, 5 for a throttled one; successes give back.",
+    )
     retry_base_s: float = Field(
         0.2, ge=0, description="First bound of the random wait; doubles each attempt."
     )
@@ -86,6 +104,15 @@ class Settings(BaseSettings):
     retry_after_max_s: float = Field(120.0, ge=0, description="Longest `Retry-After` that is honoured.")
     max_throttled_s: float = Field(
         900.0, ge=0, description="Longest time one request may be put off by the service."
+    )
+    circuit_failures: int = Field(
+        5, ge=1, description="Failures in a row that make all calls wait for a probe of the service."
+    )
+    probe_max_s: float = Field(
+        10.0, ge=0, description="Longest wait between two probes of a service that is down."
+    )
+    max_outage_s: float = Field(
+        900.0, ge=0, description="A range whose service is down for longer stops, `interrupted`."
     )
     extractor_name: str = Field("ner", min_length=1, description="Name of the extractor in what is written.")
     extractor_version: str = Field(
@@ -104,6 +131,7 @@ class Settings(BaseSettings):
     dead_letters_collection: CollectionName | None = Field(
         None, description="Default `<source collection>_dead_letters`."
     )
+    keep_failed_text: bool = Field(False, description="Dead letters hold the text too, not only its hash.")
     plans_collection: CollectionName = Field("engine_plans", description="Where plans are kept.")
     checkpoints_collection: CollectionName = Field(
         "engine_checkpoints", description="Where checkpoints are kept."

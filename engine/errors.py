@@ -82,6 +82,10 @@ class Interrupted(EngineError):
     """The range was stopped before its end (it resumes from its checkpoint)."""
 
 
+class ServiceDown(Interrupted):
+    """The service did not work for longer than is allowed; no document is blamed."""
+
+
 def root_error(raised: BaseException) -> BaseException:
     """Of the errors that a group of tasks ended with, the first of the engine's own, else the first."""
     errors = list(_leaves(raised))

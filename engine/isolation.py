@@ -2,31 +2,40 @@
 
 A failing batch is halved until single texts fail alone (TRAPS 23). Before anything is blamed, the service
 must be shown to work: by another call that succeeded meanwhile, or by a text that went through before
-(TRAPS 24). If it does not work, nothing is blamed and the range ends, to be resumed.
+(TRAPS 24). While it does not work, everything waits and nothing is charged (`engine.circuit`).
+
+What one bad text among n costs, in requests: `batch_attempts`, two halves a level, `max_attempts` alone and
+one probe: 3 + 2 log2(n) + 5 + 1, 19 of 32 texts. Halves do not wait for each other's backoff.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeAlias
 
-from engine.errors import ConfigError, ExtractionError, Failure
+from engine.circuit import Circuit
+from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown
+from engine.events import Events
 from engine.formats import check_answer
 from engine.model import DeadLetter, Document, Effort, Entity
 from engine.redaction import redact
-from engine.retry import RetryPolicy, classify
+from engine.retry import Charges, RetryPolicy, classify
 
 PROBE_TEXT = "Ada Lovelace met Charles Babbage in London in 1833."
 """Sent to ask whether the service works at all, when no text has gone through yet."""
 
+MOST_SPARED_BATCH = 2
+MOST_SPARED_TEXT = 5
+"""Outages that a batch, or a text alone, may meet before it is taken for their cause: a text that crashes the
+service looks like an outage each time, and would be sent for ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one text failed for good."""
+    """Why one text failed for good; it holds the text only if `keep_failed_text` says so."""
 
     kind: Failure
     message: str
@@ -34,6 +43,7 @@ class Refusal:
     attempts: int
     first_at: datetime
     last_at: datetime
+    text: str | None = None
 
     def dead_letter(self, document: Document, text_hash: str, range_id: str) -> DeadLetter:
         """The dead letter of the document whose text this was."""
@@ -48,6 +58,7 @@ class Refusal:
             last_at=self.last_at,
             text_length=len(document.text),
             text_hash=text_hash,
+            text=self.text,
         )
 
 
@@ -56,11 +67,28 @@ Outcome: TypeAlias = list[Entity] | Refusal
 
 @dataclass
 class _Tries:
-    """The attempts of one call."""
+    """The attempts at one set of texts, and how things stood when the last one began.
 
+    Attributes:
+        attempts: those that count; none made during an outage does.
+        spared: how often an outage was to blame.
+    """
+
+    charges: Charges
     first_at: datetime
-    successes_before: int = 0
+    successes_before: int
+    outages_before: int
     attempts: int = 0
+    spared: int = 0
+
+    def begin(self, successes: int, outages: int) -> None:
+        """The next attempt; the first one after an outage begins anew."""
+        if outages != self.outages_before:
+            self.charges.forgive()
+            self.attempts = 0
+        self.attempts += 1
+        # Only what succeeds from here on shows that the service works now.
+        self.successes_before, self.outages_before = successes, outages
 
 
 class Caller:
@@ -75,13 +103,18 @@ class Caller:
         extract: Callable[[Sequence[str]], Awaitable[Sequence[Any]]],
         policy: RetryPolicy,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        events: Events | None = None,
     ) -> None:
         self.in_flight = 0
         self._extract = extract
-        self._policy = policy
+        self._policy, self._settings = policy, policy.settings
         self._now = now
         self._requests = self._successes = 0
         self._known_good = PROBE_TEXT
+        time = policy.pause
+        self._circuit = Circuit(
+            policy.settings, self._probe, clock=time.clock, sleep=time.sleep, rng=policy.rng, events=events
+        )
 
     @property
     def requests(self) -> int:
@@ -92,58 +125,124 @@ class Caller:
         """The entities of each text, or why it failed for good.
 
         Raises:
-            ExtractionError: the service does not work; nothing is to be blamed on these texts.
+            ServiceDown: the service did not work for too long; nothing is blamed on these texts.
+            ExtractionError: it has never worked, and does not look as if it will.
         """
-        if not texts:
-            return []
-        tries = _Tries(self._now())
-        try:
-            return list(await self._policy.call(partial(self._attempt, texts, tries)))
-        except ConfigError:
-            raise
-        except Exception as error:  # noqa: BLE001  (an extractor may raise anything)
-            reason = redact(_reason(error), texts)
-            await self._check_service(error, reason, tries)
-            if len(texts) == 1:
-                return [self._refusal(error, reason, tries)]
-        middle = len(texts) // 2
-        return [*await self.extract(texts[:middle]), *await self.extract(texts[middle:])]
+        return await self._outcomes(texts, self._settings.batch_attempts) if texts else []
 
-    async def _attempt(self, texts: Sequence[str], tries: _Tries) -> list[list[Entity]]:
-        tries.attempts += 1
-        # Only what succeeds from here on shows that the service works now.
-        tries.successes_before = self._successes
+    async def _outcomes(self, texts: Sequence[str], attempts: int) -> list[Outcome]:
+        """Halves get one attempt each, for they repeat what failed; a single text gets `max_attempts`."""
+        most = self._settings.max_attempts
+        charges = Charges(most if len(texts) == 1 else min(attempts, most))
+        tries = _Tries(charges, self._now(), self._successes, self._circuit.outages)
+        while True:
+            try:
+                return list(await self._policy.call(partial(self._try, texts, tries), charges))
+            except (ConfigError, Interrupted):
+                raise
+            except Exception as error:  # noqa: BLE001  (an extractor may raise anything)
+                failed = error
+            if not await self._spared(failed, texts, tries):
+                break
+        if len(texts) == 1:
+            return [self._refusal(failed, texts[0], tries)]
+        return await self._halves(texts, failed)
+
+    async def _halves(self, texts: Sequence[str], error: Exception) -> list[Outcome]:
+        if classify(error) is Failure.TRANSIENT:
+            await self._policy.repeat(Failure.TRANSIENT)
+        middle = len(texts) // 2
+        return [*await self._outcomes(texts[:middle], 1), *await self._outcomes(texts[middle:], 1)]
+
+    async def _try(self, texts: Sequence[str], tries: _Tries) -> list[list[Entity]]:
+        """One attempt, as soon as the service is not in doubt."""
+        if self._circuit.is_open:
+            await self._circuit.passed()
+        tries.begin(self._successes, self._circuit.outages)
+        return await self._attempt(texts)
+
+    async def _attempt(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """One request. Here and nowhere else the service is called, after all waits, probes included."""
         self._requests += 1
         self.in_flight += 1
         try:
             answer = check_answer(texts, await self._extract(texts))
+        except Exception as error:
+            if classify(error) is not Failure.THROTTLED:  # a busy service works
+                self._circuit.failed()
+            raise
         finally:
             self.in_flight -= 1
+        self._circuit.succeeded()
         self._successes += 1
         self._known_good = texts[0]
         return answer
 
-    async def _check_service(self, error: Exception, reason: str, tries: _Tries) -> None:
-        """Raises unless the service is shown to work.
+    async def _spared(self, error: Exception, texts: Sequence[str], tries: _Tries) -> bool:
+        """Whether the service was down, so that the attempts count for nothing; waits until it is up.
 
-        A call that was only put off, for as long as is allowed, says nothing about its texts either.
+        A batch may be halved if another call succeeded since its last attempt began. Before a document is
+        blamed, the service must be shown to work after its last failure.
         """
-        if classify(error) is not Failure.THROTTLED:
-            if self._successes > tries.successes_before:
-                return
-            probe = _Tries(self._now())
-            with suppress(Exception):  # whatever it is, the service is not shown to work
-                await self._policy.call(partial(self._attempt, [self._known_good], probe))
-                return
-        raise ExtractionError(
-            f"the service does not work ({reason}); no document is blamed, run again to resume",
-            failure=classify(error),
-            status=getattr(error, "status", None),
-        ) from error
+        if classify(error) is Failure.THROTTLED:
+            raise ServiceDown(
+                f"the service does not work ({redact(_reason(error), texts)}): it put a request off for "
+                "longer than max_throttled_s; no document is blamed, run again to resume"
+            ) from error
+        if len(texts) == 1 or self._successes <= tries.successes_before:
+            self._circuit.open()
+            await self._circuit.passed()
+        if tries.outages_before == self._circuit.outages:
+            return False
+        tries.spared += 1
+        if tries.spared > (MOST_SPARED_TEXT if len(texts) == 1 else MOST_SPARED_BATCH):
+            return False
+        self._policy.on_retry(classify(error))
+        return True
 
-    def _refusal(self, error: Exception, reason: str, tries: _Tries) -> Refusal:
-        status = error.status if isinstance(error, ExtractionError) else None
-        return Refusal(classify(error), reason[:500], status, tries.attempts, tries.first_at, self._now())
+    async def _probe(self) -> Exception | None:
+        """Why the service does not work, if it does not.
+
+        Raises:
+            ExtractionError: it refuses for good, and nothing has ever gone through: a wrong address or token.
+        """
+        text = self._known_good
+        try:
+            await self._attempt([text])
+        except (ConfigError, Interrupted):
+            raise
+        except Exception as error:
+            problem = _described(error, text)
+            if problem.failure is Failure.PERMANENT and not self._successes:
+                raise ExtractionError(
+                    f"the service does not work ({problem}); no document is blamed, run again to resume",
+                    failure=problem.failure,
+                    status=problem.status,
+                ) from error
+            return problem
+        return None
+
+    def _refusal(self, error: Exception, text: str, tries: _Tries) -> Refusal:
+        described = _described(error, text)
+        return Refusal(
+            described.failure,
+            str(described)[:500],
+            described.status,
+            tries.attempts,
+            tries.first_at,
+            self._now(),
+            text if self._settings.keep_failed_text else None,
+        )
+
+
+def _described(error: Exception, text: str) -> ExtractionError:
+    """The error as ours, its class, status and hint kept, without the text in its message."""
+    return ExtractionError(
+        redact(_reason(error), [text]),
+        failure=classify(error),
+        status=getattr(error, "status", None),
+        retry_after_s=getattr(error, "retry_after_s", None),
+    )
 
 
 def _reason(error: Exception) -> str:

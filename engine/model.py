@@ -103,12 +103,14 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One document that failed for good. It never holds the text itself.
+    """One document that failed for good.
 
     Attributes:
         kind: `permanent` or `transient` failure of the service, or `invalid_text`.
         status: HTTP status of the last answer, if there was one.
+        message: what the service said: the beginning of its body, without the text.
         text_length: in code points; None when there was no text.
+        text: only if `keep_failed_text` says so.
     """
 
     document_id: Any
@@ -121,6 +123,15 @@ class DeadLetter:
     last_at: datetime | None = None
     text_length: int | None = None
     text_hash: str | None = None
+    text: str | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        """As it is kept, without the `_id`; the text is there only if it is to be kept."""
+        fields = asdict(self)
+        del fields["document_id"]
+        if self.text is None:
+            del fields["text"]
+        return fields
 
 
 DIGESTS = 1 << 128

@@ -24,7 +24,7 @@ from engine.access import open_scan
 from engine.batches import Batch, cut
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.config import Settings
-from engine.errors import ConfigError, EngineError, Failure, SourceError, root_error
+from engine.errors import ConfigError, EngineError, Failure, ServiceDown, SourceError, root_error
 from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.feed import Feed
@@ -70,7 +70,8 @@ async def run_range(
         progress: called after every write.
 
     Returns:
-        The report of the range, all attempts together. Its status is `interrupted` if `deadline_s` passed.
+        The report of the range, all attempts together. Its status is `interrupted` if `deadline_s` passed,
+        or the service was down for longer than `max_outage_s`.
 
     Raises:
         EngineError: the range failed; its checkpoint is saved, and calling again resumes.
@@ -153,7 +154,8 @@ class RangeAttempt:
         self._range_id = checkpoint.key_range.range_id
         self._events = Events(run=checkpoint.key_range.run_id, range=self._range_id)
         self._retries: list[Failure] = []
-        self._caller = Caller(service.extract, RetryPolicy(settings, on_retry=self._retries.append))
+        policy = RetryPolicy(settings, on_retry=self._retries.append)
+        self._caller = Caller(service.extract, policy, events=self._events)
         self._ledger = Ledger(checkpoint.position, checkpoint.counts)
         self._ahead = asyncio.Semaphore(settings.max_ahead_batches)
         self._to_extract: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
@@ -180,6 +182,9 @@ class RangeAttempt:
             raise
         except (EngineError, BaseExceptionGroup) as raised:
             error = root_error(raised)
+            if isinstance(error, ServiceDown):
+                await self._save_at_end(Status.INTERRUPTED, str(error))
+                return Status.INTERRUPTED
             if isinstance(error, EngineError):
                 error.range_id = error.range_id or self._range_id
             await self._save_at_end(Status.FAILED, str(error))

@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from engine.config import Settings
 from engine.errors import ExtractionError, Failure
+from engine.quota import COSTS, SUCCESS_GAIN, RetryQuota
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
@@ -31,10 +32,16 @@ def classify(error: BaseException) -> Failure:
 
 @dataclass
 class EndpointPause:
-    """The wait a service asked for, kept by all calls to it, not by the one that was told (TRAPS 19)."""
+    """The wait a service asked for, kept by all calls to it, not by the one that was told (TRAPS 19).
+
+    Each call that waits adds a jitter of its own, upward: uniform in [0, `spread_s` + a tenth of the wait].
+    Otherwise all of them would be back in the same instant.
+    """
 
     clock: Callable[[], float] = time.monotonic
     sleep: Sleep = asyncio.sleep
+    rng: random.Random = field(default_factory=random.Random)
+    spread_s: float = 0.2
     _until: float = field(default=0.0, init=False)
 
     def extend(self, seconds: float) -> None:
@@ -49,25 +56,52 @@ class EndpointPause:
     async def passed(self) -> None:
         """Returns once no pause is on."""
         while (remaining := self.remaining) > 0:
-            await self.sleep(remaining)
+            await self.sleep(remaining + self.rng.uniform(0, self.spread_s + remaining / 10))
+
+
+@dataclass
+class Charges:
+    """What one call has used up. State lives here, never in the shared policy (TRAPS 28).
+
+    Attributes:
+        max_attempts: transient failures that end the call.
+        transient: transient failures so far.
+        spent_s: time in attempts and in waits between them; pauses, outages and the quota are not its fault.
+        tokens: what its last retry took from the quota.
+    """
+
+    max_attempts: int
+    transient: int = 0
+    spent_s: float = 0.0
+    throttled_since: float | None = None
+    tokens: int = SUCCESS_GAIN
+
+    def forgive(self) -> None:
+        """Takes back what was charged: it was not the call's fault."""
+        self.transient, self.spent_s = 0, 0.0
 
 
 @dataclass
 class _Call(Generic[T]):
-    """One call with the attempts it took. State lives here, never in the shared policy (TRAPS 28)."""
+    """One call: what it does, and what it was charged."""
 
     attempt: Callable[[], Awaitable[T]]
     pause: EndpointPause
-    transient: int = 0
-    throttled_since: float | None = None
+    charges: Charges
     pending: BaseException | None = None
 
     async def __call__(self) -> T:
         if self.pending is not None:
             error, self.pending = self.pending, None
             raise error
-        await self.pause.passed()
-        return await self.attempt()
+        if self.pause.remaining:
+            await self.pause.passed()
+        began = self.pause.clock()
+        try:
+            return await self.attempt()
+        except Exception:
+            self.charges.spent_s += self.pause.clock() - began
+            raise
 
 
 class RetryPolicy:
@@ -75,9 +109,11 @@ class RetryPolicy:
 
     Wait before attempt n+1 after a transient failure: uniform in [0, min(retry_max_s, retry_base_s * 2**n)]
     ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). After a throttled one: the
-    `Retry-After`, capped, for all calls of this range, plus the same jitter, never less.
+    `Retry-After`, capped, for all calls of this range, plus the same jitter, never less. Each retry takes
+    tokens from a quota, and waits for them when there are none.
 
     Args:
+        pause: by default one on the event loop's clock; the policy's times are its.
         on_retry: called with the class of each failure that will be tried again.
     """
 
@@ -89,12 +125,13 @@ class RetryPolicy:
         rng: random.Random | None = None,
         on_retry: Callable[[Failure], None] = lambda _: None,
     ) -> None:
-        self._settings = settings
-        self._pause = pause or EndpointPause()
-        self._rng = rng or random.Random()  # noqa: S311  (spreads load; nothing secret)
-        self._on_retry = on_retry
+        self.settings = settings
+        self.rng = rng or random.Random()  # noqa: S311  (spreads load; nothing secret)
+        self.pause = pause or EndpointPause(rng=self.rng, spread_s=settings.retry_base_s)
+        self.on_retry = on_retry
+        self._quota = RetryQuota(settings.retry_tokens, self.pause.clock)
         self._retrying = AsyncRetrying(
-            sleep=self._pause.sleep,
+            sleep=self.pause.sleep,
             retry=retry_if_exception(lambda error: classify(error) is not Failure.PERMANENT),
             stop=self._exhausted,
             wait=self._wait,
@@ -102,52 +139,71 @@ class RetryPolicy:
             reraise=True,
         )
 
-    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def call(self, attempt: Callable[[], Awaitable[T]], charges: Charges | None = None) -> T:
         """The result of the first attempt that succeeds.
+
+        Args:
+            charges: of this call; by default it has `max_attempts` attempts.
 
         Raises:
             Exception: the last attempt's.
         """
-        call = _Call(attempt, self._pause)
+        call = _Call(attempt, self.pause, charges or Charges(self.settings.max_attempts))
         try:
-            return await call()  # the happy path pays nothing for the policy
+            result = await call()  # the happy path pays nothing for the policy
         except Exception as error:
             if classify(error) is Failure.PERMANENT:
                 raise
             call.pending = error
+        else:
+            self._quota.give_back(SUCCESS_GAIN)
+            return result
         # A copy: an AsyncRetrying keeps its iteration state on itself, and calls run side by side.
-        return await self._retrying.copy()(call)
+        result = await self._retrying.copy()(call)
+        self._quota.give_back(call.charges.tokens)
+        return result
+
+    async def repeat(self, failure: Failure) -> None:
+        """Counts and pays for a failed call that its caller repeats in another form, such as in halves."""
+        self.on_retry(failure)
+        if (wait_s := self._quota.take(failure)) > 0:
+            await self.pause.sleep(wait_s)
 
     def _exhausted(self, state: RetryCallState) -> bool:
-        call, failure = self._inspect(state)
+        charges, failure = self._inspect(state)
         if failure is Failure.TRANSIENT:
-            call.transient += 1
-            return call.transient >= self._settings.max_attempts
-        call.throttled_since = call.throttled_since or self._pause.clock()
-        return self._pause.clock() - call.throttled_since >= self._settings.max_throttled_s
+            charges.transient += 1
+            return charges.transient >= charges.max_attempts or charges.spent_s >= self.settings.max_retry_s
+        now = self.pause.clock()
+        if charges.throttled_since is None:
+            charges.throttled_since = now
+        return now - charges.throttled_since >= self.settings.max_throttled_s
 
     def _wait(self, state: RetryCallState) -> float:
-        call, failure = self._inspect(state)
-        settings = self._settings
+        charges, failure = self._inspect(state)
+        settings = self.settings
         # Throttled for long means: ask less and less often, up to the bound.
-        exponent = min(call.transient if failure is Failure.TRANSIENT else state.attempt_number, 30)
-        jitter = self._rng.uniform(0, min(settings.retry_max_s, settings.retry_base_s * 2**exponent))
+        exponent = min(charges.transient if failure is Failure.TRANSIENT else state.attempt_number, 30)
+        jitter = self.rng.uniform(0, min(settings.retry_max_s, settings.retry_base_s * 2**exponent))
+        unpaid_s = self._quota.take(failure)
+        charges.tokens = COSTS[failure]
         if failure is Failure.THROTTLED:
             error = _error(state)
             hint = error.retry_after_s if isinstance(error, ExtractionError) else None
-            self._pause.extend(min(hint or 0.0, settings.retry_after_max_s))
-            return self._pause.remaining + jitter
-        return jitter
+            self.pause.extend(min(hint or 0.0, settings.retry_after_max_s))
+            return max(self.pause.remaining, unpaid_s) + jitter
+        charges.spent_s += jitter
+        return unpaid_s + jitter
 
     def _before_sleep(self, state: RetryCallState) -> None:
-        self._on_retry(self._inspect(state)[1])
+        self.on_retry(self._inspect(state)[1])
 
     @staticmethod
-    def _inspect(state: RetryCallState) -> tuple[_Call[object], Failure]:
+    def _inspect(state: RetryCallState) -> tuple[Charges, Failure]:
         call = state.fn
         if not isinstance(call, _Call):
             raise TypeError(f"the policy retries _Call objects, not {call!r}")
-        return call, classify(_error(state))
+        return call.charges, classify(_error(state))
 
 
 def _error(state: RetryCallState) -> BaseException:

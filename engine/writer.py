@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -147,7 +146,7 @@ class MongoWriter:
             )
 
     async def _record(self, letter: DeadLetter) -> None:
-        fields = {name: value for name, value in asdict(letter).items() if name != "document_id"}
+        fields = letter.to_document()
         first_at = fields.pop("first_at") or self._now()
         fields["last_at"] = fields["last_at"] or self._now()
         await self._dead_letters.update_one(
@@ -200,7 +199,7 @@ class JsonLinesWriter:
         """Appends one line each."""
         try:
             await asyncio.to_thread(_append, self._path, [_extraction_line(e) for e in extractions])
-            await asyncio.to_thread(_append, self._dead_letters, [_line(asdict(d)) for d in dead_letters])
+            await asyncio.to_thread(_append, self._dead_letters, [_dead_letter_line(d) for d in dead_letters])
         except OSError as error:
             raise WriteError(f"results could not be appended to {self._path}: {error}") from error
         return frozenset()
@@ -211,9 +210,11 @@ def _extraction_line(extraction: Extraction) -> str:
     return _line({"_id": extraction.document_id, "entities": entities, "text_hash": extraction.text_hash})
 
 
+def _dead_letter_line(letter: DeadLetter) -> str:
+    return _line({"_id": letter.document_id, **letter.to_document()})
+
+
 def _line(record: dict[str, Any]) -> str:
-    if "document_id" in record:
-        record = {"_id": record.pop("document_id"), **record}
     return json_util.dumps(record, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False)
 
 

@@ -72,6 +72,7 @@ def environment(tmp_path_factory, secret_uri, service):
         "NER_RETRY_DELAY_S": "0",
         "ENGINE_RETRY_BASE_S": "0.001",
         "ENGINE_RETRY_MAX_S": "0.01",
+        "ENGINE_MAX_OUTAGE_S": "0",
     }
 
 

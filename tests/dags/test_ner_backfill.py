@@ -135,7 +135,7 @@ def test_a_range_whose_task_fails_is_retried_and_then_fails_the_run(run_dag, sou
     assert ended.states["run_range", 0] == "failed"
     assert (ended.tries["run_range", 0], ended.tries["summarize"]) == (4, 1)
     output = capfd.readouterr().out
-    assert "range 0000 failed: the service does not work" in output
+    assert "range 0000 interrupted: the service does not work" in output
     assert list(source.database["messages_dead_letters"].find()) == []
 
 

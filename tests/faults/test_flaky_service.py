@@ -100,7 +100,8 @@ async def test_trap_18_transient_statuses_are_tried_again(work):
     codes = [408, 500, 502, 503, 504]
     work.service.script.extend(status(code) for code in codes)
 
-    report = await work.run(max_attempts=len(codes) + 1)
+    patient = dict.fromkeys(("max_attempts", "batch_attempts", "circuit_failures"), len(codes) + 1)
+    report = await work.run(**patient)
 
     assert (report.status, report.retries, report.throttled) == (Status.SUCCEEDED, len(codes), 0)
 

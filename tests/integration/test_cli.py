@@ -175,7 +175,7 @@ def test_trap_11_verify_names_what_came_late_and_repair_runs_it(workplace):
 def test_repair_that_fails_exits_1(workplace):
     """The service is down: an error in one line, nothing is blamed, and all is still missing."""
     code, printed = workplace.call(
-        "verify", "--repair", "--extractor", "mine:only_late", "-s", "retry_base_s=0"
+        "verify", "--repair", "--extractor", "mine:only_late", "-s", "max_outage_s=0"
     )
     assert (code, "the service does not work" in printed, "Traceback" in printed) == (1, True, False)
     assert workplace.database["messages_dead_letters"].count_documents({}) == 0

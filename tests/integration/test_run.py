@@ -12,7 +12,9 @@ from engine import JsonLinesWriter, Settings, Status, Window, plan_ranges, run
 
 pytestmark = pytest.mark.asyncio
 
-SMALL = Settings(range_documents=100, batch_texts=10, page_documents=50, retry_base_s=0, max_attempts=2)
+SMALL = Settings(
+    range_documents=100, batch_texts=10, page_documents=50, retry_base_s=0, max_attempts=2, max_outage_s=0
+)
 
 
 async def test_a_run_reconciles_range_by_range(messages, database):
@@ -59,7 +61,7 @@ async def test_a_failed_run_resumes_where_it_stopped(messages, database):
     """Finished ranges stay finished; the others go on; the plan is the same."""
     arguments = {"source": messages, "target": database, "settings": SMALL}
     failed = await run(Window(), extractor=Service(None), **arguments)
-    assert (failed.status, failed.reconciled, failed.dead_lettered) == (Status.FAILED, False, 0)
+    assert (failed.status, failed.reconciled, failed.dead_lettered) == (Status.INTERRUPTED, False, 0)
     assert "the service does not work" in failed.problems[0]
     plan = await plan_ranges(messages, Window(), SMALL, database)
     mended = Service()

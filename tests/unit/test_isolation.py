@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ConfigError, ExtractionError, Failure, Settings
+from engine.errors import ServiceDown
 from engine.isolation import PROBE_TEXT, Caller, Refusal
 from engine.retry import RetryPolicy
 
-QUICK = Settings(max_attempts=2, retry_base_s=0, retry_max_s=0)
+QUICK = Settings(max_attempts=2, retry_base_s=0, retry_max_s=0, max_outage_s=0)
 
 
 class Service:
@@ -58,7 +59,9 @@ async def test_a_refusal_says_why():
 async def test_trap_24_an_outage_blames_no_text(kind):
     """Whether it looks transient (no answer) or permanent (a wrong address)."""
     service = Service(error=ExtractionError("HTTP 404", failure=kind), down=True)
-    with pytest.raises(ExtractionError, match="the service does not work .*run again to resume"):
+    with pytest.raises(
+        (ExtractionError, ServiceDown), match="the service does not work.*run again to resume"
+    ):
         await caller_of(service).extract(["a", "b"])
     assert service.requests[-1] == [PROBE_TEXT]
 
@@ -78,7 +81,7 @@ async def test_trap_24_sustained_throttling_blames_no_text():
     """Put off for longer than allowed, a batch ends the range and not its documents."""
     settings = Settings(max_throttled_s=0, retry_base_s=0)
     service = Service(error=ExtractionError("HTTP 429", failure=Failure.THROTTLED), down=True)
-    with pytest.raises(ExtractionError, match="does not work"):
+    with pytest.raises(ServiceDown, match="does not work"):
         await Caller(service.extract, RetryPolicy(settings)).extract(["a"])
 
 

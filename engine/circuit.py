@@ -1,0 +1,122 @@
+"""Tells an outage from bad texts: while failures pile up, all calls wait and one probe at a time decides.
+
+    closed --failures in a row, or a doubt--> open --a probe succeeds--> closed
+                                              open --a probe fails--> open: wait longer, probe again
+                                              open for max_outage_s --> ServiceDown: the range is interrupted
+
+There is one circuit a range, as there is one retry quota and one endpoint pause: ranges that run side by side
+are mostly mapped tasks in other processes, which could not share it, and each finds an outage out with one
+probe (TRAPS 24).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from engine.config import Settings
+from engine.errors import ExtractionError, ServiceDown
+from engine.events import Events
+
+Probe = Callable[[], Awaitable[Exception | None]]
+"""Asks whether the service works: None if it does, else why not. What it raises ends the range."""
+
+
+class Circuit:
+    """Open while it is in doubt whether the service works.
+
+    Attributes:
+        outages: how often the service was found down. An attempt that saw this number change was made during
+            an outage, and says nothing about its texts.
+
+    Args:
+        probe: one request with a text that is known to be good.
+        clock, sleep: seconds; injected by tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        probe: Probe,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        rng: random.Random,
+        events: Events | None = None,
+    ) -> None:
+        self.outages = 0
+        self._settings, self._probe = settings, probe
+        self._clock, self._sleep, self._rng = clock, sleep, rng
+        self._events = events or Events()
+        self._failures = 0
+        self._opened_at: float | None = None
+        self._problem: Exception | None = None
+        self._failed_probes = 0
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls have to wait."""
+        return self._opened_at is not None
+
+    def succeeded(self) -> None:
+        """An attempt has succeeded."""
+        self._failures = 0
+
+    def failed(self) -> None:
+        """An attempt has failed, and was not only put off; enough of them in a row open the circuit."""
+        self._failures += 1
+        if self._failures >= self._settings.circuit_failures:
+            self.open()
+
+    def open(self) -> None:
+        """Lets all calls wait until a probe has shown that the service works."""
+        if self._opened_at is None:
+            self._opened_at, self._failed_probes, self._problem = self._clock(), 0, None
+
+    async def passed(self) -> None:
+        """Returns once the circuit is closed; whoever waits here probes, one after another (TRAPS 25).
+
+        Raises:
+            ServiceDown: the service was down for `max_outage_s`.
+        """
+        while self._opened_at is not None:
+            async with self._one_at_a_time:
+                if self._opened_at is not None:  # it may have been closed while this call waited
+                    await self._probe_once(self._opened_at)
+
+    async def _probe_once(self, opened_at: float) -> None:
+        down_s = self._clock() - opened_at
+        if self._failed_probes and down_s >= self._settings.max_outage_s:
+            raise ServiceDown(
+                f"the service does not work, for {down_s:.0f} s now ({self._problem}); "
+                "no document is blamed, run again to resume"
+            ) from self._problem
+        await self._sleep(self._wait_s())
+        problem = await self._probe()
+        if problem is None:
+            self._close(opened_at)
+        else:
+            self._found_down(problem)
+
+    def _close(self, opened_at: float) -> None:
+        self._opened_at, self._failures = None, 0
+        if self._failed_probes:
+            self._events.warning("service_up", after_s=self._clock() - opened_at, probes=self._failed_probes)
+
+    def _found_down(self, problem: Exception) -> None:
+        self._failed_probes += 1
+        self._problem = problem
+        if self._failed_probes == 1:
+            self.outages += 1
+            self._events.warning("service_down", problem=problem)
+
+    def _wait_s(self) -> float:
+        """None before the first probe; then growing, capped, in its upper half at random, after the hint."""
+        if self._failed_probes == 0:
+            return 0.0
+        settings = self._settings
+        bound = min(settings.probe_max_s, settings.retry_base_s * 2 ** min(self._failed_probes, 30))
+        hint = self._problem.retry_after_s if isinstance(self._problem, ExtractionError) else None
+        return min(hint or 0.0, settings.retry_after_max_s) + self._rng.uniform(bound / 2, bound)
