@@ -8,9 +8,10 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual_time import now_s, run_virtually
 
 from engine import ExtractionError, Failure, Settings
-from engine.retry import EndpointPause, RetryPolicy, classify
+from engine.retry import Charges, EndpointPause, RetryPolicy, classify
 
 
 class Time:
@@ -162,3 +163,106 @@ async def test_trap_28_calls_share_no_state():
     policy, _ = policy_on(Time(), max_attempts=3)
     for _ in range(4):
         assert await policy.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
+
+
+def test_trap_19_each_waiter_has_its_own_jitter_upward():
+    """Twenty calls wait out one pause: none is back early, no two at the same time."""
+
+    async def main():
+        pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
+        pause.extend(600.0)
+        back = []
+
+        async def call():
+            await pause.passed()
+            back.append(now_s())
+
+        async with asyncio.TaskGroup() as calls:
+            for _ in range(20):
+                calls.create_task(call())
+        return back
+
+    back = run_virtually(main())
+    assert len(set(back)) == 20
+    assert 600 <= min(back) <= max(back) <= 600 * 1.1 + 1
+
+
+def test_trap_19_a_pause_that_is_extended_meanwhile_is_kept():
+    """Who woke up too early for the new moment waits on."""
+
+    async def main():
+        pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
+        pause.extend(10.0)
+        waiting = asyncio.create_task(pause.passed())
+        await asyncio.sleep(5)
+        pause.extend(60.0)
+        await waiting
+        assert now_s() >= 65
+
+    run_virtually(main())
+
+
+@pytest.mark.asyncio
+async def test_trap_20_retries_have_a_cap_on_total_time():
+    """Attempts that time out one after another end after `max_retry_s`, whatever `max_attempts` says."""
+    time = Time()
+    attempts = []
+
+    async def silence():
+        attempts.append(time.now)
+        time.now += 60
+        raise TimeoutError
+
+    policy, _ = policy_on(time, max_attempts=100, max_retry_s=300, retry_base_s=0)
+    with pytest.raises(TimeoutError):
+        await policy.call(silence)
+    assert len(attempts) == 5
+
+
+@pytest.mark.asyncio
+async def test_trap_20_waiting_for_tokens_or_as_told_is_not_charged():
+    """A quota that is used up, or a long pause, leaves a call all its attempts and its time."""
+    time = Time()
+    policy, retries = policy_on(time, max_attempts=6, max_retry_s=1, retry_base_s=0, retry_tokens=14)
+    told = [failure(Failure.THROTTLED, 60.0) for _ in range(3)]
+    service = Service(*told, *[failure(Failure.TRANSIENT) for _ in range(5)])
+    charges = Charges(6)
+    for _ in range(300):  # thirty seconds of retries ahead of this call
+        policy._quota.take(Failure.TRANSIENT)
+    assert await policy.call(service, charges) == "fine"
+    assert time.now - 1000.0 >= 180
+    assert (len(retries), charges.transient, charges.spent_s) == (8, 5, 0)
+
+
+@pytest.mark.asyncio
+async def test_trap_20_an_empty_quota_slows_retries_down_and_loses_nothing():
+    """Sixty calls fail twice: the first retries are free, then they go ten a second, and all succeed."""
+    time = Time()
+    policy, _ = policy_on(time, retry_base_s=0)
+    for _ in range(60):
+        assert await policy.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
+    # 120 retries; 60 gave their tokens back, and 60 did not: 500 pay for 35 of them.
+    assert sum(time.slept) == pytest.approx((60 - 35) / 10, abs=0.2)
+
+
+@pytest.mark.asyncio
+async def test_trap_20_successes_refill_the_quota():
+    """What a retried call took comes back when it succeeds, so faults now and then never empty it."""
+    policy, _ = policy_on(Time(), retry_base_s=0)
+    for _ in range(200):
+        assert await policy.call(Service(failure(Failure.TRANSIENT))) == "fine"
+    assert policy._quota.tokens == 500
+    policy._quota.take(Failure.TRANSIENT)
+    for _ in range(14):
+        await policy.call(Service())
+    assert policy._quota.tokens == 500
+
+
+@pytest.mark.asyncio
+async def test_what_is_repeated_in_another_form_is_counted_and_paid_for():
+    """As two halves of a batch are."""
+    time = Time()
+    policy, retries = policy_on(time, retry_tokens=14)
+    await policy.repeat(Failure.TRANSIENT)
+    await policy.repeat(Failure.TRANSIENT)
+    assert (retries, time.slept) == ([Failure.TRANSIENT] * 2, [0.1])
