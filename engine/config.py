@@ -71,11 +71,17 @@ class Settings(BaseSettings):
     )
 
     # How the service is called
-    max_concurrency: int = Field(16, ge=1, le=1024, description="Most requests in flight, a range.")
+    min_concurrency: int = Field(1, ge=1, description="The limit of requests in flight never falls below.")
+    max_concurrency: int = Field(
+        64, ge=1, le=1024, description="Most requests in flight, in one process; the limit adapts below it."
+    )
     batch_texts: int = Field(32, ge=1, le=10_000, description="Most texts a request.")
     batch_chars: int = Field(100_000, ge=1, description="Most characters a request (one text at least).")
     request_timeout_s: float = Field(
         30.0, gt=0, description="Time for one attempt, plus `text_timeout_s` a text."
+    )
+    timeout_charge_s: float = Field(
+        5.0, ge=0, description="An attempt that timed out counts as in flight for so long after it."
     )
     text_timeout_s: float = Field(1.0, ge=0, description="Added to the time of an attempt for each text.")
     max_attempts: int = Field(
@@ -160,6 +166,14 @@ class Settings(BaseSettings):
         if value.startswith("_id."):
             raise ValueError("a part of _id cannot be the order; use _id itself or another field")
         return value
+
+    @model_validator(mode="after")
+    def _least_below_most(self) -> Self:
+        if self.min_concurrency > self.max_concurrency:
+            raise ValueError(
+                f"min_concurrency = {self.min_concurrency} is above max_concurrency = {self.max_concurrency}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _collections_differ(self) -> Self:

@@ -103,7 +103,7 @@ async def _repaired(
     writer = MongoWriter(target, source.name, settings, plan.run_id)
     store = MemoryCheckpoints()
     checkpoint = await store.claim(KeyRange(plan.ranges[0].start, plan.ranges[-1].stop, REPAIR, plan.run_id))
-    attempt = RangeAttempt(service, reader, writer, store, checkpoint, settings, progress)
+    attempt = RangeAttempt(service, reader, writer, store, checkpoint, settings, progress=progress)
     await attempt.run()
     return report_of(attempt.checkpoint)
 

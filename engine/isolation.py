@@ -20,9 +20,11 @@ from engine.circuit import Circuit
 from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown
 from engine.events import Events
 from engine.formats import check_answer
+from engine.limiter import Verdict
 from engine.model import DeadLetter, Document, Effort, Entity
 from engine.redaction import redact
 from engine.retry import Charges, RetryPolicy, classify
+from engine.slots import Slot, Slots
 
 PROBE_TEXT = "Ada Lovelace met Charles Babbage in London in 1833."
 """Sent to ask whether the service works at all, when no text has gone through yet."""
@@ -94,18 +96,19 @@ class _Tries:
 class Caller:
     """The service as one range sees it.
 
-    Attributes:
-        in_flight: requests at the service now.
+    Args:
+        slots: bound the attempts in flight; other ranges may share them.
     """
 
     def __init__(
         self,
         extract: Callable[[Sequence[str]], Awaitable[Sequence[Any]]],
         policy: RetryPolicy,
+        slots: Slots,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         events: Events | None = None,
     ) -> None:
-        self.in_flight = 0
+        self._slots = slots
         self._extract = extract
         self._policy, self._settings = policy, policy.settings
         self._now = now
@@ -155,24 +158,28 @@ class Caller:
         return [*await self._outcomes(texts[:middle], 1), *await self._outcomes(texts[middle:], 1)]
 
     async def _try(self, texts: Sequence[str], tries: _Tries) -> list[list[Entity]]:
-        """One attempt, as soon as the service is not in doubt."""
-        if self._circuit.is_open:
+        """One attempt, once there is a slot and the service is neither in doubt nor to be left alone."""
+        while True:
+            await self._policy.pause.passed()
             await self._circuit.passed()
-        tries.begin(self._successes, self._circuit.outages)
-        return await self._attempt(texts)
+            async with self._slots.slot(retried=tries.attempts > 0) as slot:
+                if self._circuit.is_open or self._policy.pause.remaining:  # since this call began to wait
+                    slot.verdict = Verdict.IGNORED
+                    continue
+                tries.begin(self._successes, self._circuit.outages)
+                return await self._attempt(texts, slot)
 
-    async def _attempt(self, texts: Sequence[str]) -> list[list[Entity]]:
+    async def _attempt(self, texts: Sequence[str], slot: Slot) -> list[list[Entity]]:
         """One request. Here and nowhere else the service is called, after all waits, probes included."""
         self._requests += 1
-        self.in_flight += 1
         try:
             answer = check_answer(texts, await self._extract(texts))
         except Exception as error:
             if classify(error) is not Failure.THROTTLED:  # a busy service works
                 self._circuit.failed()
+            if _is_timeout(error):
+                slot.charge_for(self._settings.timeout_charge_s)
             raise
-        finally:
-            self.in_flight -= 1
         self._circuit.succeeded()
         self._successes += 1
         self._known_good = texts[0]
@@ -208,7 +215,8 @@ class Caller:
         """
         text = self._known_good
         try:
-            await self._attempt([text])
+            async with self._slots.slot(retried=True) as slot:
+                await self._attempt([text], slot)
         except (ConfigError, Interrupted):
             raise
         except Exception as error:
@@ -233,6 +241,10 @@ class Caller:
             self._now(),
             text if self._settings.keep_failed_text else None,
         )
+
+
+def _is_timeout(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
 
 
 def _described(error: Exception, text: str) -> ExtractionError:

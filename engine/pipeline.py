@@ -36,6 +36,7 @@ from engine.reader import Reader
 from engine.report import Report
 from engine.retry import RetryPolicy
 from engine.scan import Scan
+from engine.slots import Slots, slots_of
 from engine.values import identity
 from engine.writer import MongoWriter, Writer
 
@@ -55,6 +56,7 @@ async def run_range(
     writer: Writer | None = None,
     checkpoints: CheckpointStore | None = None,
     progress: ProgressCallback | None = None,
+    slots: Slots | None = None,
 ) -> Report:
     """Runs one range from its checkpoint to its end.
 
@@ -68,6 +70,7 @@ async def run_range(
         writer: where results go instead of the target's collections.
         checkpoints: where the checkpoint is kept instead of the target.
         progress: called after every write.
+        slots: bound the requests in flight; by default its own. Ranges of one process may share them.
 
     Returns:
         The report of the range, all attempts together. Its status is `interrupted` if `deadline_s` passed,
@@ -84,7 +87,8 @@ async def run_range(
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     async with opened(extractor) as service:
         reader = Reader(scan, key_range, settings)
-        attempt = RangeAttempt(service, reader, writer, checkpoints, checkpoint, settings, progress)
+        stages = service, reader, writer, checkpoints, checkpoint, settings
+        attempt = RangeAttempt(*stages, progress=progress, slots=slots)
         await attempt.run()
     return report_of(attempt.checkpoint)
 
@@ -144,7 +148,9 @@ class RangeAttempt:
         checkpoints: CheckpointStore,
         checkpoint: Checkpoint,
         settings: Settings,
+        *,
         progress: ProgressCallback | None = None,
+        slots: Slots | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.checkpoint = checkpoint
@@ -155,7 +161,8 @@ class RangeAttempt:
         self._events = Events(run=checkpoint.key_range.run_id, range=self._range_id)
         self._retries: list[Failure] = []
         policy = RetryPolicy(settings, on_retry=self._retries.append)
-        self._caller = Caller(service.extract, policy, events=self._events)
+        self._slots = slots or slots_of(settings)
+        self._caller = Caller(service.extract, policy, self._slots, events=self._events)
         self._ledger = Ledger(checkpoint.position, checkpoint.counts)
         self._ahead = asyncio.Semaphore(settings.max_ahead_batches)
         self._to_extract: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
@@ -299,7 +306,7 @@ class RangeAttempt:
                     range_id=self._range_id,
                     documents=self._settled.read,
                     expected=self.checkpoint.key_range.expected,
-                    in_flight=self._caller.in_flight,
+                    in_flight=self._slots.in_flight,
                     retries=self._effort().retries,
                     dead_lettered=self._settled.dead_lettered,
                 )

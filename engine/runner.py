@@ -20,6 +20,7 @@ from engine.pipeline import ProgressCallback, report_of, run_range
 from engine.plan import Plan, check_parameters, parameters_of, run_id_of
 from engine.planner import make_plan
 from engine.report import Report, merge
+from engine.slots import slots_of
 from engine.writer import Writer
 
 
@@ -88,10 +89,11 @@ async def run(
     kept = [] if target is None else await range_reports(plan, target, settings)
     done = {str(r.range_id): r for r in kept if r.status is Status.SUCCEEDED}
     meter = _Meter(plan, done, progress)
-    slots = asyncio.Semaphore(settings.range_concurrency)
+    running = asyncio.Semaphore(settings.range_concurrency)
+    slots = slots_of(settings)
 
     async def one(key_range: KeyRange, service: Extractor) -> Report:
-        async with slots:
+        async with running:
             try:
                 return await run_range(
                     key_range,
@@ -102,6 +104,7 @@ async def run(
                     writer=writer,
                     checkpoints=store,
                     progress=meter.update,
+                    slots=slots,
                 )
             except EngineError as error:
                 return _failed(key_range, error)
@@ -197,7 +200,7 @@ class _Meter:
                 None,
                 sum(p.documents for p in seen),
                 self._expected,
-                sum(p.in_flight for p in seen),
+                progress.in_flight,
                 sum(p.retries for p in seen),
                 sum(p.dead_lettered for p in seen),
             )

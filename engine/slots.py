@@ -12,8 +12,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
+from engine.config import Settings
 from engine.errors import Failure
-from engine.limiter import Limiter, Sample, Verdict
+from engine.limiter import AdaptiveLimit, FixedLimit, Limiter, Sample, Verdict
 from engine.retry import classify
 
 
@@ -25,6 +26,13 @@ class Timer(Protocol):
 
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
+
+
+def slots_of(settings: Settings) -> Slots:
+    """As many as the service takes, from `min_concurrency` to `max_concurrency`; fixed if these are equal."""
+    least, most = settings.min_concurrency, settings.max_concurrency
+    return Slots(FixedLimit(most) if least == most else AdaptiveLimit(least, most))
+
 
 VERDICTS = {
     Failure.THROTTLED: Verdict.THROTTLED,
@@ -54,7 +62,7 @@ class Slot:
         self._sample: Sample | None = None
 
     def charge_for(self, seconds: float) -> None:
-        """Keeps the slot so long after the attempt: an aborted call may still occupy the server (TRAPS 22)."""
+        """Keeps the slot so long after the attempt: an aborted call may still occupy it (TRAPS 22)."""
         self._charged_s = seconds
 
     async def __aenter__(self) -> Self:

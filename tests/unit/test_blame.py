@@ -12,6 +12,7 @@ from engine import ExtractionError, Failure, Settings
 from engine.errors import ServiceDown
 from engine.isolation import Caller, Refusal
 from engine.retry import EndpointPause, RetryPolicy
+from engine.slots import slots_of
 
 CRASH = ExtractionError("HTTP 500: crash", failure=Failure.TRANSIENT, status=500)
 DOWN = ExtractionError("HTTP 503", failure=Failure.TRANSIENT, status=503)
@@ -51,7 +52,7 @@ def caller_of(service, **settings):
     """A caller on the running loop's time."""
     values = Settings(**settings)
     pause = EndpointPause(now_s, asyncio.sleep, random.Random(2), values.retry_base_s)
-    return Caller(service.extract, RetryPolicy(values, pause=pause, rng=random.Random(3)))
+    return Caller(service.extract, RetryPolicy(values, pause=pause, rng=random.Random(3)), slots_of(values))
 
 
 async def outcomes_of(service, texts, *, callers=16, caller=None, **settings):
@@ -209,13 +210,18 @@ def test_trap_25_bad_texts_alone_are_probed_for_one_at_a_time():
         service = Service({f"bad {n}" for n in range(16)}, error=LOOKS["404"])
         caller = caller_of(service)
         await caller.extract(["good"])
-        most = []
+        most, active = [], 0
         attempt = caller._extract
 
         async def probing(texts):
+            nonlocal active
+            active += 1
             if caller._circuit.is_open:
-                most.append(caller.in_flight)
-            return await attempt(texts)
+                most.append(active)
+            try:
+                return await attempt(texts)
+            finally:
+                active -= 1
 
         caller._extract = probing
         outcomes = await asyncio.gather(*(caller.extract([f"bad {n}"]) for n in range(16)))

@@ -12,6 +12,7 @@ from engine import ConfigError, ExtractionError, Failure, Settings
 from engine.errors import ServiceDown
 from engine.isolation import PROBE_TEXT, Caller, Refusal
 from engine.retry import RetryPolicy
+from engine.slots import slots_of
 
 QUICK = Settings(max_attempts=2, retry_base_s=0, retry_max_s=0, max_outage_s=0)
 
@@ -33,7 +34,7 @@ class Service:
 
 def caller_of(service):
     """A caller that never waits."""
-    return Caller(service.extract, RetryPolicy(QUICK))
+    return Caller(service.extract, RetryPolicy(QUICK), slots_of(QUICK))
 
 
 @given(st.sets(st.integers(0, 31), max_size=8))
@@ -82,7 +83,7 @@ async def test_trap_24_sustained_throttling_blames_no_text():
     settings = Settings(max_throttled_s=0, retry_base_s=0)
     service = Service(error=ExtractionError("HTTP 429", failure=Failure.THROTTLED), down=True)
     with pytest.raises(ServiceDown, match="does not work"):
-        await Caller(service.extract, RetryPolicy(settings)).extract(["a"])
+        await Caller(service.extract, RetryPolicy(settings), slots_of(settings)).extract(["a"])
 
 
 @pytest.mark.asyncio
