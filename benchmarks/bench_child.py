@@ -1,0 +1,45 @@
+"""Runs one candidate in a process of its own.
+
+Its standard input gives a `bench_process.Task` as one line of JSON; its last line of output is what the
+candidate tells of itself, and what the meter says. A candidate that raises has an `error`, and the meter's
+numbers up to there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from inspect import iscoroutinefunction
+from typing import Any
+
+from bench_process import Meter, Task, run_loop
+
+CANDIDATES = {
+    "engine": "bench_engine",
+    "workers": "bench_workers",
+    "blog": "bench_simple",
+    "threads": "bench_simple",
+    "gather": "bench_gather",
+    "bare": "bench_bare",
+    "beam": "bench_beam",
+    "ray": "bench_ray",
+}
+"""Where each is; imported alone, so that no candidate pays for another's libraries."""
+
+
+def measure(task: Task) -> dict[str, Any]:
+    """What became of the candidate."""
+    candidate: Any = getattr(import_module(CANDIDATES[task.candidate]), task.candidate)
+    meter, told = Meter(), {}
+    try:
+        answer = candidate(task, meter)
+        told = run_loop(answer) if iscoroutinefunction(candidate) else answer
+    except Exception as error:  # noqa: BLE001  (what a candidate dies of is a result)
+        told = {"error": f"{type(error).__name__}: {error}"[:300]}
+    return {**told, **meter.to_json()}
+
+
+if __name__ == "__main__":
+    given = Task(**json.loads(sys.stdin.readline()))
+    print(json.dumps(measure(given)), flush=True)

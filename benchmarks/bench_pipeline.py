@@ -1,0 +1,141 @@
+"""Measures: every candidate in a fresh process against a fresh stub, and what it has left in its database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench_answers import Outcome, expected_of, judge
+from bench_messages import History
+from bench_process import Task
+from bench_progress import Steps
+from bench_server import scratch
+from bench_settings import Entry, Setting
+from bench_stub_process import stub
+from pymongo.database import Database
+
+TEXTS = 32
+"""Texts in a full request; those of the candidates that send batches, and the engine's default."""
+
+SINGLES = ("blog", "threads", "gather")
+PEERS = ("beam", "ray")
+MOST_S = 240.0
+"""A candidate that takes longer is ended."""
+
+_CHILD = Path(__file__).with_name("bench_child.py")
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Measuring:
+    """Runs entries one by one.
+
+    Attributes:
+        peers_python: interpreter with Beam and Ray.
+    """
+
+    uri: str
+    database: Database[dict[str, Any]]
+    shown: Steps
+    peers_python: str | None = None
+
+    def run(self, settings: tuple[Setting, ...]) -> Iterator[Row]:
+        """One row an entry and repetition, interleaved: everything once, then everything again."""
+        most = max(entry.repetitions for setting in settings for entry in setting.entries)
+        for repetition in range(most):
+            for setting in settings:
+                for entry in setting.entries:
+                    if repetition < entry.repetitions:
+                        yield {**self._measure(setting, entry), "repetition": repetition}
+                        self.shown.done()
+
+    def _measure(self, setting: Setting, entry: Entry) -> Row:
+        self.shown.at(f"{setting.name}: {entry.candidate} {entry.concurrency or ''}")
+        source = self._history.collection(entry.documents, setting.poisoned)
+        with scratch(self.uri) as target, stub(setting.service) as service:
+            python = self.peers_python if entry.candidate in PEERS else None
+            task = Task(
+                self.uri,
+                self.database.name,
+                source.name,
+                target.name,
+                service.url,
+                entry.candidate,
+                entry.concurrency,
+            )
+            told = tell(python or sys.executable, task)
+            seen = service.stop()
+            outcome = judge(self._expected(source.name), target, source.name)
+        return row_of(setting, entry, told, seen, outcome)
+
+    @cached_property
+    def _history(self) -> History:
+        return History(self.database)
+
+    def _expected(self, name: str) -> dict[Any, int]:
+        if name not in self._known:
+            self._known[name] = expected_of(self.database[name])
+        return self._known[name]
+
+    @cached_property
+    def _known(self) -> dict[str, dict[Any, int]]:
+        return {}
+
+
+def tell(python: str, task: Task) -> dict[str, Any]:
+    """What a candidate's process says at its end. The address goes through its input: it may hold a password."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ENGINE_")}
+    command = [python, str(_CHILD)]
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(asdict(task)) + "\n",
+            capture_output=True,
+            text=True,
+            timeout=MOST_S,
+            check=False,
+            env=environ,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"ended after {MOST_S:g} s", "seconds": MOST_S, "cpu_s": None, "peak_mb": None}
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:]
+        return {"error": "".join(last)[:300], "seconds": None, "cpu_s": None, "peak_mb": None}
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def row_of(
+    setting: Setting, entry: Entry, told: dict[str, Any], seen: dict[str, Any], outcome: Outcome
+) -> Row:
+    """Everything about one run.
+
+    `documents_per_second` counts documents stored; for the bare loop, texts answered. `requests_per_needed`
+    is of full requests, also where pages end with smaller ones.
+    """
+    texts = 1 if entry.candidate in SINGLES else TEXTS
+    done = seen["texts"] if entry.candidate == "bare" else outcome.stored
+    rate = done / told["seconds"] if told["seconds"] else None
+    capacity = setting.service.capacity(TEXTS)
+    return {
+        "setting": setting.name,
+        "candidate": entry.candidate,
+        "concurrency": entry.concurrency,
+        "documents": entry.documents,
+        "documents_per_second": rate and round(rate, 1),
+        "share": round(rate / capacity, 4) if rate and capacity else None,
+        "cpu_ms_a_document": round(1000 * told["cpu_s"] / done, 4) if told["cpu_s"] and done else None,
+        "requests_per_needed": round(seen["requests"] / -(-entry.documents // texts), 4),
+        **{name: value for name, value in told.items() if value is not None},
+        **seen,
+        **asdict(outcome),
+    }

@@ -1,0 +1,102 @@
+"""The results of `pipeline.py` for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 130
+"""Where the output is no terminal, too: narrower, the numbers would be cut."""
+
+LABELS = {
+    "engine": "engine, default settings",
+    "workers": "expert's workers, 32 texts a call",
+    "gather": "gather + semaphore, one text a call",
+    "threads": "64 threads, requests, one text a call",
+    "blog": "the blog's loop",
+    "beam": "Beam RequestResponseIO",
+    "ray": "Ray Data",
+    "bare": "bare socket loop (ceiling)",
+}
+
+_COLUMNS = {
+    "documents": "{:,}",
+    "documents_per_second": "{:,.0f}",
+    "share": "{:.1%}",
+    "cpu_ms_a_document": "{:.3f}",
+    "peak_mb": "{:,.0f}",
+    "requests": "{:,.0f}",
+    "requests_per_needed": "{:.2f}",
+    "latency_p95_ms": "{:,.0f}",
+    "latency_p95_times": "{:.2f}",
+    "lost": "{:,.0f}",
+    "wrong": "{:,.0f}",
+    "dead_letters": "{:,.0f}",
+}
+_HEADS = (
+    "documents", "a second", "of capacity", "CPU ms a doc.", "peak MB", "requests", "/ needed", "p95 ms",
+    "x unloaded", "lost", "wrong", "dead l.",
+)  # fmt: skip
+_OF_STORED = ("share", "lost", "wrong", "dead_letters")
+
+Row = Mapping[str, Any]
+
+
+def show(result: Mapping[str, Any], out: Console | None = None) -> None:
+    """Prints what was measured in each setting, and the acceptance."""
+    out = out or Console(width=max(WIDTH, Console().width))
+    machine = result["machine"]
+    out.print(f"{machine['cores']} cores, {machine['cpu']}, mongod {machine['mongod']}, {machine['driver']}")
+    for setting in result["settings"]:
+        rows = [row for row in result["medians"] if row["setting"] == setting["name"]]
+        out.print(table(setting, rows))
+        for row in (row for row in rows if row.get("error")):
+            out.print(f"  {label(row)}: {row['error']}", highlight=False, markup=False)
+    out.print("capacity: slots * 32 texts / (base + 32 * time of a text); p95: of answered requests, at the stub")
+    out.print("requests / needed: over full requests without faults; client CPU and memory: of its process\n")
+    for name, recoveries in result["recoveries"].items():
+        said = ", ".join(f"{change} {_back(seconds)}" for change, seconds in recoveries.items())
+        out.print(f"{LABELS[name]}, back at 90% after capacity was: {said}", highlight=False)
+    for check in result["acceptance"]:
+        out.print(verdict(check), highlight=False)
+
+
+def _back(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{seconds:.1f} s"
+
+
+def table(setting: Mapping[str, Any], rows: Sequence[Row]) -> Table:
+    """One setting."""
+    capacity = f", {setting['capacity']:,.0f} texts a second" if setting["capacity"] else ""
+    made = Table(title=f"{setting['label']}{capacity}", title_justify="left", box=SIMPLE_HEAD)
+    made.add_column("candidate", no_wrap=True)
+    for head in _HEADS:
+        made.add_column(head, justify="right")
+    for row in rows:
+        made.add_row(label(row), *(_cell(row, name) for name in _COLUMNS))
+    return made
+
+
+def label(row: Row) -> str:
+    """The candidate, with its concurrency where that was chosen."""
+    name = LABELS[row["candidate"]]
+    return f"{name}, {row['concurrency']} at once" if row["concurrency"] else name
+
+
+def _cell(row: Row, name: str) -> str:
+    value = row.get(name)
+    if value is None or (row["candidate"] == "bare" and name in _OF_STORED[1:]):
+        return ""
+    return _COLUMNS[name].format(value)
+
+
+def verdict(check: Mapping[str, Any]) -> str:
+    """One point of the acceptance."""
+    if check["passed"] is None:
+        return f"  ? {check['point']} not measured: {check['what']} ({check['limit']})"
+    mark = "[green]✓ pass[/green]" if check["passed"] else "[red]✗ fail[/red]"
+    return f"  {mark} {check['point']} {check['what']}: {check['value']:.3f} ({check['limit']})"

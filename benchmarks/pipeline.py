@@ -1,0 +1,143 @@
+"""The whole pipeline: the engine against what people use instead, on the same real messages.
+
+    python benchmarks/pipeline.py [--quick] [--only service,client] [--candidates engine,workers] [--outage 60]
+
+Each candidate reads chat messages from MongoDB, has a stub service find their entities, and stores them: in a
+fresh process, against a fresh stub in a process of its own, interleaved, several times. Printed for each
+setting: documents a second, share of the service's capacity, client CPU a document, peak memory, requests,
+latency at the service, what is lost and what is wrong.
+
+Exit status 1 if the engine lost a document or stored a wrong result. Other limits are printed, passed or
+failed, and change nothing in the exit status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from bench_medians import summaries
+from bench_pipeline import TEXTS, Measuring
+from bench_pipeline_tables import show
+from bench_pipeline_verdict import acceptance, recoveries_of
+from bench_progress import err, steps
+from bench_report import RESULTS, result_path, save
+from bench_server import Driver, describe_machine, scratch, served
+from bench_service import Service
+from bench_settings import POISONED, Setting, Setup, settings_of
+
+from engine.demo.errors import DemoError
+
+CACHE_GB = 1.0
+
+QUICK = Setup(
+    documents=1_500,
+    singles=200,
+    looped=20,
+    everything=3_000,
+    changed=4_500,
+    halved_s=0.5,
+    restored_s=2.0,
+    narrow=400,
+    outage_at_s=0.1,
+    outage_s=1.0,
+    repetitions=1,
+    swept=(8, 32),
+    service=Service(slots=4, queue=64),
+)
+
+
+def measure(uri: str, setup: Setup, settings: Sequence[Setting], python: str | None = None) -> dict[str, Any]:
+    """Everything that goes into the result file, except how it was called."""
+    machine = describe_machine(uri, Driver.MOTOR)
+    total = sum(entry.repetitions for setting in settings for entry in setting.entries)
+    with scratch(uri) as database, steps("pipeline", total) as shown:
+        rows = list(Measuring(uri, database, shown, python).run(tuple(settings)))
+    medians = summaries(rows)
+    recoveries = _recoveries(rows, medians, setup)
+    checks = acceptance(medians, recoveries.get("engine", {}), POISONED)
+    return {
+        "benchmark": "pipeline",
+        "machine": machine,
+        "setup": asdict(setup),
+        "settings": [_described(setting) for setting in settings],
+        "medians": medians,
+        "recoveries": recoveries,
+        "acceptance": [{**asdict(check), "limit": check.limit, "passed": check.passed} for check in checks],
+        "rows": rows,
+    }
+
+
+def _described(setting: Setting) -> dict[str, Any]:
+    service = setting.service
+    return {
+        "name": setting.name,
+        "label": setting.label,
+        "service": asdict(service),
+        "capacity": service.capacity(TEXTS),
+    }
+
+
+def _recoveries(rows: Sequence[Mapping[str, Any]], medians: Any, setup: Setup) -> dict[str, Any]:
+    """How fast each candidate was back; attainable is what the bare loop attains of the capacity."""
+    slots = setup.service.slots or 1
+    changes = ((setup.halved_s, slots // 2), (setup.restored_s, slots))
+    bare = [row["share"] for row in medians if (row["setting"], row["candidate"]) == ("service", "bare")]
+    rate = (setup.service.capacity(TEXTS) or 0) / slots * (bare[0] if bare else 1)
+    halved = [row for row in rows if row["setting"] == "halved"]
+    return {row["candidate"]: recoveries_of(row, changes, rate) for row in halved}
+
+
+def publish(result: Mapping[str, Any], directory: Path, *, quick: bool) -> None:
+    """Writes the result file, and prints the tables."""
+    save(result_path(directory, "pipeline", "json", quick=quick), {**result, "quick": quick})
+    show(result)
+
+
+def complete(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the engine has lost nothing and got nothing wrong, in any setting."""
+    return not any(row["lost"] or row["wrong"] for row in rows if row["candidate"] == "engine")
+
+
+def chosen(settings: Sequence[Setting], only: str | None, candidates: str | None) -> list[Setting]:
+    """The settings and candidates of that name."""
+    kept = [s for s in settings if only is None or s.name in only.split(",")]
+    names = candidates.split(",") if candidates else None
+    return [
+        replace(s, entries=tuple(e for e in s.entries if names is None or e.candidate in names)) for s in kept
+    ]
+
+
+def main(
+    *,
+    quick: Annotated[bool, typer.Option(help="Shows in seconds that it works; no numbers to quote.")] = False,
+    only: Annotated[str | None, typer.Option(help="Settings, by name, with commas between.")] = None,
+    candidates: Annotated[str | None, typer.Option(help="Candidates, by name, with commas between.")] = None,
+    outage: Annotated[float | None, typer.Option(min=0, help="Length of the outage in seconds.")] = None,
+    repetitions: Annotated[int | None, typer.Option(min=1, help="How often most are measured.")] = None,
+    uri: Annotated[str | None, typer.Option(help="Server to use; by default one is started.")] = None,
+    results: Annotated[Path, typer.Option(help="Where the result files go.")] = RESULTS,
+    peers_python: Annotated[
+        Path | None, typer.Option(help="Interpreter with Beam and Ray; measures them too.")
+    ] = None,
+) -> None:
+    """Compares whole pipelines."""
+    setup = QUICK if quick else Setup()
+    setup = replace(setup, repetitions=repetitions or setup.repetitions, peers=peers_python is not None)
+    setup = replace(setup, outage_s=outage) if outage is not None else setup
+    settings = chosen(settings_of(setup), only, candidates)
+    try:
+        with served(uri, cache_gb=CACHE_GB) as server:
+            result = measure(server, setup, settings, str(peers_python) if peers_python else None)
+    except DemoError as error:
+        err.print(f"[red]{error}")
+        raise typer.Exit(2) from None
+    publish(result, results, quick=quick)
+    raise typer.Exit(0 if complete(result["rows"]) else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
