@@ -1,4 +1,4 @@
-"""A bare socket loop: prepared requests, answers not looked at. What the stub and the machine give at most."""
+"""A bare socket loop: prepared requests, answers not looked at. What stub and machine give at most."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ def _exchange(selector: selectors.BaseSelector, waiting: Iterator[bytes]) -> Non
 
 def _prepared(task: Task) -> list[bytes]:
     with MongoClient[dict[str, Any]](task.uri) as client:
-        texts = [document["text"] for document in client[task.database][task.collection].find({}, {"text": 1})]
+        source = client[task.database][task.collection]
+        texts = [document["text"] for document in source.find({}, {"text": 1})]
     bodies = [json.dumps({"texts": texts[at : at + TEXTS]}).encode() for at in range(0, len(texts), TEXTS)]
     return [b"POST /extract HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body for body in bodies]

@@ -14,6 +14,8 @@ WINDOW_S = 1.0
 BACK = 0.9
 """Share of what is attainable that counts as being back."""
 
+GROUPED = ("setting", "candidate", "concurrency", "documents")
+
 SUMMED = ("lost", "wrong", "blamed")
 """What one bad repetition must not hide behind the median of the others."""
 
@@ -24,13 +26,13 @@ def summaries(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One row a candidate and setting: medians of numbers, sums of what is lost or wrong, errors."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["setting"], row["candidate"], row["concurrency"]), []).append(row)
+        groups.setdefault(tuple(row[name] for name in GROUPED), []).append(row)
     return [_summary(group) for group in groups.values()]
 
 
 def _summary(group: Sequence[Row]) -> dict[str, Any]:
     first = group[0]
-    made: dict[str, Any] = {name: first[name] for name in ("setting", "candidate", "concurrency", "documents")}
+    made: dict[str, Any] = {name: first[name] for name in GROUPED}
     made["repetitions"] = len(group)
     numbers = [name for name, value in first.items() if isinstance(value, int | float) and name not in made]
     for name in numbers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from typing import Any
 
 from bench_data import ORDER
@@ -9,9 +11,10 @@ from bench_service import POISON
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from engine.demo.corpus import messages, read_conversations
+from engine.demo.corpus import message_id, messages, read_conversations
 
 _INSERT = 10_000
+_ROUND = timedelta(days=366)
 
 Message = dict[str, Any]
 
@@ -25,21 +28,32 @@ class History:
         self._filled: set[str] = set()
 
     def collection(self, size: int, poisoned: int) -> Collection[Message]:
-        """The first `size` messages, `poisoned` of them with poison in their text; filled when first asked for."""
+        """The first `size` messages, `poisoned` of them with poison; filled when it is first asked for.
+
+        Beyond the last message, the history begins again, some years later.
+        """
         name = f"messages_{size}" + (f"_poisoned_{poisoned}" if poisoned else "")
         collection = self._database[name]
         if name not in self._filled:
-            self._fill(collection, size, poisoned)
+            self._fill(collection, size, frozenset(spread(size, poisoned)))
             self._filled.add(name)
         return collection
 
-    def _fill(self, collection: Collection[Message], size: int, poisoned: int) -> None:
-        chosen = self._messages[:size]
-        for at in spread(len(chosen), poisoned):
-            chosen[at] = {**chosen[at], "text": f"{chosen[at]['text']} {POISON}"}
-        for first in range(0, len(chosen), _INSERT):
-            collection.insert_many(chosen[first : first + _INSERT], ordered=False)
+    def _fill(self, collection: Collection[Message], size: int, poisoned: AbstractSet[int]) -> None:
+        for first in range(0, size, _INSERT):
+            places = range(first, min(size, first + _INSERT))
+            collection.insert_many([self._at(place, place in poisoned) for place in places], ordered=False)
         collection.create_index(ORDER)
+
+    def _at(self, place: int, poisoned: bool) -> Message:  # noqa: FBT001
+        round_, place = divmod(place, len(self._messages))
+        message = dict(self._messages[place])
+        if round_:
+            later = message["created_at"] + round_ * _ROUND
+            message |= {"created_at": later, "_id": message_id(later, message["conversation"], place)}
+        if poisoned:
+            message["text"] += f" {POISON}"
+        return message
 
 
 def spread(size: int, count: int) -> list[int]:

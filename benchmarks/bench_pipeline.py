@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,7 +91,10 @@ class Measuring:
 
 
 def tell(python: str, task: Task) -> dict[str, Any]:
-    """What a candidate's process says at its end. The address goes through its input: it may hold a password."""
+    """What a candidate's process says at its end.
+
+    The address goes through its input: it may hold a password.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ENGINE_")}
     command = [python, str(_CHILD)]
     try:

@@ -9,39 +9,44 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 130
+WIDTH = 132
 """Where the output is no terminal, too: narrower, the numbers would be cut."""
 
 LABELS = {
     "engine": "engine, default settings",
-    "workers": "expert's workers, 32 texts a call",
-    "gather": "gather + semaphore, one text a call",
-    "threads": "64 threads, requests, one text a call",
+    "workers": "expert's workers",
+    "gather": "gather and semaphore",
+    "threads": "64 threads, requests",
     "blog": "the blog's loop",
     "beam": "Beam RequestResponseIO",
     "ray": "Ray Data",
-    "bare": "bare socket loop (ceiling)",
+    "bare": "bare sockets",
 }
 
 _COLUMNS = {
-    "documents": "{:,}",
-    "documents_per_second": "{:,.0f}",
-    "share": "{:.1%}",
-    "cpu_ms_a_document": "{:.3f}",
-    "peak_mb": "{:,.0f}",
-    "requests": "{:,.0f}",
-    "requests_per_needed": "{:.2f}",
-    "latency_p95_ms": "{:,.0f}",
-    "latency_p95_times": "{:.2f}",
-    "lost": "{:,.0f}",
-    "wrong": "{:,.0f}",
-    "dead_letters": "{:,.0f}",
+    "documents": ("documents", "{:,}"),
+    "documents_per_second": ("a second", "{:,.0f}"),
+    "share": ("share", "{:.1%}"),
+    "cpu_ms_a_document": ("CPU ms", "{:.3f}"),
+    "peak_mb": ("MB", "{:,.0f}"),
+    "requests": ("requests", "{:,.0f}"),
+    "requests_per_needed": ("/needed", "{:.2f}"),
+    "latency_p95_ms": ("p95 ms", "{:,.0f}"),
+    "latency_p95_times": ("/idle", "{:.2f}"),
+    "lost": ("lost", "{:,.0f}"),
+    "wrong": ("wrong", "{:,.0f}"),
+    "dead_letters": ("dead", "{:,.0f}"),
 }
-_HEADS = (
-    "documents", "a second", "of capacity", "CPU ms a doc.", "peak MB", "requests", "/ needed", "p95 ms",
-    "x unloaded", "lost", "wrong", "dead l.",
-)  # fmt: skip
-_OF_STORED = ("share", "lost", "wrong", "dead_letters")
+_OF_STORED = ("lost", "wrong", "dead_letters")
+
+_NOTES = (
+    "share: of the capacity in full requests, slots * 32 / (base + 32 * time of a text)",
+    "bare sockets: prepared requests, nothing stored; what stub and machine give at most",
+    "CPU ms, MB: of the client's process, a document and at most; /needed: over full requests without faults",
+    "p95: of answered requests, as the service sees it; /idle: over what each would take if nothing waited",
+    "dead: dead letters; lost: documents with neither results nor a dead letter",
+    "",
+)
 
 Row = Mapping[str, Any]
 
@@ -56,8 +61,8 @@ def show(result: Mapping[str, Any], out: Console | None = None) -> None:
         out.print(table(setting, rows))
         for row in (row for row in rows if row.get("error")):
             out.print(f"  {label(row)}: {row['error']}", highlight=False, markup=False)
-    out.print("capacity: slots * 32 texts / (base + 32 * time of a text); p95: of answered requests, at the stub")
-    out.print("requests / needed: over full requests without faults; client CPU and memory: of its process\n")
+    for line in _NOTES:
+        out.print(line, highlight=False)
     for name, recoveries in result["recoveries"].items():
         said = ", ".join(f"{change} {_back(seconds)}" for change, seconds in recoveries.items())
         out.print(f"{LABELS[name]}, back at 90% after capacity was: {said}", highlight=False)
@@ -74,8 +79,8 @@ def table(setting: Mapping[str, Any], rows: Sequence[Row]) -> Table:
     capacity = f", {setting['capacity']:,.0f} texts a second" if setting["capacity"] else ""
     made = Table(title=f"{setting['label']}{capacity}", title_justify="left", box=SIMPLE_HEAD)
     made.add_column("candidate", no_wrap=True)
-    for head in _HEADS:
-        made.add_column(head, justify="right")
+    for head, _ in _COLUMNS.values():
+        made.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         made.add_row(label(row), *(_cell(row, name) for name in _COLUMNS))
     return made
@@ -84,14 +89,14 @@ def table(setting: Mapping[str, Any], rows: Sequence[Row]) -> Table:
 def label(row: Row) -> str:
     """The candidate, with its concurrency where that was chosen."""
     name = LABELS[row["candidate"]]
-    return f"{name}, {row['concurrency']} at once" if row["concurrency"] else name
+    return f"{name}, {row['concurrency']}" if row["concurrency"] else name
 
 
 def _cell(row: Row, name: str) -> str:
     value = row.get(name)
-    if value is None or (row["candidate"] == "bare" and name in _OF_STORED[1:]):
+    if value is None or (row["candidate"] == "bare" and name in _OF_STORED):
         return ""
-    return _COLUMNS[name].format(value)
+    return _COLUMNS[name][1].format(value)
 
 
 def verdict(check: Mapping[str, Any]) -> str:

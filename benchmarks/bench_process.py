@@ -24,7 +24,7 @@ class Task:
     """What one candidate is to do: all documents of a collection, through the service, into the target.
 
     Attributes:
-        url: where the service takes requests: `POST {"texts": [...]}` there gives `{"results": [[...], ...]}`.
+        url: of the service: `POST {"texts": [...]}` there gives `{"results": [[...], ...]}`.
         target: database of the results; candidates of no collection of their own use `entities`.
         concurrency: requests at once, for candidates that let their user choose it.
     """

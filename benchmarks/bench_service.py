@@ -1,4 +1,4 @@
-"""The NER service that the pipeline benchmark calls, on paper: its capacity, its faults, and its rule. Pure."""
+"""The service that the pipeline benchmark calls, on paper: its capacity, its faults, and its rule. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench_service import Service
 
@@ -58,6 +58,8 @@ class Setup:
         looped: for the blog's loop, where the service takes its time; it is 200 times as slow.
         changed: documents while capacity is halved and restored.
         halved_s, restored_s: when, in seconds.
+        narrow: documents where the service takes hardly anything.
+        grown: documents whose peak memory is compared with that for `documents`.
         outage_s: length of the outage; it begins `outage_at_s` after the first request.
         peers: Beam and Ray too.
     """
@@ -70,26 +72,31 @@ class Setup:
     halved_s: float = 5.0
     restored_s: float = 15.0
     narrow: int = 5_000
+    grown: int = 1_000_000
     outage_at_s: float = 1.0
     outage_s: float = 60.0
     repetitions: int = 5
     swept: tuple[int, ...] = SWEPT
-    service: Service = Service()
+    service: Service = field(default_factory=Service)
     peers: bool = False
 
 
 def settings_of(setup: Setup) -> tuple[Setting, ...]:
     """All settings, in the order of the tables."""
-    return tuple(make(setup) for make in (_service, _client, _faulty, _halved, _poison, _outage, _narrow, _all))
+    makers = (_service, _client, _faulty, _halved, _poison, _outage, _narrow, _all, _memory)
+    return tuple(make(setup) for make in makers)
 
 
 def _service(setup: Setup) -> Setting:
-    sizes, times = setup, setup.repetitions
-    swept = [Entry("workers", sizes.documents, number, times) for number in setup.swept]
-    entries = [Entry("bare", sizes.documents, USUAL, min(2, times)), Entry("engine", sizes.documents, 0, times)]
-    return Setting(
-        "service", "A: 16 at once, 64 queued", setup.service, (*entries, *swept, *_others(setup, setup.looped))
+    documents, times = setup.documents, setup.repetitions
+    entries = (
+        Entry("bare", documents, USUAL, times),
+        Entry("engine", documents, 0, times),
+        *(Entry("workers", documents, number, times) for number in setup.swept),
+        *_others(setup, setup.looped),
     )
+    label = f"A: {setup.service.slots} at once, {setup.service.queue} queued"
+    return Setting("service", label, setup.service, entries)
 
 
 def _others(setup: Setup, looped: int) -> tuple[Entry, ...]:
@@ -118,9 +125,7 @@ def _faulty(setup: Setup) -> Setting:
     documents, times = setup.documents, setup.repetitions
     faulty = replace(setup.service, failing=0.05, resetting=0.01)
     entries = (Entry("engine", documents, 0, times), Entry("workers", documents, USUAL, times))
-    return Setting(
-        "faulty", "C: A with 5% 503, 1% resets", faulty, (*entries, *_others(setup, setup.looped))
-    )
+    return Setting("faulty", "C: A with 5% 503, 1% resets", faulty, (*entries, *_others(setup, setup.looped)))
 
 
 def _halved(setup: Setup) -> Setting:
@@ -153,3 +158,9 @@ def _all(setup: Setup) -> Setting:
     entries = (Entry("engine", setup.everything, 0, times), Entry("workers", setup.everything, USUAL, times))
     at_once = replace(setup.service, slots=None)
     return Setting("client_all", f"B: answers at once, {setup.everything:,} documents", at_once, entries)
+
+
+def _memory(setup: Setup) -> Setting:
+    entries = tuple(Entry("engine", size) for size in (setup.documents, setup.grown))
+    at_once = replace(setup.service, slots=None)
+    return Setting("memory", "B: answers at once, many documents", at_once, entries)

@@ -41,9 +41,7 @@ def blog(task: Task, meter: Meter) -> Document:
                     answer = requests.post(task.url, json={"texts": [document["text"]]}, timeout=TIMEOUT_S)
                     answer.raise_for_status()
                     entities = answer.json()["results"][0]
-                    target.update_one(
-                        {"_id": document["_id"]}, {"$set": {"entities": entities}}, upsert=True
-                    )
+                    target.update_one({"_id": document["_id"]}, {"$set": {"entities": entities}}, upsert=True)
     return {}
 
 

@@ -1,6 +1,6 @@
 """The whole pipeline: the engine against what people use instead, on the same real messages.
 
-    python benchmarks/pipeline.py [--quick] [--only service,client] [--candidates engine,workers] [--outage 60]
+    python benchmarks/pipeline.py [--quick] [--only service,client] [--candidates engine] [--outage 60]
 
 Each candidate reads chat messages from MongoDB, has a stub service find their entities, and stores them: in a
 fresh process, against a fresh stub in a process of its own, interleaved, several times. Printed for each
@@ -42,6 +42,7 @@ QUICK = Setup(
     halved_s=0.5,
     restored_s=2.0,
     narrow=400,
+    grown=3_000,
     outage_at_s=0.1,
     outage_s=1.0,
     repetitions=1,
