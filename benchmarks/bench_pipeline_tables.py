@@ -104,4 +104,5 @@ def verdict(check: Mapping[str, Any]) -> str:
     if check["passed"] is None:
         return f"  ? {check['point']} not measured: {check['what']} ({check['limit']})"
     mark = "[green]✓ pass[/green]" if check["passed"] else "[red]✗ fail[/red]"
-    return f"  {mark} {check['point']} {check['what']}: {check['value']:.3f} ({check['limit']})"
+    value = "never" if check["value"] is None else f"{check['value']:.3f}"
+    return f"  {mark} {check['point']} {check['what']}: {value} ({check['limit']})"

@@ -26,7 +26,7 @@ class Seen:
         self._began_at = now if first else self._began_at
         return first
 
-    def arrived(self, now: float, texts: int) -> None:  # noqa: ARG002
+    def arrived(self) -> None:
         """A request has come."""
         self._requests += 1
         self._in_flight += 1

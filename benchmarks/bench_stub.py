@@ -60,7 +60,7 @@ class Stub:
         except (ValueError, KeyError, TypeError):
             connection.send(400, b"{}")
             return
-        self.seen.arrived(now, len(request.texts))
+        self.seen.arrived()
         if self._fails(request):
             return
         if self._slots is None:
@@ -86,7 +86,9 @@ class Stub:
 
     def _set_down(self, down: bool) -> None:  # noqa: FBT001
         self._down = down
-        self._waiting.clear()
+        while self._waiting:
+            self._waiting.popleft()
+            self.seen.ended("abandoned")
         for connection in self.connections:
             connection.reset()
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from bench_process import peak_rss_mb
 from bench_server import Driver, connected
 
 from engine import Entity, Progress, Report, Settings, Window, plan_ranges, run
@@ -34,20 +33,6 @@ async def one_found(texts: Sequence[str]) -> list[list[Entity]]:
 
 
 EXTRACTORS = {"none": none_found, "one": one_found}
-
-
-def peak_rss_mb() -> float:
-    """The most memory this process has held, in MB (2**20 bytes).
-
-    Linux hands `ru_maxrss` on through exec, so that of a child begins at its parent's; the kernel's
-    high-water mark of the address space (VmHWM) belongs to this program alone.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-    except (OSError, StopIteration):
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 class _Teller:

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import typer
 from bench_medians import summaries
 from bench_pipeline import TEXTS, Measuring
+from bench_pipeline_plot import draw
 from bench_pipeline_tables import show
 from bench_pipeline_verdict import acceptance, recoveries_of
 from bench_progress import err, steps
@@ -67,7 +68,7 @@ def measure(uri: str, setup: Setup, settings: Sequence[Setting], python: str | N
         "settings": [_described(setting) for setting in settings],
         "medians": medians,
         "recoveries": recoveries,
-        "acceptance": [{**asdict(check), "limit": check.limit, "passed": check.passed} for check in checks],
+        "acceptance": [check.to_json() for check in checks],
         "rows": rows,
     }
 
@@ -93,8 +94,10 @@ def _recoveries(rows: Sequence[Mapping[str, Any]], medians: Any, setup: Setup) -
 
 
 def publish(result: Mapping[str, Any], directory: Path, *, quick: bool) -> None:
-    """Writes the result file, and prints the tables."""
+    """Writes the result file and the figures, and prints the tables."""
     save(result_path(directory, "pipeline", "json", quick=quick), {**result, "quick": quick})
+    for suffix in ("png", "svg"):
+        draw(result, result_path(directory, "pipeline", suffix, quick=quick))
     show(result)
 
 

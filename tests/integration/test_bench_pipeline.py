@@ -1,0 +1,105 @@
+"""The quick version of the benchmark, executed once: what it says about correctness, not about time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pipeline
+import pytest
+from bench_pipeline import tell
+from bench_process import Task
+from bench_settings import settings_of
+from pymongo import MongoClient
+
+SIMPLE = ("blog", "threads", "gather")
+
+
+@pytest.fixture(scope="module")
+def directory(mongod_uri, tmp_path_factory):
+    """Where one execution has left its results."""
+    place = tmp_path_factory.mktemp("results")
+    settings = settings_of(pipeline.QUICK)
+    pipeline.publish(pipeline.measure(mongod_uri, pipeline.QUICK, settings), place, quick=True)
+    return place
+
+
+@pytest.fixture(scope="module")
+def result(directory):
+    """The result file."""
+    return json.loads((directory / "pipeline.quick.json").read_text())
+
+
+def test_every_entry_is_measured(result):
+    """As often as the settings say, without an error of the benchmark's own."""
+    entries = [
+        (setting.name, entry.candidate, entry.concurrency, entry.documents)
+        for setting in settings_of(pipeline.QUICK)
+        for entry in setting.entries
+    ]
+    names = ("setting", "candidate", "concurrency", "documents")
+    assert [tuple(row[name] for name in names) for row in result["rows"]] == entries
+    assert all(row["seconds"] > 0 and row["peak_mb"] > 10 for row in result["rows"])
+    for row in (row for row in result["rows"] if row["setting"] in ("service", "client")):
+        assert "error" not in row
+
+
+def test_nobody_gets_a_wrong_result(result):
+    """Stored or not, what is stored is what the service's rule gives."""
+    assert {row["wrong"] for row in result["rows"]} == {0}
+
+
+def test_all_candidates_store_everything_where_nothing_fails(result):
+    """Each document once, by one request for each text or each 32 of them."""
+    for row in result["rows"]:
+        if row["setting"] in ("service", "client", "client_all") and row["candidate"] != "bare":
+            assert (row["stored"], row["lost"]) == (row["documents"], 0)
+            assert row["requests_per_needed"] == pytest.approx(1, abs=0.1)
+
+
+def test_the_engine_loses_nothing_but_says_what_failed(result):
+    """Faults, narrow capacity and poison included."""
+    for row in (row for row in result["rows"] if row["candidate"] == "engine" and row["setting"] != "outage"):
+        poisoned = 10 if row["setting"] == "poison" else 0
+        assert (row["lost"], row["dead_letters"], row["blamed"]) == (0, poisoned, 0)
+    assert pipeline.complete([r for r in result["rows"] if r["setting"] != "outage"])
+
+
+def test_the_workers_lose_the_batches_around_poison(result):
+    """Nine or ten batches of 32, with everything in them."""
+    [row] = [r for r in result["rows"] if (r["setting"], r["candidate"]) == ("poison", "workers")]
+    assert row["lost"] == row["given_up"] >= 9 * 32
+
+
+def test_faults_were_met(result):
+    """The service has done what the setting says."""
+    ended = {row["setting"]: row["ended"] for row in result["rows"] if row["candidate"] == "engine"}
+    assert ended["faulty"]["failed"] > 0
+    assert ended["narrow"]["throttled"] > 0
+    assert ended["poison"]["poisoned"] >= 10
+    assert ended["outage"]["abandoned"] + ended["outage"].get("during_outage", 0) > 0
+
+
+def test_the_figures_are_drawn(directory):
+    """In both formats."""
+    assert (directory / "pipeline.quick.png").stat().st_size > 10_000
+    assert (directory / "pipeline.quick.svg").read_text().startswith("<?xml")
+
+
+def test_nothing_stays_on_the_server(result, mongod_uri):
+    """Neither messages nor results."""
+    with MongoClient(mongod_uri) as client:
+        assert not [name for name in client.list_database_names() if name.startswith("bench_")]
+
+
+def test_what_a_candidate_dies_of_is_a_result(mongod_uri):
+    """A missing library, or a service that is not there."""
+    task = Task(mongod_uri, "nothing", "messages", "nothing_too", "http://127.0.0.1:9/", "bare", 1)
+    assert "Error" in tell("python3", replace(task, candidate="ray"))["error"]
+
+
+def test_settings_and_candidates_can_be_chosen():
+    """By name, with commas between."""
+    kept = pipeline.chosen(settings_of(pipeline.QUICK), "service,outage", "engine,workers")
+    assert [setting.name for setting in kept] == ["service", "outage"]
+    assert {entry.candidate for setting in kept for entry in setting.entries} == {"engine", "workers"}
