@@ -48,10 +48,18 @@ def cut(
     batch = Batch()
     for document in page:
         text = document.text
-        if isinstance(text, str) and batch.texts and batch.chars + len(text) > settings.batch_chars:
-            yield batch
-            batch = Batch()
-        _add(batch, document, known, settings, range_id)
+        if text is None and settings.missing_text == "empty":
+            text = ""
+        if isinstance(text, str):
+            if batch.texts and batch.chars + len(text) > settings.batch_chars:
+                yield batch
+                batch = Batch()
+            _add(batch, document, text, known)
+        else:
+            batch.dead_letters.append(_no_text(document, settings, range_id))
+        batch.last = document.values
+        batch.read += 1
+        batch.digest += digest_of(batch.last[-1])
         if len(batch.texts) == settings.batch_texts:
             yield batch
             batch = Batch()
@@ -59,16 +67,7 @@ def cut(
         yield batch
 
 
-def _add(
-    batch: Batch, document: Document, known: Mapping[Any, str], settings: Settings, range_id: str
-) -> None:
-    batch.last = document.values
-    batch.read += 1
-    batch.digest += digest_of(document.id)
-    text = "" if document.text is None and settings.missing_text == "empty" else document.text
-    if not isinstance(text, str):
-        batch.dead_letters.append(_no_text(document, settings, range_id))
-        return
+def _add(batch: Batch, document: Document, text: str, known: Mapping[Any, str]) -> None:
     text_hash = hash_text(text)
     if known and known.get(identity(document.id)) == text_hash:
         batch.unchanged += 1

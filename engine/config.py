@@ -126,7 +126,12 @@ class Settings(BaseSettings):
     )
 
     # How it is written
-    write_documents: int = Field(1000, ge=1, le=100_000, description="Most documents a write.")
+    write_documents: int = Field(1000, ge=1, le=100_000, description="Most documents a write, about.")
+    write_chars: int = Field(4_000_000, ge=1, description="Most characters of their texts, about.")
+    write_wait_s: float = Field(
+        0.02, ge=0, description="A write waits this long for each further batch to fill it."
+    )
+    write_concurrency: int = Field(2, ge=1, le=16, description="Writes at once, a range.")
     checkpoint_s: float = Field(1.0, ge=0, description="Time between two checkpoints of a range.")
     max_ahead_batches: int = Field(
         256, ge=2, description="Most batches read beyond the checkpoint: what a crash may repeat."

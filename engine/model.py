@@ -92,8 +92,7 @@ class Window:
     end: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(NamedTuple):
     """One document's entities and the hash of the text they were found in."""
 
     document_id: Any

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -169,6 +169,7 @@ class RangeAttempt:
         self._to_write: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
         self._callers_left = settings.max_concurrency
         self._extracted = False
+        self._grouping, self._saving = asyncio.Lock(), asyncio.Lock()
         self._settled = checkpoint.counts
         self._began = self._saved_at = clock()
 
@@ -205,7 +206,8 @@ class RangeAttempt:
             stages.create_task(self._read())
             for _ in range(self._settings.max_concurrency):
                 stages.create_task(self._extract())
-            stages.create_task(self._write())
+            for _ in range(self._settings.write_concurrency):
+                stages.create_task(self._write())
 
     async def _read(self) -> None:
         """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
@@ -230,15 +232,19 @@ class RangeAttempt:
             await self._to_write.put(None)
 
     async def _write(self) -> None:
-        """Writes what is ready, moves the low-water mark, and saves it now and then."""
+        """Writes what is ready, moves the low-water mark, and saves it now and then.
+
+        `write_concurrency` of these run side by side: a durable write waits for disks, and others need not.
+        """
         while group := await self._next_group():
             results = [self._results(sent) for sent in group]
             extractions = [e for found, _ in results for e in found]
             unchanged = await self._writer.write(extractions, [d for _, letters in results for d in letters])
             for sent, (found, letters) in zip(group, results, strict=True):
                 self._settle(sent, found, letters, unchanged)
-            if self._clock() - self._saved_at >= self._settings.checkpoint_s:
-                await self._save(Status.RUNNING)
+            async with self._saving:
+                if self._clock() - self._saved_at >= self._settings.checkpoint_s:
+                    await self._save(Status.RUNNING)
             self._tell()
 
     async def _check_coverage(self) -> None:
@@ -254,19 +260,24 @@ class RangeAttempt:
     # --- the steps ---
 
     async def _next_group(self) -> list[_Sent]:
-        """All batches that are ready, up to `write_documents`; waits for the first; empty at the end."""
+        """Batches to write together: so many documents or characters, or a time; none at the end."""
         group: list[_Sent] = []
-        documents = 0
-        while not self._extracted and documents < self._settings.write_documents:
-            if group and self._to_write.empty():
-                break
-            sent = await self._to_write.get()
-            if sent is None:
-                self._extracted = True
-                break
-            group.append(sent)
-            documents += sent.batch.read
+        async with self._grouping:
+            with suppress(TimeoutError):
+                while not self._extracted and not self._is_full(group):
+                    # The first is waited for; others are worth a little time: few large writes cost less.
+                    async with asyncio.timeout(self._settings.write_wait_s if group else None):
+                        sent = await self._to_write.get()
+                    if sent is None:
+                        self._extracted = True
+                    else:
+                        group.append(sent)
         return group
+
+    def _is_full(self, group: Sequence[_Sent]) -> bool:
+        documents = sum(sent.batch.read for sent in group)
+        chars = sum(sent.batch.chars for sent in group)
+        return documents >= self._settings.write_documents or chars >= self._settings.write_chars
 
     def _results(self, sent: _Sent) -> tuple[list[Extraction], list[DeadLetter]]:
         """What is to be written for a batch."""

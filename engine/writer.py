@@ -23,7 +23,7 @@ DUPLICATE_KEY = 11000
 
 
 class Writer(Protocol):
-    """Where a range's results go. Calls do not overlap within one range."""
+    """Where a range's results go. Up to `write_concurrency` writes run side by side."""
 
     async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:
         """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
@@ -74,9 +74,7 @@ class MongoWriter:
     ) -> frozenset[Any]:
         """Inserts, then replaces what differs; resolves and records dead letters."""
         try:
-            unchanged = (
-                await self._insert([self._stored(e) for e in extractions]) if extractions else frozenset()
-            )
+            unchanged = await self._insert(self._stored(extractions)) if extractions else frozenset()
             await self._resolve([e.document_id for e in extractions])
             for letter in dead_letters:
                 await self._record(letter)
@@ -84,18 +82,22 @@ class MongoWriter:
             raise WriteError(f"results could not be written to the target: {error}") from error
         return unchanged
 
-    def _stored(self, extraction: Extraction) -> dict[str, Any]:
-        return {
-            "_id": extraction.document_id,
-            "entities": [
-                {"start": e.start, "end": e.end, "label": e.label, "text": e.text, "score": e.score}
-                for e in extraction.entities
-            ],
-            "text_hash": extraction.text_hash,
-            "extractor": self._extractor,
-            "run_id": self._run_id,
-            "extracted_at": self._now(),
-        }
+    def _stored(self, extractions: Sequence[Extraction]) -> list[dict[str, Any]]:
+        now = self._now()
+        return [
+            {
+                "_id": document_id,
+                "entities": [
+                    {"start": start, "end": end, "label": label, "text": text, "score": score}
+                    for start, end, label, text, score in entities
+                ],
+                "text_hash": text_hash,
+                "extractor": self._extractor,
+                "run_id": self._run_id,
+                "extracted_at": now,
+            }
+            for document_id, entities, text_hash in extractions
+        ]
 
     async def _insert(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
         try:
@@ -188,6 +190,7 @@ class JsonLinesWriter:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._dead_letters = self._path.with_suffix(".dead_letters.jsonl")
+        self._one_at_a_time = asyncio.Lock()
 
     async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:  # noqa: ARG002
         """Nothing is known: the files are never read."""
@@ -198,8 +201,10 @@ class JsonLinesWriter:
     ) -> frozenset[Any]:
         """Appends one line each."""
         try:
-            await asyncio.to_thread(_append, self._path, [_extraction_line(e) for e in extractions])
-            await asyncio.to_thread(_append, self._dead_letters, [_dead_letter_line(d) for d in dead_letters])
+            async with self._one_at_a_time:
+                await asyncio.to_thread(_append, self._path, [_extraction_line(e) for e in extractions])
+                lines = [_dead_letter_line(d) for d in dead_letters]
+                await asyncio.to_thread(_append, self._dead_letters, lines)
         except OSError as error:
             raise WriteError(f"results could not be appended to {self._path}: {error}") from error
         return frozenset()

@@ -14,7 +14,15 @@ from engine.splitting import split_range
 
 pytestmark = pytest.mark.asyncio
 
-SMALL = Settings(range_documents=100, batch_texts=4, page_documents=50, retry_base_s=0, max_attempts=2)
+SMALL = Settings(
+    range_documents=100,
+    batch_texts=4,
+    page_documents=50,
+    write_documents=1,
+    retry_base_s=0,
+    max_attempts=2,
+    max_outage_s=0,
+)
 
 
 @pytest_asyncio.fixture
