@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine import gate
 from engine.errors import PlanError
 from engine.keyset import Key
 from engine.model import Form
@@ -33,14 +32,17 @@ def of_type(scan: Scan, kind: str | None) -> Scan:
     return scan.limited_to({scan.order.fields[0]: {"$type": kind}})
 
 
-async def refuse_arrays(scan: Scan) -> None:
+async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
     """An array in the order field puts one document at several places of the index (TRAPS 6).
+
+    Args:
+        multikey: whether the server explains the index to be; where it has none of its own, all is looked at.
 
     Raises:
         PlanError: names the document.
     """
     name = scan.order.fields[0]
-    if name == "_id" or (scan.form is not Form.FILTER and not await gate.is_multikey(scan)):
+    if name == "_id" or (scan.form is not Form.FILTER and not multikey):
         return
     found = await scan.collection.find_one({name: {"$type": "array"}}, {"_id": 1})
     if found is not None:

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     max_counted_documents: int = Field(
         50_000_000, ge=0, description="Beyond it, `auto` does not count: ranges are estimates."
     )
+    max_proven_documents: int = Field(
+        100_000, ge=0, description="Plans up to it are proven by an independent count at one snapshot time."
+    )
     range_documents: int = Field(10_000, ge=1, description="Documents a range.")
     max_ranges: int = Field(200, ge=1, le=1000, description="Most ranges; beyond it they grow.")
     range_concurrency: int = Field(2, ge=1, le=64, description="Ranges run at once by `run`.")

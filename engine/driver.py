@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
@@ -54,10 +55,16 @@ async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:
 
 async def default_collation(collection: Collection) -> Any:
     """The collection's default collation; None is the simple one."""
+    return (await options(collection)).get("collation")
+
+
+async def options(collection: Collection) -> Mapping[str, Any]:
+    """What the collection was created with."""
     try:
-        return (await collection.options()).get("collation")
-    except TypeError:  # mongomock has no options() and no collations
-        return None
+        found: Mapping[str, Any] = await collection.options()
+    except TypeError:  # mongomock has no options(), nor any of them
+        return {}
+    return found
 
 
 async def aggregate(collection: Collection, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.errors import OperationFailure
 
+from engine import driver
 from engine.errors import PlanError
 from engine.keyset import Key, range_filter
 from engine.model import Form
@@ -27,29 +28,52 @@ NO_SUCH_INDEX = 2
 """Server code BadValue: the hint names no index."""
 
 
-async def check_index_use(scan: Scan) -> None:
-    """Explains the query of a page as the ranges will ask it.
+async def refuse_time_series(collection: driver.Collection) -> None:
+    """A time series is refused: its `_id`s repeat, and can neither break ties nor name one result.
+
+    Raises:
+        PlanError: says what to do instead.
+    """
+    if "timeseries" in await driver.options(collection):
+        raise PlanError(
+            f"{driver.namespace(collection)} is a time series: its _ids are neither unique nor indexed, no "
+            "plan could promise each document once. Copy it to a collection with _ids of their own "
+            '([{"$unset": "_id"}, {"$out": ...}]) and read that'
+        )
+
+
+async def explained_stages(scan: Scan) -> list[Mapping[str, Any]]:
+    """The stages by which the server would read a page, as the ranges will ask for it.
+
+    Raises:
+        PlanError: there is no such index; the message holds the `createIndex` to run.
+    """
+    return list(_stages(await _explained(scan)))
+
+
+def check_index_use(scan: Scan, stages: Iterable[Mapping[str, Any]]) -> None:
+    """Judges the stages of a page.
 
     Raises:
         PlanError: it would scan or sort the collection, or read an index that leaves documents out; the
             message holds the `createIndex` to run.
     """
-    for stage in _stages(await _explained(scan)):
+    for stage in stages:
         reasons = [f"reading a page {does}" for name, does in FORBIDDEN.items() if stage["stage"] == name]
         reasons += [f"its index {does}" for name, does in LEAVES_OUT.items() if stage.get(name)]
         if reasons:
             raise PlanError(missing_index(scan.collection, scan.order, reasons))
 
 
-async def is_multikey(scan: Scan) -> bool:
+def is_multikey(stages: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the index holds more than one key for some document."""
-    return any(stage.get("isMultiKey") for stage in _stages(await _explained(scan)))
+    return any(stage.get("isMultiKey") for stage in stages)
 
 
 async def _explained(scan: Scan) -> Any:
     """The server's plan for a page; nothing where there is no explain (mongomock)."""
     try:
-        return await scan.collection.database.command({"explain": _page_query(scan)})
+        return await scan.command({"explain": _page_query(scan)})
     except NotImplementedError:
         return {}
     except OperationFailure as error:

@@ -12,7 +12,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.errors import ConfigError
-from engine.values import from_extended_json, identity, is_nan, to_extended_json, value_at
+from engine.values import bracket_of, from_extended_json, identity, is_nan, to_extended_json, value_at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,8 +165,11 @@ def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
         lower = {name: {"$type": "number"}}
     if isinstance(start.values[1], MaxKey):  # after all ties
         lower = _above(name, low)
+    # An operator finds nothing below a value of another type: there the lower bound alone ends with its type.
+    if isinstance(high, MaxKey) or (lower and bracket_of(low) != bracket_of(high)):
+        return [lower]
     operator = "$lt" if isinstance(stop.values[1], MinKey) else "$lte"
-    return [lower, {} if isinstance(high, MaxKey) else _below(name, operator, high, low)]
+    return [lower, _below(name, operator, high, low)]
 
 
 def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Self
 
 from bson import json_util
@@ -15,6 +16,28 @@ from engine.config import Settings
 from engine.errors import ConfigError
 from engine.keyset import KeyRange
 from engine.model import Form, Window
+
+
+class Proof(StrEnum):
+    """What a plan's counts were compared with."""
+
+    NONE = "none"
+    SNAPSHOT = "snapshot"
+    AGREEMENT = "agreement"
+    CHANGING = "changing"
+
+    @property
+    def guarantee(self) -> str:
+        """What it says of the counts."""
+        return _PROVEN[self]
+
+
+_PROVEN = {
+    Proof.NONE: "not compared with a count of the window",
+    Proof.SNAPSHOT: "their sum is that of an independent count of the window at one time",
+    Proof.AGREEMENT: "their sum is that of an independent count of the window; the server has no snapshots",
+    Proof.CHANGING: "not proven: the window changed while it was counted, and the server has no snapshots",
+}
 
 
 def _now() -> datetime:
@@ -36,6 +59,7 @@ class Plan:
         index: name of the index that serves the order; None on a view.
         strategy: `exact`, `counted` or `sample` (engine.strategies).
         estimate: the window's documents by a sample, where the strategy was chosen by it.
+        proof: what the counts were compared with.
     """
 
     run_id: str
@@ -49,6 +73,7 @@ class Plan:
     index: str | None
     strategy: str = "exact"
     estimate: int | None = None
+    proof: Proof = Proof.NONE
     planned_at: datetime = field(default_factory=_now)
 
     @property
@@ -59,7 +84,8 @@ class Plan:
     @property
     def guarantee(self) -> str:
         """What reading these ranges guarantees."""
-        counts = "counted exactly" if self.exact else "of about the same size, by a sample"
+        counted = f"counted exactly, {self.proof.guarantee}"
+        counts = counted if self.exact else "of about the same size, by a sample"
         return f"{self.form.guarantee}; {counts}"
 
     def to_document(self) -> dict[str, Any]:
@@ -87,6 +113,7 @@ class Plan:
             "strategy": self.strategy,
             "estimate": self.estimate,
             "exact": self.exact,
+            "proof": self.proof.value,
             "planned_at": self.planned_at,
         }
 
@@ -105,6 +132,7 @@ class Plan:
             index=stored["index"],
             strategy=stored["strategy"],
             estimate=stored["estimate"],
+            proof=Proof(stored.get("proof", Proof.NONE)),
             planned_at=stored["planned_at"],
         )
 

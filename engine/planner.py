@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bson.max_key import MaxKey
 from pymongo.errors import PyMongoError
 
@@ -11,7 +13,8 @@ from engine.config import Settings
 from engine.errors import ConfigError, SourceError
 from engine.keyset import Key, KeyRange
 from engine.model import Window
-from engine.plan import Plan, parameters_of
+from engine.plan import Plan, Proof, parameters_of
+from engine.proof import prove
 from engine.scan import Scan
 from engine.strategies import Cut, Piece, cut_window
 from engine.values import successor
@@ -23,18 +26,22 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
 
     Raises:
         ConfigError: the window's ends are of the wrong type or in the wrong order.
-        PlanError: the order has no full index, an array in it, or values of another type than the window's.
+        PlanError: the order has no full index, an array in it, or values of another type than the window's;
+            the collection is a time series; or the counts of the ranges are not those of the window.
         SourceError: the server could not be read.
     """
     try:
+        await gate.refuse_time_series(collection)
         scan = await open_scan(collection, settings)
         kind = _window_type(scan, window, settings)
-        least, most = _ends(scan, kind, window)
-        await census.refuse_arrays(scan)
-        await gate.check_index_use(scan)
+        stages = await gate.explained_stages(scan)
+        await census.refuse_arrays(scan, multikey=gate.is_multikey(stages))
+        gate.check_index_use(scan, stages)
+        least, most = await _ends(scan, kind, window)
         outside = await census.outside(scan, kind)
         bounds = await _pinned(census.of_type(scan, kind), window, least, most)
         cut = await cut_window(scan, *bounds, settings) if bounds else Cut((), "exact")
+        pieces, proof = await _proven(census.of_type(scan, kind), cut.pieces, settings)
     except PyMongoError as error:
         raise SourceError(f"{driver.namespace(collection)} could not be planned: {error}") from error
     return Plan(
@@ -42,14 +49,21 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
         namespace=driver.namespace(collection),
         order=scan.order.fields,
         parameters=parameters_of(driver.namespace(collection), window, settings),
-        ranges=tuple(_key_range(piece, at, run_id) for at, piece in enumerate(cut.pieces)),
-        documents=sum(piece.documents for piece in cut.pieces),
+        ranges=tuple(_key_range(piece, at, run_id) for at, piece in enumerate(pieces)),
+        documents=sum(piece.documents for piece in pieces),
         outside=outside,
         form=scan.form,
         index=scan.index,
         strategy=cut.strategy,
         estimate=cut.estimate,
+        proof=proof,
     )
+
+
+async def _proven(scan: Scan, pieces: Sequence[Piece], settings: Settings) -> tuple[Sequence[Piece], Proof]:
+    """The pieces, their counts compared with that of the window where all were counted and they are few."""
+    counted = sum(piece.documents for piece in pieces) if all(piece.exact for piece in pieces) else 0
+    return await prove(scan, pieces) if 0 < counted <= settings.max_proven_documents else (pieces, Proof.NONE)
 
 
 def _key_range(piece: Piece, at: int, run_id: str) -> KeyRange:
@@ -64,17 +78,19 @@ def _window_type(scan: Scan, window: Window, settings: Settings) -> str | None:
     return None if window.start is None and window.end is None else "objectId"
 
 
-def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
+async def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
     """The window's ends as Keys with `_id` MinKey; those of its type where the window is open."""
     least, most = census.bracket_bounds(scan, kind)
     if kind and window.start is not None:
         least = scan.order.first(window_bound(window.start, kind, "start"))
     if kind and window.end is not None:
         most = scan.order.first(window_bound(window.end, kind, "end"))
-    # Both given, they are dates, strings, numbers or ObjectIds: these Python orders as BSON does.
-    if window.start is not None and window.end is not None and least.values[0] > most.values[0]:
+    if window.start is None or window.end is None:
+        return least, most
+    order = await scan.compare(least.values[0], most.values[0])
+    if order > 0:
         raise ConfigError(f"window start={window.start!r} is after end={window.end!r}")
-    return least, most
+    return least, most if order else least  # other bytes may be the same string: no bounds of a query
 
 
 async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Key, Key] | None:

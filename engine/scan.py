@@ -165,14 +165,17 @@ class Scan:
     async def count(self, start: Key, stop: Key) -> int:
         """How many documents `[start, stop)` holds, exactly, for keys of any types."""
         if self.form is Form.FILTER:
-            condition = _both(self.filter, range_filter(self.order, start, stop))
-            return int(await self.collection.count_documents(condition))
-        if self.form is Form.WHOLE_TIES:
-            return await self._count_covered(range_filter(self.order, start, stop))
-        if self._is_plain(start, stop):
-            low, high = start.values[0], stop.values[0]
-            return await self._count_covered({self.order.fields[0]: {"$gte": low, "$lt": high}})
+            return int(await self.collection.count_documents(self.condition(start, stop)))
+        if self.form is Form.WHOLE_TIES or self._is_plain(start, stop):
+            return await self._count_covered(start, stop)
         return await self._count_by_hops(start, stop)
+
+    def condition(self, start: Key, stop: Key) -> dict[str, Any]:
+        """A filter that selects `[start, stop)`; its plain form is answered from the index alone."""
+        if not self._is_plain(start, stop):
+            return _both(self.filter, range_filter(self.order, start, stop))
+        between = {self.order.fields[0]: {"$gte": start.values[0], "$lt": stop.values[0]}}
+        return _both(self.filter, between)
 
     def _is_plain(self, start: Key, stop: Key) -> bool:
         """Whether both ends are values of the first field alone, of a type that operators compare as keys."""
@@ -181,13 +184,15 @@ class Scan:
         kinds = {bracket_of(low), bracket_of(high)}
         return whole and len(kinds) == 1 and kinds <= _COUNTABLE and not (is_nan(low) or is_nan(high))
 
-    async def _count_covered(self, between: dict[str, Any]) -> int:
+    async def _count_covered(self, start: Key, stop: Key) -> int:
         """By the `count` command: COUNT_SCAN touches index keys alone, and is the fastest there is."""
-        query = _both(self.filter, between)
-        counted = await self.collection.database.command(
-            "count", self.collection.name, query=query, hint=self.index
-        )
-        return int(counted["n"])
+        query = {"count": self.collection.name, "query": self.condition(start, stop), "hint": self.index}
+        return int((await self.command(query))["n"])
+
+    async def command(self, query: Mapping[str, Any]) -> Any:
+        """A reading command, sent to the server that the collection is read from, primary or not."""
+        where = self.collection.read_preference
+        return await self.collection.database.command(query, read_preference=where)
 
     async def _count_by_hops(self, start: Key, stop: Key) -> int:
         """Hops that double until one falls off the end, then halve: a logarithmic number of round trips."""
@@ -205,17 +210,28 @@ class Scan:
 
         `$sample` comes first, so that the server draws them with a random cursor, and sorts them itself.
         """
-        condition = _both(self.filter, range_filter(self.order, start, stop))
         found = await driver.aggregate(
             self.collection,
             [
                 {"$sample": {"size": size}},
-                {"$match": condition},
+                {"$match": self.condition(start, stop)},
                 {"$sort": dict(self.order.spec)},
                 {"$project": dict.fromkeys(("_id", *self.order.fields), 1)},
             ],
         )
         return [Key(self.order.values_of(document)) for document in found]
+
+    async def compare(self, one: Any, other: Any) -> int:
+        """-1, 0 or 1 as a value of the first field sorts before, with or after another one.
+
+        The server says it, by the collection's collation (TRAPS 8); 0 where there are no documents at all.
+        """
+        compared = {"$cmp": [{"$literal": one}, {"$literal": other}]}
+        first: list[dict[str, Any]] = [{"$sort": dict(self.spec)}, {"$limit": 1}]
+        found = await driver.aggregate(
+            self.collection, [*first, {"$project": {"_id": 0, "compared": compared}}]
+        )
+        return int(found[0]["compared"]) if found else 0
 
     def limited_to(self, condition: dict[str, Any]) -> Scan:
         """The same scan of those documents only that fulfil the condition too."""

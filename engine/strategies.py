@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
@@ -25,6 +26,9 @@ SAMPLES_A_RANGE = 48
 """Sampled keys for each range. A range between every n-th of them holds Gamma(n)/n of its target: with 48,
 95% of ranges are below 1.25 of it (with 20, measured, below 1.45). The server draws at random up to a
 twentieth of a collection, which 48 in ranges of a thousand just keep."""
+
+HOP_TAIL = 16
+"""Keys that a hop brings from before where it lands: mostly they tell its ties, and spare a round trip."""
 
 SLICES = 4
 """Stretches of the window that are walked side by side."""
@@ -110,7 +114,7 @@ async def _exact(scan: Scan, start: Key, stop: Key, settings: Settings, estimate
     size = max(settings.range_documents, math.ceil(1.1 * estimate.documents / settings.max_ranges))
     sized = settings.model_copy(update={"range_documents": size})
     walks = [partial(walk, scan, a, b, sized) for a, b in pairwise(bounds)]
-    return [piece for pieces in await _together(walks) for piece in pieces]
+    return [piece for pieces in await together(walks) for piece in pieces]
 
 
 async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Piece]:
@@ -121,8 +125,8 @@ async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Pi
     """
     pieces: list[Piece] = []
     size, at = settings.range_documents, start
-    while (landed := await scan.key_at(at, stop, size)) is not None:
-        piece = await _hopped(scan, at, landed, stop, size)
+    while (seen := await _hop(scan, at, stop, size)) is not None:
+        piece = await _hopped(scan, at, seen, stop, size)
         pieces.append(piece)
         at = piece.stop
         if len(pieces) > settings.max_ranges:
@@ -133,18 +137,31 @@ async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Pi
     return _capped([*pieces[:-1], replace(pieces[-1], stop=stop)], settings.max_ranges)
 
 
-async def _hopped(scan: Scan, start: Key, landed: Key, stop: Key, size: int) -> Piece:
+async def _hop(scan: Scan, start: Key, stop: Key, size: int) -> list[Key] | None:
+    """The Key `size` documents after the first of `[start, stop)`, if there is one, and a few before it."""
+    if scan.form is Form.WHOLE_TIES:
+        landed = await scan.key_at(start, stop, size)
+        return [landed] if landed else None
+    before = min(HOP_TAIL, size)
+    found = await scan.fetch(start, stop, limit=before + 1, skip=size - before)
+    return [Key(scan.order.values_of(document)) for document in found] if len(found) > before else None
+
+
+async def _hopped(scan: Scan, start: Key, seen: Sequence[Key], stop: Key, size: int) -> Piece:
     """What a hop went over, without the ties of the key it landed on: a boundary rests before them.
 
     If the whole hop was over ties, they are more than a range holds: the boundary splits them, or stands
     after them where the index has no `_id` to split them by.
     """
+    landed = seen[-1]
     before = scan.order.first(landed.values[0])
     whole = scan.form is Form.WHOLE_TIES
     if not whole and (before == landed or identity(start.values[0]) == identity(landed.values[0])):
         return Piece(start, landed, size)
     if not whole:
-        hopped = await _count_few(scan, before, landed, min(size, 1000))
+        hopped = _ties_seen(seen)
+        if hopped is None:
+            hopped = await _count_few(scan, before, landed, min(size, 1000))
         return Piece(start, landed, size) if hopped >= size else Piece(start, before, size - hopped)
     documents = await scan.count(start, before)
     if documents:
@@ -153,6 +170,16 @@ async def _hopped(scan: Scan, start: Key, landed: Key, stop: Key, size: int) -> 
     ties = await scan.count(start, after)
     scan.refuse_too_many(ties, landed.values[0])
     return Piece(start, after, ties)
+
+
+def _ties_seen(seen: Sequence[Key]) -> int | None:
+    """How many Keys before the last one tie with it; None where what was seen does not tell.
+
+    Of dates alone the same bytes are the same key, and other bytes another.
+    """
+    *others, landed = (key.values[0] for key in seen)
+    ties = sum(identity(value) == identity(landed) for value in others)
+    return ties if isinstance(landed, datetime) and ties < len(others) else None
 
 
 async def _count_few(scan: Scan, start: Key, stop: Key, few: int) -> int:
@@ -196,7 +223,7 @@ async def _counted(scan: Scan, start: Key, stop: Key, settings: Settings, estima
             return await walk(scan, piece.start, piece.stop, settings)
         return [Piece(piece.start, piece.stop, documents)]
 
-    counted = await _together([partial(count, piece) for piece in pieces])
+    counted = await together([partial(count, piece) for piece in pieces])
     return [piece for pieces in counted for piece in pieces if piece.documents] or [Piece(start, stop, 0)]
 
 
@@ -245,7 +272,7 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
     ]
 
 
-async def _together(jobs: Sequence[Callable[[], Awaitable[list[Piece]]]]) -> list[list[Piece]]:
+async def together(jobs: Sequence[Callable[[], Awaitable[list[Piece]]]]) -> list[list[Piece]]:
     """The results of the jobs in their order, `CONCURRENCY` at a time."""
     slots = asyncio.Semaphore(CONCURRENCY)
 

@@ -6,7 +6,7 @@ import pytest
 from bson import MinKey, ObjectId
 from samples import fill, first_word, message
 
-from engine import PlanError, Settings, Window, plan_ranges, run, strategies
+from engine import ConfigError, PlanError, Settings, Window, plan_ranges, run, strategies
 
 pytestmark = pytest.mark.asyncio
 
@@ -150,3 +150,39 @@ async def test_a_view_that_computes_its_order_is_refused(messages, database):
     await database.command("create", "view", viewOn="messages", pipeline=pipeline)
     with pytest.raises(PlanError, match="would sort|full index"):
         await plan_ranges(database["view"], Window(), Settings())
+
+
+COLLATED = {"locale": "en", "strength": 1}
+"""Upper and lower case are the same string: "B" sorts after "a", and Python has it before."""
+
+
+async def collated(database, values):
+    """Messages with strings for times, under a collation."""
+    await database.create_collection("messages", collation=COLLATED)
+    documents = [{"_id": n, "created_at": value, "text": "x"} for n, value in enumerate(values)]
+    return await fill(database["messages"], documents)
+
+
+@pytest.mark.parametrize("strategy", EVERY)
+@pytest.mark.parametrize("window", [Window(), Window("B", None), Window(None, "y"), Window("a", "Y")])
+async def test_trap_8_strings_under_a_collation_are_cut_by_every_strategy(database, strategy, window):
+    """Whole keys of a sample ascend, whatever the collation takes for the same: nothing is lost."""
+    values = ["aAbBcCxXyY"[n % 10] for n in range(1000)]
+    collection = await collated(database, values)
+    settings = Settings(strategy=strategy, range_documents=50, order_type="string")
+    plan = await plan_ranges(collection, window, settings)
+    start, stop = (end and end.lower() for end in (window.start, window.end))
+    inside = sum((start or "a") <= value.lower() < (stop or "z") for value in values)
+    report = await run(window, source=collection, extractor=first_word, target=database, settings=settings)
+    assert (report.reconciled, report.read, len(tiled(plan)) > 7) == (True, inside, True)
+    assert plan.documents == inside or not plan.exact
+
+
+async def test_trap_8_the_server_says_whether_a_window_ends_before_it_starts(database):
+    """By the collation "a" is before "B"; by code points it is after."""
+    collection = await collated(database, ["a", "b", "C"])
+    strings = Settings(order_type="string")
+    assert (await plan_ranges(collection, Window("a", "B"), strings)).documents == 1
+    with pytest.raises(ConfigError, match="start='B' is after end='a'"):
+        await plan_ranges(collection, Window("B", "a"), strings)
+    assert (await plan_ranges(collection, Window("A", "a"), strings)).documents == 0

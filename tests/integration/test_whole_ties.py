@@ -8,7 +8,7 @@ from samples import INDEX, first_word, ids_of, message
 
 from engine import PlanError, Settings, Status, Window, plan_ranges, run, verify
 from engine.access import open_scan
-from engine.gate import check_index_use
+from engine.gate import check_index_use, explained_stages
 from engine.model import Form
 from engine.splitting import split_range
 
@@ -53,7 +53,8 @@ async def test_a_compound_index_is_preferred(tied):
 
 async def test_a_page_is_one_scan_of_the_index(tied):
     """The gate lets it pass, for there is neither a sort nor a scan of the collection."""
-    await check_index_use(await open_scan(tied, SMALL))
+    scan = await open_scan(tied, SMALL)
+    check_index_use(scan, await explained_stages(scan))
 
 
 async def test_a_run_resumes_after_the_last_whole_group(tied, database):

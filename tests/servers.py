@@ -1,0 +1,26 @@
+"""Servers for tests that need another one than the session's replica set of one."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.demo.mongod import find_mongod
+from engine.demo.ports import free_port
+
+
+@contextmanager
+def mongod(directory: Path, *arguments: str) -> Iterator[str]:
+    """A mongod with a data directory of its own; yields its address, and stops it afterwards."""
+    port = free_port()
+    directory.mkdir(exist_ok=True)
+    place = ["--dbpath", str(directory), "--unixSocketPrefix", str(directory), "--bind_ip", "127.0.0.1"]
+    size = ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "16"]
+    command = [str(find_mongod()), *place, *size, "--port", str(port), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield f"mongodb://127.0.0.1:{port}/"
+        finally:
+            process.kill()  # its data is thrown away, and a primary would hand over first
