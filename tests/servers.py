@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pymongo import MongoClient
+
 from engine.demo.mongod import find_mongod
 from engine.demo.ports import free_port
 
@@ -21,6 +23,9 @@ def mongod(directory: Path, *arguments: str) -> Iterator[str]:
     command = [str(find_mongod()), *place, *size, "--port", str(port), *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            yield f"mongodb://127.0.0.1:{port}/"
+            uri = f"mongodb://127.0.0.1:{port}/"
+            with MongoClient(uri, directConnection=True) as client:
+                client.admin.command("ping")  # waits until it answers
+            yield uri
         finally:
             process.kill()  # its data is thrown away, and a primary would hand over first
