@@ -5,7 +5,7 @@ unloaded service needs was waiting. With `n` in flight and answers after `latenc
 `base` seconds unloaded works on `n * base / latency` of them (Little's law), whatever the length of its
 queue; the limit goes there at once and stays a little above, so that the service is never idle. The models
 are Netflix's concurrency-limits (Gradient2, Vegas), Vector's adaptive request concurrency and Envoy's
-gradient controller; each constant below names its source.
+gradient controller; constants name their source, those without one were found by simulation.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from engine.latency import BaseLatency, Cohort
+
 INITIAL = 10
 """First limit: TCP's initial window (RFC 6928)."""
 
 SAME = 0.8
 """Refused again at a level that differs by less: the capacity is still the same."""
-
-SLACK, MIN_SLACK_S = 1 / 8, 0.004
-"""Waiting up to an eighth of the base latency, or 4 ms, is no queue (HyStart++, RFC 9406)."""
 
 STEEPEST = 0.5
 """A round lowers the limit to half of what was in flight at most (Netflix Gradient2)."""
@@ -36,28 +35,16 @@ OVERLOAD = 0.25
 """A round that dropped less of its attempts is no reason to end the fast start: such are plain faults."""
 
 MIN_ROUND = 10
-"""Fewest attempts that are judged together: as many as Vector and Netflix's windowed limits ask for."""
+"""Fewest attempts that are judged together (Netflix WindowedLimit)."""
 
 HOLD_S, MAX_HOLD_S = 5.0, 20.0
 """The limit stays below what was refused so long, doubled while the same is refused again."""
 
-PERIOD_S, PERIOD_LATENCIES = 10.0, 50
-"""The base latency is measured anew so often (BBR: 10 s), if that is at least so many latencies."""
-
 PROBE = 0.5
 """Part of the service's capacity that is used while the base latency is measured."""
 
-FOLLOW, FELL = 0.1, 0.75
-"""Lower latencies pull the base down by a tenth of the way; fallen to three quarters, it is measured anew."""
-
-MOST_RISE = 1.4
-"""A measured base is at most so much above the last: other clients' queue must not become ours for good."""
-
 FEW = 4
 """With a limit below this no queue is ours, and the base may rise to whatever is measured."""
-
-CLIP = 4
-"""Latencies beyond so many times the base count as that: one straggler does not make a queue."""
 
 
 class Verdict(StrEnum):
@@ -119,57 +106,6 @@ class FixedLimit:
         """Learns nothing."""
 
 
-@dataclass(slots=True)
-class _Round:
-    """Sums over attempts that began after the last decision: one cohort."""
-
-    answers: int = 0
-    dropped: int = 0
-    in_flight: int = 0
-    latency_s: float = 0.0
-    latency_squares: float = 0.0
-
-    def add(self, in_flight: int, latency_s: float) -> None:
-        self.answers += 1
-        self.in_flight += in_flight
-        self.latency_s += latency_s
-        self.latency_squares += latency_s * latency_s
-
-    @property
-    def lost(self) -> float:
-        return self.dropped / (self.answers + self.dropped)
-
-    def mean_latency_s(self) -> tuple[float, float]:
-        """The mean, and its standard error."""
-        mean = self.latency_s / self.answers
-        variance = max(0.0, self.latency_squares / self.answers - mean * mean)
-        return mean, math.sqrt(variance / self.answers)
-
-
-@dataclass(slots=True)
-class _Base:
-    """The latency of the service when nothing waits."""
-
-    s: float
-    measured_s: float
-    at: float
-
-    @property
-    def allowed_s(self) -> float:
-        return self.s + max(MIN_SLACK_S, self.s * SLACK)
-
-    def follow(self, latency_s: float) -> None:
-        if latency_s < self.s:
-            self.s += FOLLOW * (latency_s - self.s)
-
-    def due_at(self, latency_s: float) -> float:
-        """When to measure anew: at multiples of the period, so that clients of one host do it together."""
-        if self.s < FELL * self.measured_s:
-            return self.at
-        period = PERIOD_S * math.ceil(latency_s * PERIOD_LATENCIES / PERIOD_S)
-        return (self.at // period + 1) * period
-
-
 class AdaptiveLimit:
     """A limit that finds the service's capacity and follows it.
 
@@ -203,10 +139,10 @@ class AdaptiveLimit:
         self._limit = float(min(max(initial, minimum), maximum))
         self._fast_to = float(maximum)
         self._refused_at, self._hold_s, self._hold_until = math.inf, HOLD_S, -math.inf
-        self._base: _Base | None = None
+        self._base: BaseLatency | None = None
         self._capacity, self._probe_at, self._after_probe = 0.0, math.inf, 0.0
         self._begun = self._decided_at = self._latest_in_flight = 0
-        self._round = _Round()
+        self._cohort, self._enough = Cohort(), max(MIN_ROUND, self.limit)
 
     @property
     def limit(self) -> int:
@@ -226,14 +162,13 @@ class AdaptiveLimit:
         if verdict is Verdict.SUCCESS:
             self._answered(sample)
         elif verdict is Verdict.DROPPED:
-            self._round.dropped += 1
+            self._cohort.dropped += 1
         elif verdict is Verdict.THROTTLED:
             self._back_off(sample.in_flight)
         else:
             return
-        done = self._round.answers + self._round.dropped
-        if done >= max(MIN_ROUND, self._limit / 2 if self._fast else int(self._limit)):
-            self._judge(self._round)
+        if self._cohort.attempts >= self._enough:
+            self._judge(self._cohort)
         if self._clock() >= self._probe_at:
             self._probe()
 
@@ -245,8 +180,10 @@ class AdaptiveLimit:
         in_flight = max(sample.in_flight, self._latest_in_flight)
         if 2 * in_flight < self._limit:  # there was too little to do to learn from
             return
+        if self._fast and not self._cohort.answers:  # the outage is over
+            self._cohort.dropped = 0
         latency_s = self._clock() - sample.began_s
-        self._round.add(in_flight, min(latency_s, CLIP * self._base.s) if self._base else latency_s)
+        self._cohort.add(in_flight, self._base.clip(latency_s) if self._base else latency_s)
         if self._fast:
             self._set(min(self._limit + 1, self._fast_to))
 
@@ -254,11 +191,12 @@ class AdaptiveLimit:
         again = SAME <= in_flight / self._refused_at <= 1 / SAME
         self._hold_s = min(2 * self._hold_s, MAX_HOLD_S) if again else HOLD_S
         self._hold_until = self._clock() + self._hold_s
-        self._refused_at = in_flight
-        self._decide(BACKOFF * max(min(in_flight, self._limit), STEEPEST * self._limit))
+        level = BACKOFF * max(min(in_flight, self._limit), STEEPEST * self._limit)
+        self._refused_at = max(in_flight, int(level) + 1)
+        self._decide(level)
         self._fast_to = self._limit
 
-    def _judge(self, cohort: _Round) -> None:
+    def _judge(self, cohort: Cohort) -> None:
         if not cohort.answers:  # an outage says nothing of the capacity: the way back is fast
             self._decide(self._after_probe or max(STEEPEST * self._limit, min(self._limit, FEW)))
             return
@@ -270,17 +208,25 @@ class AdaptiveLimit:
         # What a jittery link adds by chance is no queue; but while the limit doubles, better too careful.
         latency_s = mean_s if self._fast else mean_s - error_s
         if latency_s <= self._base.allowed_s:
-            round_trips = cohort.answers / self._limit
-            self._decide((1 - cohort.lost / 2) * self._limit + self._step * round_trips)
-            if cohort.lost >= OVERLOAD:
-                self._fast_to = self._limit
+            self._unhurried(cohort)
         else:
-            in_flight = cohort.in_flight / cohort.answers
-            self._capacity = in_flight * self._base.s / latency_s
-            works_on = in_flight * max(self._base.allowed_s / latency_s, STEEPEST)
-            self._decide(min((1 - cohort.lost / 2) * works_on, self._limit) + self._step)
+            self._waited(cohort, self._base, latency_s)
+
+    def _unhurried(self, cohort: Cohort) -> None:
+        """Nothing waited: up, unless much was dropped."""
+        rise = 0.0 if self._fast else self._step * cohort.answers / self._limit
+        self._decide((1 - cohort.lost / 2) * self._limit + rise)
+        if cohort.lost >= OVERLOAD:
             self._fast_to = self._limit
-            self._probe_at = self._base.due_at(latency_s)
+
+    def _waited(self, cohort: Cohort, base: BaseLatency, latency_s: float) -> None:
+        """Some waited: down to what the service works on, and a little more."""
+        in_flight = cohort.mean_in_flight()
+        works_on = in_flight * max(base.allowed_s / latency_s, STEEPEST)
+        self._decide(min((1 - cohort.lost / 2) * works_on, self._limit) + self._step)
+        self._fast_to = self._limit
+        self._capacity = in_flight * base.s / latency_s
+        self._probe_at = base.due_at_s(latency_s)
 
     @property
     def _step(self) -> float:
@@ -292,15 +238,18 @@ class AdaptiveLimit:
         self._after_probe = before
 
     def _measured(self, latency_s: float) -> None:
-        if self._base and self._after_probe >= FEW:
-            latency_s = min(latency_s, MOST_RISE * self._base.s)
-        self._base = _Base(latency_s, latency_s, self._clock())
+        now = self._clock()
+        if self._base is None:
+            self._base = BaseLatency(latency_s, now)
+        else:
+            self._base = self._base.measured(latency_s, now, alone=self._after_probe < FEW)
         self._decide(self._after_probe or self._limit)
 
     def _decide(self, limit: float) -> None:
         """Sets the limit and begins a new round: what began before says nothing of it."""
         self._set(limit)
-        self._round, self._decided_at = _Round(), self._begun
+        self._cohort, self._enough = Cohort(), max(MIN_ROUND, self.limit)
+        self._decided_at = self._begun
         self._probe_at, self._after_probe = math.inf, 0.0
 
     def _set(self, limit: float) -> None:

@@ -27,19 +27,18 @@ class Timer(Protocol):
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
 
-
-def slots_of(settings: Settings) -> Slots:
-    """As many as the service takes, from `min_concurrency` to `max_concurrency`; fixed if these are equal."""
-    least, most = settings.min_concurrency, settings.max_concurrency
-    return Slots(FixedLimit(most) if least == most else AdaptiveLimit(least, most))
-
-
 VERDICTS = {
     Failure.THROTTLED: Verdict.THROTTLED,
     Failure.TRANSIENT: Verdict.DROPPED,
     Failure.PERMANENT: Verdict.IGNORED,
 }
 """What a failure of each class says of the service's capacity."""
+
+
+def slots_of(settings: Settings) -> Slots:
+    """As many as the service takes, from `min_concurrency` to `max_concurrency`; fixed if these are equal."""
+    least, most = settings.min_concurrency, settings.max_concurrency
+    return Slots(FixedLimit(most) if least == most else AdaptiveLimit(least, most))
 
 
 def _call_later(seconds: float, do: Callable[[], None]) -> Timer:
@@ -62,7 +61,7 @@ class Slot:
         self._sample: Sample | None = None
 
     def charge_for(self, seconds: float) -> None:
-        """Keeps the slot so long after the attempt: an aborted call may still occupy it (TRAPS 22)."""
+        """Keeps the slot so long after the attempt, as an aborted call may occupy the server (TRAPS 22)."""
         self._charged_s = seconds
 
     async def __aenter__(self) -> Self:
@@ -144,10 +143,10 @@ class Slots:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._waiting.remove(turn)
-            else:  # its turn had come
+            if not turn.cancelled():  # its turn had come
                 self.taken -= 1
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
             self._admit()
             raise
 
@@ -176,11 +175,9 @@ class Slots:
         self._admit()
 
     def _admit(self) -> None:
-        """Gives free slots to those who wait; a cancelled one leaves the queue by itself."""
-        for turn in list(self._waiting):
-            if self.taken >= self.limiter.limit:
-                return
+        """Gives free slots to those who wait, the first first."""
+        while self._waiting and self.taken < self.limiter.limit:
+            turn = self._waiting.popleft()
             if not turn.done():
                 self.taken += 1
                 turn.set_result(None)
-                self._waiting.remove(turn)

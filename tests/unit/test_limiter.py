@@ -1,0 +1,257 @@
+"""The limiter's rules one by one, with an injected clock; how it does in all is in test_simulated_limits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.limiter import HOLD_S, MIN_ROUND, AdaptiveLimit, FixedLimit, Verdict
+
+
+class Driver:
+    """Attempts made side by side, as many as a test says, on a clock that it moves."""
+
+    def __init__(self, minimum=1, maximum=64, **values):
+        self.now = 100.0
+        self.limiter = AdaptiveLimit(minimum, maximum, clock=lambda: self.now, **values)
+
+    def begin(self, count):
+        """So many attempts begin together."""
+        return [self.limiter.begin(n) for n in range(1, count + 1)]
+
+    def end(self, samples, verdict=Verdict.SUCCESS, after_s=0.0):
+        """They end together."""
+        self.now += after_s
+        for sample in samples:
+            self.limiter.end(sample, verdict)
+
+    def round(self, verdict=Verdict.SUCCESS, latency_s=0.05, count=None):
+        """One full limit of attempts, from beginning to end."""
+        self.end(self.begin(count or self.limiter.limit), verdict, latency_s)
+
+    def settled(self, limit):
+        """Learns the base latency, and goes to a limit by a refusal that is long past."""
+        while self.limiter.limit <= limit:
+            self.round()
+        samples = self.begin(limit)
+        self.end([samples[-1]], Verdict.THROTTLED)
+        self.end(samples[:-1], Verdict.IGNORED)
+        self.now += HOLD_S
+        return self.limiter.limit
+
+
+def test_a_fixed_limit_learns_nothing():
+    """Whatever it is told."""
+    limiter = FixedLimit(7)
+    for verdict in Verdict:
+        limiter.end(limiter.begin(7), verdict)
+    assert limiter.limit == 7
+
+
+def test_the_first_limit_lies_within_its_bounds():
+    """Even if a setting is narrower than TCP's initial window."""
+    assert AdaptiveLimit(1, 64).limit == 10
+    assert AdaptiveLimit(1, 4).limit == 4
+    assert AdaptiveLimit(20, 64).limit == 20
+
+
+def test_the_start_doubles_the_limit_a_round_trip():
+    """Every success raises it by one; 10, 20, 40."""
+    driver = Driver()
+    limits = []
+    for _ in range(3):
+        limits.append(driver.limiter.limit)
+        driver.round()
+    assert limits == [10, 20, 40]
+
+
+def test_waiting_shows_the_capacity_at_once():
+    """40 in flight at twice the latency: the service works on 20 of them."""
+    driver = Driver()
+    driver.round()
+    driver.round()
+    driver.round(latency_s=0.1)
+    assert 20 <= driver.limiter.limit <= 28
+
+
+def test_without_waiting_the_limit_rises_slowly_after_a_refusal():
+    """By half its root a round trip, not by one a success."""
+    driver = Driver()
+    before = driver.settled(30)
+    driver.round()
+    assert 1 <= driver.limiter.limit - before <= 3
+
+
+def test_trap_25_a_success_that_needed_a_retry_raises_nothing():
+    """Neither in the fast start nor after it."""
+    driver = Driver()
+    driver.round(Verdict.RETRIED)
+    assert driver.limiter.limit == 10
+    before = driver.settled(30)
+    for _ in range(5):
+        driver.round(Verdict.RETRIED)
+    assert driver.limiter.limit == before
+
+
+def test_trap_25_a_cohort_of_refusals_lowers_the_limit_once():
+    """Thirty of thirty refused: one backoff, not thirty."""
+    driver = Driver()
+    before = driver.settled(40)
+    driver.round(Verdict.THROTTLED)
+    assert driver.limiter.limit == int(0.45 * before)
+    driver.round(Verdict.THROTTLED)
+    assert driver.limiter.limit == int(0.45 * 0.45 * before)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.THROTTLED, Verdict.DROPPED])
+def test_trap_25_what_began_before_the_last_decrease_decreases_nothing(verdict):
+    """However late it fails: a burst of correlated errors once took a limit from 128 to 9."""
+    driver = Driver(maximum=128)
+    driver.settled(100)
+    burst = driver.begin(driver.limiter.limit)
+    driver.end(burst[:1], Verdict.THROTTLED, 0.05)
+    lowered = driver.limiter.limit
+    driver.end(burst[1:], verdict, 3.0)
+    assert driver.limiter.limit == lowered
+
+
+def test_faults_lower_the_limit_by_half_their_share():
+    """A round that loses 2 of 20 keeps 95% of the limit, and rises by as much as ever."""
+    driver = Driver()
+    before = driver.settled(20)
+    samples = driver.begin(before)
+    driver.end(samples[:2], Verdict.DROPPED, 0.05)
+    driver.end(samples[2:])
+    assert before - 1 <= driver.limiter.limit <= before + 2
+
+
+def test_many_failures_lower_the_limit_by_half_their_share_too():
+    """Half of 40 dropped: three quarters are left, and what a round trip adds."""
+    driver = Driver()
+    before = driver.settled(40)
+    samples = driver.begin(before)
+    driver.end(samples[: before // 2], Verdict.DROPPED, 0.05)
+    driver.end(samples[before // 2 :])
+    assert 0.7 * before <= driver.limiter.limit <= 0.85 * before
+
+
+def test_many_failures_end_the_fast_start():
+    """Four of ten dropped: the next round no longer doubles the limit."""
+    driver = Driver()
+    driver.round()
+    samples = driver.begin(20)
+    driver.end(samples[12:])
+    driver.end(samples[:12], Verdict.DROPPED, 0.05)
+    before = driver.limiter.limit
+    driver.round()
+    assert driver.limiter.limit <= before + 3
+
+
+def test_a_round_of_waiting_halves_the_limit_at_most():
+    """Four times the latency or more: the next round sees how much of it was our queue."""
+    driver = Driver()
+    before = driver.settled(40)
+    driver.round(latency_s=1.0)
+    assert 0.5 * before <= driver.limiter.limit <= 0.65 * before
+
+
+def test_an_outage_takes_little_and_gives_it_back_fast():
+    """Nothing succeeds: no lower than four; afterwards, every success raises the limit again."""
+    driver = Driver()
+    before = driver.settled(30)
+    for _ in range(50):
+        driver.round(Verdict.DROPPED)
+    assert driver.limiter.limit == 4
+    for _ in range(3):
+        driver.round()
+    assert driver.limiter.limit >= before
+
+
+def test_what_was_refused_is_not_asked_again_at_once():
+    """The limit comes close to it and stays below for a while; twice as long when it is refused again."""
+    driver = Driver()
+    driver.settled(20)
+    for hold_s in (2 * HOLD_S, 4 * HOLD_S, 4 * HOLD_S):
+        samples = driver.begin(20)
+        driver.end(samples[-1:], Verdict.THROTTLED)
+        began = driver.now
+        while driver.now < began + 0.95 * hold_s:
+            driver.round()
+            assert driver.limiter.limit <= 19
+        assert driver.limiter.limit == 19
+        driver.now = began + hold_s
+        driver.round()
+        assert driver.limiter.limit > 19
+
+
+def test_one_refusal_with_little_in_flight_halves_the_limit_at_most():
+    """A service that counts requests a minute may refuse the only one in flight."""
+    driver = Driver()
+    before = driver.settled(20)
+    driver.end(driver.begin(1), Verdict.THROTTLED)
+    driver.round()
+    assert driver.limiter.limit >= 0.4 * before
+
+
+def test_a_phase_with_too_little_to_do_raises_nothing():
+    """With less than half the limit in flight, successes say nothing of the other half."""
+    driver = Driver()
+    for _ in range(100):
+        driver.round(count=4)
+    assert driver.limiter.limit == 10
+
+
+def test_cancelled_and_refused_for_good_say_nothing():
+    """They neither raise nor lower."""
+    driver = Driver()
+    before = driver.settled(20)
+    for _ in range(20):
+        driver.round(Verdict.IGNORED, 5.0)
+    assert driver.limiter.limit == before
+
+
+def test_the_base_latency_is_measured_anew_with_half_the_capacity():
+    """Requests have become slower for good: the limit dips once, and comes back as it was."""
+    driver = Driver()
+    driver.settled(20)
+    limits = []
+    for _ in range(400):
+        driver.round(latency_s=0.05 * 1.3)
+        limits.append(driver.limiter.limit)
+    assert min(limits) <= 10
+    assert limits[-1] >= 20
+
+
+def test_one_straggler_makes_no_queue():
+    """A single answer after a minute does not halve the limit."""
+    driver = Driver()
+    before = driver.settled(40)
+    samples = driver.begin(before)
+    driver.end(samples[1:], after_s=0.05)
+    driver.end(samples[:1], after_s=60)
+    driver.end(driver.begin(driver.limiter.limit), after_s=0.05)
+    assert driver.limiter.limit >= before
+
+
+VERDICTS = st.sampled_from(list(Verdict))
+STEPS = st.lists(st.tuples(st.integers(1, 80), VERDICTS, st.floats(0, 30)), max_size=80)
+
+
+@given(STEPS, st.integers(1, 5), st.integers(5, 70))
+def test_the_limit_stays_within_its_bounds(steps, minimum, maximum):
+    """Whatever happens, in whatever order."""
+    driver = Driver(minimum, maximum)
+    for count, verdict, seconds in steps:
+        driver.round(verdict, seconds, count)
+        assert minimum <= driver.limiter.limit <= maximum
+
+
+@given(st.lists(st.sampled_from([Verdict.THROTTLED, Verdict.DROPPED]), min_size=MIN_ROUND, max_size=100))
+def test_trap_25_no_mix_of_failures_lowers_a_cohort_twice(failures):
+    """From 100 in flight, whatever fails and how, at most half is lost."""
+    driver = Driver(maximum=128)
+    before = driver.settled(100)
+    for sample, verdict in zip(driver.begin(before), failures, strict=False):
+        driver.end([sample], verdict, 0.01)
+    assert driver.limiter.limit >= int(0.45 * before)
