@@ -5,24 +5,32 @@ An extractor makes one attempt a call; retries, isolation of bad texts and count
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import UTC, datetime
 from inspect import isawaitable
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import aiohttp
 from yarl import URL
 
+from engine.canary import CANARY_TEXT, unit_shown
+from engine.config import Settings
 from engine.errors import ConfigError, ExtractionError, Failure
-from engine.formats import Format, failure_of, format_named, retry_after_s
+from engine.events import Events
+from engine.formats import (
+    Format,
+    body_of,
+    entities_of,
+    format_named,
+    query_of,
+)
 from engine.model import Entity
-from engine.redaction import redact
+from engine.offsets import OffsetUnit, unit_named
+from engine.replies import json_of, refusal_of, translated
 
-BODY_PREFIX = 300
-"""Characters of an error body that are kept for people."""
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -51,7 +59,7 @@ class FunctionExtractor:
         try:
             return await pending
         except aiohttp.ClientError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
 
 def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:
@@ -71,16 +79,25 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
     """Calls a NER service over HTTP, through one session.
 
     Use it as an asynchronous context manager, or let `run` and `run_range` open it; entering it again while
-    it is open shares the session.
+    it is open shares the session. Before the first answer is used, one request of its own tells whether the
+    service counts offsets as it should (`engine.canary`); it blames no document and is not repeated.
 
     Args:
         url: address of the service; its path, if it has one, replaces the format's.
         format: a name in `engine.formats.FORMATS`, or a Format of one's own.
         headers: sent with every request (authorization, say); never logged.
         timeout_s: time for one attempt, plus `text_timeout_s` for each text.
+        offsets: the unit that the service counts in, where it is not the format's: a name of
+            `engine.offsets.OffsetUnit`.
+        parameters: of every request: fields of a JSON body (`{"language": "de"}`, `{"labels": [...]}`), or
+            of the query string of a format that has one.
+        canary: whether to ask.
+
+    Attributes:
+        batch_texts: most texts a request takes; None is any number.
 
     Raises:
-        ConfigError: the address is no http(s) URL, or the format is unknown.
+        ConfigError: the address is no http(s) URL, or the format or the unit is unknown.
     """
 
     def __init__(
@@ -91,11 +108,20 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
         text_timeout_s: float = 1.0,
+        offsets: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        canary: bool = True,
     ) -> None:
         self._format = format_named(format) if isinstance(format, str) else format
-        self._url = _endpoint(url, self._format)
-        self._headers = dict(headers or {})
+        self._parameters = dict(parameters or {})
+        self._url = _endpoint(url, self._format, self._parameters)
+        self._headers = {"Content-Type": "application/json", **self._format.headers, **(headers or {})}
         self._timeouts = timeout_s, text_timeout_s
+        self._unit = unit_named(offsets or self._format.offsets)
+        self.batch_texts = self._format.batch_texts
+        self._canary = canary
+        self._canary_due = canary
+        self._wrong_unit: str | None = None
         self._session: aiohttp.ClientSession | None = None
         self._entered = 0
 
@@ -106,6 +132,8 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             # The engine bounds what is in flight; a second bound here would only hide it.
             connector = aiohttp.TCPConnector(limit=0)
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
+            self._canary_due, self._wrong_unit = self._canary, None
+            self._alone = asyncio.Lock()
         return self
 
     async def __aexit__(
@@ -117,74 +145,102 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             await self._session.close()
             self._session = None
 
-    async def extract(self, texts: Sequence[str]) -> list[list[Entity]]:
-        """One request.
+    async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
+        """One request, after the canary's if that is still due.
 
         Raises:
             ExtractionError: with its failure class, status and `Retry-After`.
+            ConfigError: the extractor is not open, the texts are too many for the format, or the service
+                counts offsets in another unit.
         """
         if self._session is None:
             raise ConfigError("HttpExtractor is not open: use `async with HttpExtractor(...) as extractor`")
+        if self.batch_texts is not None and len(texts) > self.batch_texts:
+            raise ConfigError(
+                f"format {self._format.name!r} takes {self.batch_texts} texts a request, not {len(texts)}"
+            )
+        if self._canary_due:
+            await self._send_canary()
+        if self._wrong_unit is not None:
+            raise ConfigError(self._wrong_unit)
+        answer = await self._answer(self._session, texts)
+        return self._understood(lambda: entities_of(self._format, self._unit, texts, answer))
+
+    async def _send_canary(self) -> None:
+        """Asks for the canary's entities, while all other calls wait for the verdict."""
+        async with self._alone:
+            if not self._canary_due or self._session is None:
+                return
+            events = Events(format=self._format.name, offsets=self._unit)
+            try:
+                answer = await self._answer(self._session, [CANARY_TEXT])
+                (found,) = self._understood(lambda: self._format.response([CANARY_TEXT], answer))
+                shown = unit_shown(found, self._unit)
+            except (ExtractionError, ValueError) as error:
+                events.warning("canary_failed", problem=error)
+            else:
+                self._wrong_unit = _complaint(shown, self._unit)
+                events.info("canary_answered", shown=shown)
+            self._canary_due = False
+
+    async def _answer(self, session: aiohttp.ClientSession, texts: Sequence[str]) -> Any:
+        """The JSON of the answer to one request."""
         base_s, text_s = self._timeouts
         timeout = aiohttp.ClientTimeout(total=base_s + text_s * len(texts))
+        data = body_of(self._format, texts, self._parameters)
         try:
-            async with self._session.post(
-                self._url, json=self._format.request(texts), timeout=timeout
-            ) as response:
+            async with session.post(self._url, data=data, timeout=timeout) as response:
                 body = await response.read()
         except TimeoutError as error:
             raise ExtractionError(
                 f"no answer within {timeout.total:g} s", failure=Failure.TRANSIENT
             ) from error
         except aiohttp.ClientError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         if response.status >= 300:  # noqa: PLR2004
-            raise self._refused(texts, response, body)
-        return self._parsed(texts, response, body)
+            raise refusal_of(self._format, texts, response, body)
+        return json_of(texts, response, body)
 
-    def _parsed(
-        self, texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes
-    ) -> list[list[Entity]]:
+    def _understood(self, read: Callable[[], T]) -> T:
         try:
-            return self._format.response(texts, json.loads(body))
+            return read()
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise ExtractionError(
                 f"the answer has not the shape of format {self._format.name!r} "
-                f"({type(error).__name__}: {error}; content type {response.content_type})",
-                status=response.status,
+                f"({type(error).__name__}: {error})",
+                status=200,
             ) from error
 
-    def _refused(
-        self, texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes
-    ) -> ExtractionError:
-        hint = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
-        beginning = body[: 4 * BODY_PREFIX].decode("utf-8", "replace")[:BODY_PREFIX]
-        failure = failure_of(self._format, response.status, beginning, hinted=hint is not None)
-        return ExtractionError(
-            f"HTTP {response.status}: {redact(beginning, texts)}",
-            failure=failure,
-            status=response.status,
-            retry_after_s=hint,
-        )
 
-
-def _endpoint(url: str, shape: Format) -> str:
+def _endpoint(url: str, shape: Format, parameters: Mapping[str, Any]) -> URL:
+    """Where requests go; what stands in the address wins over what the format says."""
     address = URL(url)
     if address.scheme not in ("http", "https") or not address.host:
         raise ConfigError(f"service url {url!r}: give an address such as http://host:8080")
-    return str(address if address.path not in ("", "/") else address.with_path(shape.path))
+    if address.path in ("", "/"):
+        address = address.with_path(shape.path).with_query(address.query)
+    missing = {n: value for n, value in query_of(shape, parameters).items() if n not in address.query}
+    return address.update_query(missing)
 
 
-def _translated(error: aiohttp.ClientError) -> ExtractionError:
-    """An aiohttp error as ours; a stale keep-alive connection or a reset is transient (TRAPS 21)."""
-    if isinstance(error, aiohttp.InvalidURL):
-        return ExtractionError(f"{type(error).__name__}: {error}")
-    status = error.status if isinstance(error, aiohttp.ClientResponseError) else None
-    return ExtractionError(
-        f"{type(error).__name__}: {error}", failure=Failure.TRANSIENT, status=status or None
+def _complaint(shown: OffsetUnit | None, declared: OffsetUnit) -> str | None:
+    """What to do about the unit that the canary showed, if anything."""
+    if shown is None or shown is declared:
+        return None
+    return (
+        f"the service counts offsets in {shown.noun}, not in {declared.noun}: "
+        f"give HttpExtractor(offsets={shown.value!r})"
     )
 
 
 def opened(extractor: Extractor) -> AbstractAsyncContextManager[Any]:
     """The extractor as a context manager, also when it is none."""
     return extractor if isinstance(extractor, AbstractAsyncContextManager) else nullcontext(extractor)
+
+
+def within_limits(settings: Settings, extractor: object) -> Settings:
+    """The settings, with `batch_texts` no more than the extractor says it takes."""
+    most: int | None = getattr(extractor, "batch_texts", None)
+    if most is None or settings.batch_texts <= most:
+        return settings
+    return settings.model_copy(update={"batch_texts": most})

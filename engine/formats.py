@@ -1,19 +1,23 @@
-"""Request and response shapes of NER services: pure functions.
+"""Formats: how services are spoken to, how they tell their failures, and what is believed of an answer. Pure.
 
-A format turns texts into a JSON body and the service's JSON answer into entities, and knows how the service
-tells its failures. To add one, write the two functions and register it in `FORMATS`.
+To add a format, write its two functions and register it in `FORMATS`, or pass a Format of one's own to
+`HttpExtractor`; docs/formats.md shows how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import Any
 
+from engine import service_formats as services
 from engine.errors import ConfigError, ExtractionError, Failure
 from engine.model import Entity
+from engine.offsets import OffsetUnit, in_code_points
 
 THROTTLED_STATUS = 429
 TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
@@ -25,10 +29,18 @@ class Format:
 
     Attributes:
         path: where requests go by default, relative to the service's address.
-        request: texts -> JSON body.
-        response: (texts, JSON answer) -> the entities of each text, in the order of the texts; it may raise
-            KeyError, TypeError, ValueError or IndexError on an answer that has not the format's shape.
+        request: texts -> body: JSON, or bytes to be sent as they are.
+        response: (texts, JSON answer) -> the entities of each text, in the order of the texts, with offsets
+            in `offsets`; it may raise KeyError, TypeError, ValueError, IndexError or AttributeError on an
+            answer that has not the format's shape, and ExtractionError.
         refusals: parts of an error body that mean "this input is refused", whatever the status.
+        throttles: parts of an error body that mean "later", whatever the status.
+        offsets: the unit that the service counts in.
+        surface: whether the service gives the text of its entities, which is then compared. If not,
+            `response` gives them the text "".
+        batch_texts: most texts a request; None is any number.
+        query: parameters of the query string.
+        headers: of every request, such as the type of a body that is no JSON.
     """
 
     name: str
@@ -36,39 +48,62 @@ class Format:
     request: Callable[[Sequence[str]], Any]
     response: Callable[[Sequence[str], Any], list[list[Entity]]]
     refusals: tuple[str, ...] = ()
-
-
-def _native_request(texts: Sequence[str]) -> Any:
-    return {"texts": list(texts)}
-
-
-def _native_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    return [
-        [Entity(e["start"], e["end"], e["label"], e["text"], e.get("score")) for e in entities]
-        for entities in answer["results"]
-    ]
-
-
-def _presidio_request(texts: Sequence[str]) -> Any:
-    return {"text": texts[0] if len(texts) == 1 else list(texts), "language": "en"}
-
-
-def _presidio_response(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    results = [answer] if len(texts) == 1 else answer
-    return [
-        [
-            Entity(e["start"], e["end"], e["entity_type"], text[e["start"] : e["end"]], e["score"])
-            for e in entities
-        ]
-        for text, entities in zip(texts, results, strict=True)
-    ]
+    throttles: tuple[str, ...] = ()
+    offsets: OffsetUnit = OffsetUnit.CODE_POINTS
+    surface: bool = True
+    batch_texts: int | None = None
+    query: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 FORMATS = {
-    "native": Format("native", "/extract", _native_request, _native_response),
-    "presidio": Format(
-        "presidio", "/analyze", _presidio_request, _presidio_response, refusals=("No text provided",)
-    ),
+    known.name: known
+    for known in (
+        Format("native", "/extract", services.native_request, services.native_response),
+        Format(
+            "presidio",
+            "/analyze",
+            services.presidio_request,
+            services.presidio_response,
+            refusals=("No text provided",),
+            surface=False,
+        ),
+        Format(
+            "huggingface",
+            "/",
+            services.hugging_face_request,
+            services.hugging_face_response,
+            throttles=("is currently loading",),
+            surface=False,
+        ),
+        Format(
+            "corenlp",
+            "/",
+            services.corenlp_request,
+            services.corenlp_response,
+            # Java's strings: https://github.com/stanfordnlp/CoreNLP/issues/501
+            offsets=OffsetUnit.UTF16,
+            surface=False,
+            batch_texts=1,
+            query={"properties": {"annotators": "tokenize,ssplit,pos,lemma,ner", "outputFormat": "json"}},
+            # Without a charset the server reads Latin-1: https://github.com/stanfordnlp/CoreNLP/issues/125
+            headers={"Content-Type": "text/plain; charset=utf-8"},
+        ),
+        Format("gliner", "/gliner", services.gliner_request, services.gliner_response, batch_texts=1),
+        Format(
+            "comprehend",
+            "/",
+            services.comprehend_request,
+            services.comprehend_response,
+            # With status 400, as all errors of the caller (API reference of BatchDetectEntities).
+            throttles=("TooManyRequestsException", "ThrottlingException"),
+            batch_texts=25,
+            headers={
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": "Comprehend_20171127.BatchDetectEntities",
+            },
+        ),
+    )
 }
 
 
@@ -95,6 +130,8 @@ def failure_of(shape: Format, status: int, body: str, *, hinted: bool) -> Failur
     """
     if any(refusal in body for refusal in shape.refusals):
         return Failure.PERMANENT
+    if any(throttle in body for throttle in shape.throttles):
+        return Failure.THROTTLED
     if status == THROTTLED_STATUS or (status == 503 and hinted):  # noqa: PLR2004
         return Failure.THROTTLED
     return Failure.TRANSIENT if status in TRANSIENT_STATUSES else Failure.PERMANENT
@@ -118,12 +155,46 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
     return max(0.0, (moment - now).total_seconds())
 
 
+def body_of(shape: Format, texts: Sequence[str], parameters: Mapping[str, Any]) -> bytes:
+    """The body of a request; the parameters replace fields of the same name in a JSON object."""
+    body = shape.request(texts)
+    if isinstance(body, bytes):
+        return body
+    return json.dumps({**body, **parameters} if parameters else body).encode()
+
+
+def query_of(shape: Format, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The query string of every request; of a format that has one, parameters are what stands in it."""
+    if not shape.query:
+        return {}
+    query = {**shape.query, **parameters}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in query.items()}
+
+
+def entities_of(shape: Format, unit: OffsetUnit, texts: Sequence[str], answer: Any) -> Sequence[list[Entity]]:
+    """The entities of each text, in code points, each with its text. `check_answer` has not seen them yet.
+
+    Raises:
+        ExtractionError: an offset is no place in its text; or what the format's `response` raises.
+    """
+    found = shape.response(texts, answer)
+    if (unit is OffsetUnit.CODE_POINTS and shape.surface) or len(found) != len(texts):
+        return found
+    return [
+        in_code_points(text, entities, unit, surface=shape.surface)
+        for text, entities in zip(texts, found, strict=True)
+    ]
+
+
 def check_answer(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
     """The answer, if it can be true for these texts (TRAPS 27).
 
+    Every document passes here: the usual answer costs one condition an entity.
+
     Raises:
-        ExtractionError: as many results as texts are wanted, offsets inside the text, and the surface form
-            `text[start:end]`; the message says which text's answer breaks that, without showing it.
+        ExtractionError: as many results as texts are wanted; offsets that are integers and inside the text,
+            in order; labels that are strings; scores that are finite numbers or None; and the surface form
+            `text[start:end]`. The message says which text's answer breaks that, without showing it.
     """
     if not isinstance(answer, Sequence) or len(answer) != len(texts):
         got = len(answer) if isinstance(answer, Sequence) else type(answer).__name__
@@ -135,9 +206,20 @@ def check_answer(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
 
 
 def _check_entities(text: str, entities: Any, at: int) -> list[Entity]:
+    size = len(text)
+    problem: str | None = None
     try:
         checked = [e if isinstance(e, Entity) else Entity(**e) for e in entities]
-        problem = next((p for e in checked if (p := _fault(text, e))), None)
+        for start, end, label, surface, score in checked:
+            if not (
+                type(start) is int
+                and type(end) is int
+                and 0 <= start <= end <= size
+                and text[start:end] == surface
+                and type(label) is str
+                and (score is None or (type(score) is float and -inf < score < inf))
+            ):
+                problem = problem or _fault(text, start, end, label, surface, score)
     except TypeError as error:
         problem = str(error)
     if problem:
@@ -145,9 +227,16 @@ def _check_entities(text: str, entities: Any, at: int) -> list[Entity]:
     return checked
 
 
-def _fault(text: str, entity: Entity) -> str | None:
-    if not 0 <= entity.start <= entity.end <= len(text):
-        return f"offsets {entity.start}..{entity.end} outside a text of {len(text)}"
-    if text[entity.start : entity.end] != entity.text:
-        return f"text[{entity.start}:{entity.end}] is not the entity's text: wrong unit of offsets?"
-    return None
+def _fault(text: str, start: Any, end: Any, label: Any, surface: Any, score: Any) -> str | None:
+    """What is wrong with an entity; None if it is only unusual, such as a score that is an integer."""
+    if type(start) is not int or type(end) is not int:
+        return f"offsets of types {type(start).__name__} and {type(end).__name__}: wanted are integers"
+    if not 0 <= start <= end <= len(text):
+        return f"offsets {start}..{end} outside a text of {len(text)}"
+    if text[start:end] != surface:
+        return f"text[{start}:{end}] is not the entity's text: wrong unit of offsets?"
+    if not isinstance(label, str):
+        return f"a label of type {type(label).__name__}: wanted is a string"
+    if score is None or (isinstance(score, int | float) and type(score) is not bool and -inf < score < inf):
+        return None
+    return f"score {score if isinstance(score, float) else type(score).__name__}: wanted is a finite number"

@@ -26,7 +26,7 @@ from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, M
 from engine.config import Settings
 from engine.errors import ConfigError, EngineError, Failure, ServiceDown, SourceError, root_error
 from engine.events import Events
-from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
 from engine.isolation import Caller, Outcome, Refusal, effort_of
 from engine.keyset import KeyRange
@@ -153,6 +153,7 @@ class RangeAttempt:
         slots: Slots | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        settings = within_limits(settings, service)
         self.checkpoint = checkpoint
         self._resumed = checkpoint
         self._reader, self._writer, self._checkpoints = reader, writer, checkpoints

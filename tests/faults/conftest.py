@@ -34,10 +34,27 @@ class Work:
         await self.source.insert_many([document(number) for number in range(count)])
         await self.source.create_index([("created_at", 1), ("_id", 1)])
 
-    async def run(self, *, format="native", timeout_s=5.0, text_timeout_s=0.0, **settings):  # noqa: A002
-        """The report of a run, with waits of hundredths of a second; a second one resumes."""
+    async def run(
+        self,
+        *,
+        format="native",  # noqa: A002
+        timeout_s=5.0,
+        text_timeout_s=0.0,
+        offsets=None,
+        canary=False,
+        **settings,
+    ):
+        """The report of a run, with waits of hundredths of a second; a second one resumes.
+
+        No canary is sent unless asked for: tests count requests and script them.
+        """
         extractor = HttpExtractor(
-            self.service.url, format=format, timeout_s=timeout_s, text_timeout_s=text_timeout_s
+            self.service.url,
+            format=format,
+            timeout_s=timeout_s,
+            text_timeout_s=text_timeout_s,
+            offsets=offsets,
+            canary=canary,
         )
         quick = {"range_documents": 100, "batch_texts": 8, "max_concurrency": 4}
         quick |= {"retry_base_s": 0.005, "retry_max_s": 0.02, "checkpoint_s": 0.0}

@@ -11,28 +11,13 @@ from engine import ConfigError, Entity, ExtractionError, Failure
 from engine.formats import FORMATS, check_answer, failure_of, format_named, retry_after_s
 
 NATIVE, PRESIDIO = FORMATS["native"], FORMATS["presidio"]
+HUGGING_FACE, COMPREHEND = FORMATS["huggingface"], FORMATS["comprehend"]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def test_the_native_format():
-    """Texts in, one list of entities a text out."""
-    assert NATIVE.request(["a", "b"]) == {"texts": ["a", "b"]}
-    answer = {"results": [[{"start": 0, "end": 1, "label": "X", "text": "a", "score": 0.5}], []]}
-    assert NATIVE.response(["a", "b"], answer) == [[Entity(0, 1, "X", "a", 0.5)], []]
-
-
-def test_presidio_takes_one_text_or_a_list():
-    """One text: a list of results; several: a list of those (recorded from presidio-analyzer 2.2)."""
-    one = [{"analysis_explanation": None, "end": 4, "entity_type": "PERSON", "score": 0.85, "start": 0}]
-    assert PRESIDIO.request(["Jane"]) == {"text": "Jane", "language": "en"}
-    assert PRESIDIO.response(["Jane"], one) == [[Entity(0, 4, "PERSON", "Jane", 0.85)]]
-    assert PRESIDIO.request(["Jane", ""]) == {"text": ["Jane", ""], "language": "en"}
-    assert PRESIDIO.response(["Jane", ""], [one, []]) == [[Entity(0, 4, "PERSON", "Jane", 0.85)], []]
 
 
 def test_an_unknown_format_lists_the_known():
     """Before any work starts."""
-    with pytest.raises(ConfigError, match="known are native, presidio"):
+    with pytest.raises(ConfigError, match="known are comprehend, corenlp, .*native, presidio"):
         format_named("spacy")
 
 
@@ -56,6 +41,15 @@ def test_trap_18_presidio_answers_500_to_bad_input():
     body = '{"error":"No text provided"}'
     assert failure_of(PRESIDIO, 500, body, hinted=False) is Failure.PERMANENT
     assert failure_of(NATIVE, 500, body, hinted=False) is Failure.TRANSIENT
+
+
+def test_trap_18_some_services_say_later_with_other_statuses():
+    """Comprehend with 400 (its API reference), Hugging Face with 503 while a model is loaded."""
+    body = '{"__type":"TooManyRequestsException","Message":"Rate exceeded"}'
+    assert failure_of(COMPREHEND, 400, body, hinted=False) is Failure.THROTTLED
+    assert failure_of(NATIVE, 400, body, hinted=False) is Failure.PERMANENT
+    body = '{"error":"Model dslim/bert-base-NER is currently loading","estimated_time":20.0}'
+    assert failure_of(HUGGING_FACE, 503, body, hinted=False) is Failure.THROTTLED
 
 
 @pytest.mark.parametrize(
@@ -90,6 +84,16 @@ def test_trap_19_retry_after_is_seconds_or_a_date_or_nothing(header, seconds):
         ([[], [Entity(0, 3, "X", "Rob")]], "answer to text 1 .* wrong unit of offsets"),
         ([[5], []], "is wrong"),
         ([[{"start": 0}], []], "is wrong"),
+        ([[Entity(False, 4, "X", "Jane")], []], "offsets of types bool and int: wanted are integers"),
+        ([[Entity(0, 4.0, "X", "Jane")], []], "int and float"),
+        ([[Entity("0", "4", "X", "Jane")], []], "str and str"),
+        ([[Entity(0, 4, None, "Jane")], []], "label of type NoneType"),
+        ([[Entity(0, 4, 7, "Jane")], []], "label of type int"),
+        ([[Entity(0, 4, "X", "Jane", float("nan"))], []], "score nan"),
+        ([[Entity(0, 4, "X", "Jane", float("inf"))], []], "score inf"),
+        ([[Entity(0, 4, "X", "Jane", "0.5")], []], "score str"),
+        ([[Entity(0, 4, "X", "Jane", True)], []], "score bool"),
+        ([[Entity(0, 4, "X", "Jane"), Entity(0, 4, "X", "Bob!")], []], "answer to text 0"),
     ],
 )
 def test_trap_27_every_answer_is_checked(answer, says):
@@ -108,7 +112,8 @@ def test_trap_27_an_emoji_before_an_entity_tells_utf16_offsets():
 
 
 def test_trap_26_no_entities_is_an_answer():
-    """And plain dicts are as good as Entities."""
+    """And plain dicts are as good as Entities; a score may be an integer."""
+    assert check_answer(["Jane"], [[Entity(0, 4, "P", "Jane", 1)]]) == [[Entity(0, 4, "P", "Jane", 1)]]
     assert check_answer(["Jane"], [[]]) == [[]]
     assert check_answer(["Jane"], [[{"start": 0, "end": 4, "label": "P", "text": "Jane"}]]) == [
         [Entity(0, 4, "P", "Jane")]
