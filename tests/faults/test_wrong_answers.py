@@ -14,20 +14,22 @@ WRONG = {
     "too few results": answering(lambda texts: [entities_of(text) for text in texts][:-1]),
     "too many results": answering(lambda texts: [[] for _ in texts] + [[]]),
     "no list of results": answering(lambda _texts: "fine"),
-    "html": html,
     "an offset beyond the text": changed_entity(end=10_000),
     "a negative offset": changed_entity(start=-1),
     "an end before its start": changed_entity(start=9, end=8),
     "another surface form": changed_entity(text="somebody else"),
     "offsets that are no numbers": changed_entity(start="0"),
+    "offsets that are true and false": changed_entity(start=False),
+    "a label that is none": changed_entity(label=None),
+    "a score that is not a number": changed_entity(score=float("nan")),
     "entities that are none": answering(lambda texts: [["who?"] for _ in texts]),
 }
 
 
 async def test_trap_27_every_answer_is_checked(work, text_of):
-    """Ten kinds of wrong answers, each for one text: only the documents of these texts are dead-lettered."""
+    """Twelve kinds of wrong answers, each for one text: only their documents are dead-lettered."""
     await work.fill(DOCUMENTS)
-    bad = dict(zip(range(5, DOCUMENTS, 13), WRONG.values(), strict=False))
+    bad = dict(zip(range(5, DOCUMENTS, 12), WRONG.values(), strict=False))
     work.service.poison = {text_of(number): wrong for number, wrong in bad.items()}
 
     report = await work.run(max_dead_letters=len(WRONG))
@@ -64,6 +66,23 @@ async def test_trap_27_wrong_answers_to_everything_are_an_outage(work):
 
     assert (report.status, report.dead_lettered) == (Status.FAILED, 0)
     assert "text/html" in report.problems[0]
+
+
+async def test_a_proxy_page_for_one_text_is_asked_again_before_it_is_blamed(work, text_of):
+    """A firewall that takes one text for an attack: that document alone is a dead letter, after all attempts.
+
+    And the page of a proxy that restarts passes: it says nothing about the texts it stands for.
+    """
+    await work.fill(40)
+    work.service.poison = {text_of(7): html}
+    work.service.script.append(html)
+
+    report = await work.run(max_attempts=2, max_dead_letters=1, max_concurrency=1)
+
+    assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, 39, 1)
+    letter = (await work.dead_letters())[7]
+    assert (letter["kind"], letter["attempts"], letter["status"]) == ("transient", 2, 200)
+    assert "content type text/html" in letter["message"]
 
 
 async def test_trap_26_an_empty_entity_list_is_a_success(work):

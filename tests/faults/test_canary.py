@@ -1,0 +1,111 @@
+"""The canary: one request before the first answer is used tells a service that counts otherwise."""
+
+from __future__ import annotations
+
+import pytest
+from faults.ner_service import answering, entities_of, html, reset, silence, status
+
+from engine import Status
+from engine.canary import CANARY_TEXT
+
+pytestmark = pytest.mark.asyncio
+
+DOCUMENTS = 160
+
+
+def in_utf16(text):
+    """The entities of a service that counts UTF-16 code units."""
+
+    def units(offset):
+        return len(text[:offset].encode("utf-16-le")) // 2
+
+    return [{**e, "start": units(e["start"]), "end": units(e["end"])} for e in entities_of(text)]
+
+
+UTF16 = answering(lambda texts: [in_utf16(text) for text in texts])
+
+
+async def test_trap_27_a_canary_tells_another_unit_before_any_document_is_sent(work):
+    """A native service that counts UTF-16: the run fails at once, says what to set, and blames nobody."""
+    await work.fill(DOCUMENTS)
+    work.service.down = UTF16
+
+    report = await work.run(canary=True)
+
+    assert (report.status, report.read, report.dead_lettered) == (Status.FAILED, 0, 0)
+    assert "counts offsets in UTF-16 code units, not in code points" in report.problems[0]
+    assert "offsets='utf16'" in report.problems[0]
+    assert set(work.service.received) == {CANARY_TEXT}
+    assert await work.dead_letters() == {}
+
+
+async def test_trap_27_the_unit_the_canary_names_makes_it_right(work):
+    """With `offsets` set as told, the same service gives what one that counts code points gives."""
+    await work.fill(DOCUMENTS)
+    work.service.down = UTF16
+
+    report = await work.run(canary=True, offsets="utf16")
+
+    assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, DOCUMENTS, 0)
+    assert await work.stored() == work.fault_free(range(DOCUMENTS))
+
+
+async def test_trap_27_a_format_without_surface_forms_has_only_the_canary(work):
+    """A Presidio that counted UTF-16 would have every entity cut wrongly, and no check could see it."""
+    await work.fill(DOCUMENTS)
+
+    async def presidio_in_utf16(request, texts):
+        results = [
+            [{"start": e["start"], "end": e["end"], "score": 1.0, "entity_type": "X"} for e in in_utf16(text)]
+            for text in texts
+        ]
+        return await status(200, results if len(texts) > 1 else results[0])(request, texts)
+
+    work.service.down = presidio_in_utf16
+
+    report = await work.run(format="presidio", canary=True)
+
+    assert (report.status, report.dead_lettered) == (Status.FAILED, 0)
+    assert "offsets='utf16'" in report.problems[0]
+    assert await work.stored() == {}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        status(503),
+        status(429, Retry_After="3600"),
+        status(401),
+        reset,
+        silence,
+        html,
+        answering(lambda _texts: [[]]),
+        answering(lambda _texts: []),
+        answering(lambda _texts: "fine"),
+    ],
+    ids=["503", "429", "401", "reset", "silence", "html", "nothing found", "no result", "nonsense"],
+)
+async def test_a_canary_that_is_not_answered_concludes_nothing(work, fault):
+    """Real calls go on at once; nothing is charged, nothing waits, nothing is asked again."""
+    await work.fill(DOCUMENTS)
+    work.service.script.append(fault)
+
+    report = await work.run(canary=True, timeout_s=0.2)
+
+    assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, DOCUMENTS, 0)
+    assert (report.retries, report.throttled) == (0, 0)
+    assert work.service.received[CANARY_TEXT] == 1
+
+
+async def test_a_canary_is_sent_once_and_counts_for_nothing(work):
+    """Ranges and callers side by side share the extractor: one canary, first of all, in no report."""
+    await work.fill(200)
+
+    report = await work.run(canary=True, max_concurrency=8, range_documents=100)
+
+    assert report.status is Status.SUCCEEDED
+    assert len(report.ranges) > 1
+    assert work.service.calls[0].texts == (CANARY_TEXT,)
+    assert work.service.received[CANARY_TEXT] == 1
+    assert report.requests == len(work.service.calls) - 1
+    assert await work.stored() == work.fault_free(range(200))

@@ -1,0 +1,62 @@
+"""What the canary shows."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from engine import Entity
+from engine.canary import CANARY_TEXT, unit_shown
+from engine.offsets import OffsetUnit
+
+UNITS = list(OffsetUnit)
+
+
+def found_by(unit, *names):
+    """What a service that counts in a unit answers: the offsets that fall on these names."""
+    return [Entity(_counted(at, unit), _counted(at + len(n), unit), "X", n) for n, at in _placed(names)]
+
+
+def _placed(names):
+    return [(name, CANARY_TEXT.index(name)) for name in names]
+
+
+def _counted(at, unit):
+    before = CANARY_TEXT[:at]
+    return {
+        OffsetUnit.CODE_POINTS: at,
+        OffsetUnit.UTF16: len(before.encode("utf-16-le")) // 2,
+        OffsetUnit.UTF8: len(before.encode()),
+        OffsetUnit.GRAPHEMES: at - before.count("\u0301"),
+    }[unit]
+
+
+@pytest.mark.parametrize("declared", UNITS)
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("names", [("Paris",), ("Obama",), ("Barack Obama", "Angela Merkel", "Paris")])
+def test_one_name_is_enough_to_tell_any_unit(unit, declared, names):
+    """Whatever the format says, and with half a name too."""
+    assert unit_shown(found_by(unit, *names), declared) is unit
+
+
+def test_other_findings_do_not_confuse():
+    """A service may find a date, half a word, or everything."""
+    others = [Entity(3, 6, "X", "the"), Entity(0, 2, "X", "At"), Entity(0, 500, "X", "")]
+    found = [*others, *found_by(OffsetUnit.UTF16, "Angela Merkel")]
+    assert unit_shown(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF16
+
+
+@pytest.mark.parametrize("found", [[], [Entity(0, 2, "X", "At")], [Entity(None, "x", "X", "")]])
+def test_nothing_is_concluded_from_nothing(found):
+    """No name found, or no offsets."""
+    assert unit_shown(found, OffsetUnit.CODE_POINTS) is None
+
+
+def test_it_works_without_the_package_for_graphemes(monkeypatch):
+    """That unit is then not among those tried."""
+    found = found_by(OffsetUnit.UTF8, "Paris")
+    unknown = found_by(OffsetUnit.GRAPHEMES, "Paris")
+    monkeypatch.setitem(sys.modules, "regex", None)
+    assert unit_shown(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
+    assert unit_shown(unknown, OffsetUnit.CODE_POINTS) is None
