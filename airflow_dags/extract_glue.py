@@ -47,7 +47,7 @@ SETTINGS = (
 )
 """The params that are settings of the engine under the same name."""
 
-SERVICE_EXTRAS = {"path", "headers"}
+SERVICE_EXTRAS = {"path", "headers", "offsets", "parameters"}
 
 
 # --- the tasks ---
@@ -216,7 +216,8 @@ def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor
     extra = connection.extra_dejson
     if unknown := sorted(set(extra) - SERVICE_EXTRAS):
         raise ConfigError(
-            f"connection {conn_id!r}: extra {', '.join(unknown)} is unknown; known are path, headers"
+            f"connection {conn_id!r}: extra {', '.join(unknown)} is unknown; known are "
+            f"{', '.join(sorted(SERVICE_EXTRAS))}"
         )
     return HttpExtractor(
         service_url(connection, str(extra.get("path", ""))),
@@ -224,6 +225,8 @@ def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor
         headers={**_authorization(connection), **extra.get("headers", {})},
         timeout_s=settings.request_timeout_s,
         text_timeout_s=settings.text_timeout_s,
+        offsets=extra.get("offsets"),
+        parameters=extra.get("parameters"),
     )
 
 

@@ -105,10 +105,10 @@ PARAMS = {
     ),
     "service_format": Param(
         "native",
-        "What the service speaks: the project's own format, or Presidio's.",
+        "What the service speaks: the project's own format, or that of a known kind of service.",
         title="Service format",
         type="string",
-        enum=["native", "presidio"],
+        enum=["native", "presidio", "huggingface", "corenlp", "gliner", "comprehend"],
         section="Service",
     ),
     "extractor_name": Param(

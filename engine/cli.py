@@ -26,6 +26,8 @@ from engine.options import (
     DatabaseName,
     End,
     Function,
+    Offsets,
+    Parameters,
     Places,
     RunId,
     ServiceFormat,
@@ -86,6 +88,8 @@ def run(
     target_database: TargetDatabase = None,
     service_url: ServiceUrl = None,
     format_: ServiceFormat = "native",
+    offsets: Offsets = None,
+    parameters: Parameters = None,
     extractor: Function = None,
     jsonl: Annotated[
         Path | None, typer.Option(help="Write results to this file, not to the target's collections.")
@@ -103,7 +107,9 @@ def run(
 
     async def command() -> int:
         settings = settings_from(set_, run_id)
-        service = service_from(service_url, format_, extractor, settings)
+        service = service_from(
+            service_url, format_, extractor, settings, offsets=offsets, parameters=parameters
+        )
         async with places.open() as (source, target):
             with display.live() as progress:
                 report = await runner.run(
@@ -132,6 +138,8 @@ def verify(
     target_database: TargetDatabase = None,
     service_url: ServiceUrl = None,
     format_: ServiceFormat = "native",
+    offsets: Offsets = None,
+    parameters: Parameters = None,
     extractor: Function = None,
     set_: Set = None,
     *,
@@ -148,7 +156,11 @@ def verify(
 
     async def command() -> int:
         settings = settings_from(set_, None)
-        service = service_from(service_url, format_, extractor, settings) if repair else None
+        service = (
+            service_from(service_url, format_, extractor, settings, offsets=offsets, parameters=parameters)
+            if repair
+            else None
+        )
         async with places.open() as (source, target):
             where = {"source": source[collection], "target": target, "settings": settings}
             found = await coverage.verify(window, limit=limit, **where)

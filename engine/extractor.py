@@ -229,7 +229,7 @@ def _complaint(shown: OffsetUnit | None, declared: OffsetUnit) -> str | None:
         return None
     return (
         f"the service counts offsets in {shown.noun}, not in {declared.noun}: "
-        f"give HttpExtractor(offsets={shown.value!r})"
+        f"set offsets={shown.value!r} (of HttpExtractor; --offsets; extra of the Airflow Connection)"
     )
 
 

@@ -19,6 +19,7 @@ from engine.config import Settings
 from engine.errors import ConfigError, SourceError
 from engine.extractor import ExtractFunction, Extractor, HttpExtractor
 from engine.formats import FORMATS
+from engine.offsets import OffsetUnit
 
 DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source database.")]
 CollectionName = Annotated[str, typer.Option("--collection", "-c", help="Source collection.")]
@@ -38,6 +39,14 @@ ServiceUrl = Annotated[
     str | None, typer.Option(envvar="ENGINE_SERVICE_URL", help="Address of the NER service.")
 ]
 ServiceFormat = Annotated[str, typer.Option("--format", help=f"Its format: {', '.join(FORMATS)}.")]
+Offsets = Annotated[
+    str | None,
+    typer.Option(help=f"What the service counts, if not what its format says: {', '.join(OffsetUnit)}."),
+]
+Parameters = Annotated[
+    str | None,
+    typer.Option(metavar="JSON", help='Of every request, such as {"language": "de"} or {"labels": [...]}.'),
+]
 Function = Annotated[
     str | None, typer.Option(metavar="MODULE:FUNCTION", help="An async function instead of a service.")
 ]
@@ -97,7 +106,13 @@ def settings_from(assignments: list[str] | None, run_id: str | None) -> Settings
 
 
 def service_from(
-    url: str | None, format_: str, extractor: str | None, settings: Settings
+    url: str | None,
+    format_: str,
+    extractor: str | None,
+    settings: Settings,
+    *,
+    offsets: str | None = None,
+    parameters: str | None = None,
 ) -> Extractor | ExtractFunction:
     """The service at an address, or a function by its name; exactly one of them."""
     if (url is None) == (extractor is None):
@@ -111,7 +126,19 @@ def service_from(
         headers={"Authorization": f"Bearer {token}"} if token else None,
         timeout_s=settings.request_timeout_s,
         text_timeout_s=settings.text_timeout_s,
+        offsets=offsets,
+        parameters=_object(parameters),
     )
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError as error:
+        raise ConfigError(f"--parameters: not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ConfigError('--parameters: give a JSON object, such as {"language": "de"}')
+    return found
 
 
 def _imported(path: str) -> ExtractFunction:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -260,3 +262,20 @@ def test_a_format_counts_in_a_known_unit():
     assert {shape.offsets for shape in FORMATS.values()} <= set(OffsetUnit)
     with pytest.raises(ConfigError, match="known are code_points, utf16, utf8, graphemes"):
         unit_named("bytes")
+
+
+def test_the_page_of_formats_lists_each():
+    """With its path, limit and unit; and its example of a format of one's own works as it stands."""
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+    for shape in FORMATS.values():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{shape.name}` |")]
+        limit = "any" if shape.batch_texts is None else str(shape.batch_texts)
+        unit = "UTF-16" if shape.offsets is OffsetUnit.UTF16 else shape.offsets.noun
+        assert f"| `{shape.path}` | {limit} | {unit} |" in row
+        assert ("| compared |" in row) == shape.surface
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    scope: dict = {}
+    exec(example, scope)
+    quote = {"from": 3, "to": 6, "type": "P", "quote": "Ann"}
+    answer = {"documents": [{"entities": [quote]}]}
+    assert read(scope["ours"], ["😀 Ann"], answer) == [[Entity(2, 5, "P", "Ann")]]
