@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from samples import fill, message
 
-from engine import ConfigError, Entity, ExtractionError, Failure, HttpExtractor, Settings
+from engine import ConfigError, Entity, ExtractionError, Failure, HttpExtractor, Settings, Status, Window, run
 from engine.extractor import within_limits
 from engine.isolation import Caller, Refusal
 from engine.retry import RetryPolicy
@@ -165,3 +166,18 @@ async def test_an_unknown_unit_is_refused_before_any_work():
     """With the known ones."""
     with pytest.raises(ConfigError, match="offsets 'chars' is no unit; known are code_points, utf16"):
         HttpExtractor("http://localhost", offsets="chars")
+
+
+async def test_a_run_cuts_batches_to_what_the_format_takes(pymongo_database):
+    """One text a request, whatever `batch_texts` says; and the canary before them."""
+    source = await fill(pymongo_database["messages"], [message(n, n, f"text {n}") for n in range(5)])
+    async with serving(text_answer('{"entities": []}', "application/json")) as (url, seen):
+        report = await run(
+            Window(),
+            source=source,
+            extractor=HttpExtractor(url, format="gliner"),
+            target=pymongo_database,
+            settings=Settings(batch_texts=32),
+        )
+    assert (report.status, report.requests) == (Status.SUCCEEDED, 5)
+    assert sorted(json.loads(body)["text"] for _, body in seen)[1:] == [f"text {n}" for n in range(5)]
