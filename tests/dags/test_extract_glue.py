@@ -144,7 +144,9 @@ def test_the_service_is_told_who_asks(glue, in_task, service, connection, fields
 def test_an_unknown_extra_of_the_service_is_refused(glue, airflow, connection):
     """A misplaced option is not passed over in silence."""
     connection(conn_type="http", host="ner", extra={"Authorization": "Bearer x"})
-    with pytest.raises(ConfigError, match="extra Authorization is unknown; known are headers, offsets, parameters, path"):
+    with pytest.raises(
+        ConfigError, match="Authorization is unknown; known are headers, offsets, parameters, path"
+    ):
         glue.extractor_of({"service_conn_id": "given", "service_format": "native"}, glue.Settings())
 
 
