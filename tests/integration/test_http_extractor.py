@@ -13,6 +13,7 @@ from engine import ConfigError, Entity, ExtractionError, Failure, HttpExtractor,
 from engine.extractor import within_limits
 from engine.isolation import Caller, Refusal
 from engine.retry import RetryPolicy
+from engine.slots import slots_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -90,11 +91,13 @@ async def test_one_bad_text_of_comprehend_fails_no_other():
         return web.json_response({"ResultList": results, "ErrorList": errors})
 
     texts = [*[f"good {n}" for n in range(12)], "bad", *[f"good {n}" for n in range(12)]]
+    settings = Settings(retry_base_s=0)
     async with (
         serving(handler) as (url, seen),
         HttpExtractor(url, format="comprehend", canary=False) as extractor,
     ):
-        outcomes = await Caller(extractor.extract, RetryPolicy(Settings(retry_base_s=0))).extract(texts)
+        caller = Caller(extractor.extract, RetryPolicy(settings), slots_of(settings))
+        outcomes = await caller.extract(texts)
 
     refused = outcomes.pop(12)
     assert isinstance(refused, Refusal)
