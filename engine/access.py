@@ -6,11 +6,11 @@ from typing import Any
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from engine import driver
 from engine.config import Settings
-from engine.errors import PlanError
+from engine.errors import PlanError, SourceError
 from engine.keyset import Key, Order
 from engine.model import Form
 from engine.scan import Scan, missing_index
@@ -25,7 +25,15 @@ async def open_scan(collection: driver.Collection, settings: Settings) -> Scan:
 
     Raises:
         PlanError: there is no full index on the order; the message holds the `createIndex` to run.
+        SourceError: the server could not be read.
     """
+    try:
+        return await _opened(collection, settings)
+    except PyMongoError as error:
+        raise SourceError(f"{driver.namespace(collection)} cannot be read: {error}") from error
+
+
+async def _opened(collection: driver.Collection, settings: Settings) -> Scan:
     order = Order.of(settings.order_field)
     collection = driver.exact(collection)
     collation = await driver.default_collation(collection)

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
     max_dead_letters: int = Field(
         0, ge=0, description="More dead letters in a run fail it, once all is done."
     )
+    drain_s: float = Field(
+        1.5, ge=0, description="Time for requests in flight to end once a range is stopped."
+    )
     deadline_s: float | None = Field(None, gt=0, description="A range stops after this time, `interrupted`.")
 
     def __init__(self, **values: Any) -> None:

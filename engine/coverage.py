@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from engine import driver
+from engine.access import open_scan
+from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import MemoryCheckpoints
 from engine.config import Settings
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keyset import Key, KeyRange
 from engine.model import Window
-from engine.pipeline import ProgressCallback, RangeAttempt, open_source, report_of
+from engine.pipeline import RangeAttempt
 from engine.plan import Plan, parameters_of, run_id_of
 from engine.planner import make_plan
 from engine.report import Report, merge
@@ -48,7 +50,7 @@ async def verify(
     plan = await make_plan(source, window, settings, "")
     verifier = Verifier(target, source.name, settings, limit)
     if plan.ranges:
-        scan = await open_source(source, settings)
+        scan = await open_scan(source, settings)
         async for _ in verifier.missing(_keys(scan, plan, settings)):
             pass
     return verifier.result(plan.outside)
@@ -97,7 +99,7 @@ async def _repaired(
     settings: Settings,
     progress: ProgressCallback | None,
 ) -> Report:
-    scan = await open_source(source, settings)
+    scan = await open_scan(source, settings)
     missing = Verifier(target, source.name, settings).missing(_keys(scan, plan, settings))
     reader = MissingDocuments(missing, scan, settings)
     writer = MongoWriter(target, source.name, settings, plan.run_id)

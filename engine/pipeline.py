@@ -4,8 +4,9 @@
 
 Both queues are bounded, so each stage waits for the next. Requests end in any order; the checkpoint moves
 only over the contiguous prefix of batches whose extractions and dead letters are durably written (TRAPS 29).
-An error in one stage ends the others and surfaces (TRAPS 32); so does a cancellation. Whatever ends a range,
-its low-water mark is saved, and the next attempt goes on from there.
+An error in one stage ends the others and surfaces (TRAPS 32). A cancellation, the deadline or an outage stops
+admission, and what is in flight may end. Whatever ends a range, its low-water mark is saved, and the next
+attempt goes on from there.
 """
 
 from __future__ import annotations
@@ -14,36 +15,29 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-
-from pymongo.errors import PyMongoError
 
 from engine import driver
 from engine.access import open_scan
+from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, cut
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.config import Settings
 from engine.errors import ConfigError, EngineError, Failure, ServiceDown, SourceError, root_error
 from engine.events import Events
-from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
+from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.feed import Feed
 from engine.isolation import Caller, Outcome, Refusal, effort_of
 from engine.keyset import KeyRange
-from engine.ledger import Entry, Ledger
-from engine.model import Counts, DeadLetter, Effort, Extraction, Progress, Status
+from engine.ledger import Entry
+from engine.model import Counts, DeadLetter, Extraction, Status
 from engine.reader import Reader
 from engine.report import Report
 from engine.retry import RetryPolicy
-from engine.scan import Scan
 from engine.slots import Slots, slots_of
 from engine.values import identity
 from engine.writer import MongoWriter, Writer
-
-SAVE_TIMEOUT_S = 3.0
-"""A worker that gets SIGTERM has five seconds before SIGKILL (Airflow): the last checkpoint must fit."""
-
-ProgressCallback = Callable[[Progress], None]
 
 
 async def run_range(
@@ -83,7 +77,7 @@ async def run_range(
     settings = settings or Settings()
     extractor = as_extractor(extractor)
     writer, checkpoints = _places(target, source, settings, key_range, writer, checkpoints)
-    scan = await open_source(source, settings)
+    scan = await open_scan(source, settings)
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     async with opened(extractor) as service:
         reader = Reader(scan, key_range, settings)
@@ -111,19 +105,6 @@ def _places(
     )
 
 
-async def open_source(source: driver.Collection, settings: Settings) -> Scan:
-    """How a collection is read in the order of the settings.
-
-    Raises:
-        PlanError: it has no full index on the order.
-        SourceError: the server could not be read.
-    """
-    try:
-        return await open_scan(source, settings)
-    except PyMongoError as error:
-        raise SourceError(f"{driver.namespace(source)} cannot be read: {error}") from error
-
-
 @dataclass(slots=True)
 class _Sent:
     """A batch on its way through the stages."""
@@ -134,11 +115,7 @@ class _Sent:
 
 
 class RangeAttempt:
-    """One attempt at one range: the stages, the queues between them, and the ledger.
-
-    Attributes:
-        checkpoint: as last saved.
-    """
+    """One attempt at one range: the stages, and the queues between them."""
 
     def __init__(
         self,
@@ -153,80 +130,120 @@ class RangeAttempt:
         slots: Slots | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        settings = within_limits(settings, service)
-        self.checkpoint = checkpoint
-        self._resumed = checkpoint
-        self._reader, self._writer, self._checkpoints = reader, writer, checkpoints
-        self._settings, self._progress, self._clock = settings, progress, clock
+        self._reader, self._writer, self._settings = reader, writer, settings
         self._range_id = checkpoint.key_range.range_id
         self._events = Events(run=checkpoint.key_range.run_id, range=self._range_id)
         self._retries: list[Failure] = []
-        policy = RetryPolicy(settings, on_retry=self._retries.append)
         self._slots = slots or slots_of(settings)
+        policy = RetryPolicy(settings, on_retry=self._retries.append)
         self._caller = Caller(service.extract, policy, self._slots, events=self._events)
-        self._ledger = Ledger(checkpoint.position, checkpoint.counts)
+        self._accounts = Accounts(
+            checkpoints,
+            checkpoint,
+            settings,
+            effort=lambda: effort_of(self._caller, self._retries),
+            in_flight=lambda: self._slots.in_flight,
+            progress=progress,
+            clock=clock,
+        )
         self._ahead = asyncio.Semaphore(settings.max_ahead_batches)
         self._to_extract: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
         self._to_write: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
+        self._grouping = asyncio.Lock()
         self._callers_left = settings.max_concurrency
         self._extracted = False
-        self._grouping, self._saving = asyncio.Lock(), asyncio.Lock()
-        self._settled = checkpoint.counts
-        self._began = self._saved_at = clock()
+        self._reading: asyncio.Task[None] | None = None
+        self._stopped_by: str | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """As last saved."""
+        return self._accounts.checkpoint
 
     # --- the flow ---
 
     async def run(self) -> Status:
-        """Runs the stages to the end of the range or the deadline; saves the checkpoint whatever happens."""
-        self._events.info("range_begun", attempt=self.checkpoint.attempts, after=self._ledger.position)
+        """Runs the stages to the end of the range, or until they are stopped; saves the checkpoint anyhow."""
+        self._events.info("range_begun", attempt=self.checkpoint.attempts, after=self._accounts.position)
         try:
-            async with asyncio.timeout(self._settings.deadline_s):
-                await self._stages()
-                await self._check_coverage()
-        except TimeoutError:
-            await self._save_at_end(Status.INTERRUPTED, f"deadline of {self._settings.deadline_s} s")
-            return Status.INTERRUPTED
+            await self._until_stopped()
         except asyncio.CancelledError:
-            await self._save_at_end(Status.INTERRUPTED, "cancelled")
+            await self._accounts.save_at_end(Status.INTERRUPTED, "cancelled")
             raise
         except (EngineError, BaseExceptionGroup) as raised:
             error = root_error(raised)
-            if isinstance(error, ServiceDown):
-                await self._save_at_end(Status.INTERRUPTED, str(error))
-                return Status.INTERRUPTED
             if isinstance(error, EngineError):
                 error.range_id = error.range_id or self._range_id
-            await self._save_at_end(Status.FAILED, str(error))
+            await self._accounts.save_at_end(Status.FAILED, str(error))
             raise error from raised
-        await self._save(Status.SUCCEEDED)
+        if self._stopped_by:
+            await self._accounts.save_at_end(Status.INTERRUPTED, self._stopped_by)
+            return Status.INTERRUPTED
+        await self._accounts.save(Status.SUCCEEDED)
         self._events.info("range_succeeded", **self.checkpoint.counts.to_document())
         return Status.SUCCEEDED
 
+    async def _until_stopped(self) -> None:
+        """Runs the stages. At the deadline, or cancelled, what is in flight may end within `drain_s`."""
+        stages = asyncio.create_task(self._stages())
+        try:
+            await asyncio.wait([stages], timeout=self._settings.deadline_s)
+            if not stages.done():
+                self._stop(f"deadline of {self._settings.deadline_s} s")
+                await asyncio.wait([stages], timeout=self._settings.drain_s)
+        except asyncio.CancelledError:
+            self._stop("cancelled")
+            await asyncio.wait([stages], timeout=self._settings.drain_s)
+            raise
+        finally:
+            stages.cancel()
+            await asyncio.wait([stages])
+            error = None if stages.cancelled() else stages.exception()
+        if error is not None:
+            raise error
+
     async def _stages(self) -> None:
         async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._read())
+            self._reading = stages.create_task(self._read())
             for _ in range(self._settings.max_concurrency):
                 stages.create_task(self._extract())
             for _ in range(self._settings.write_concurrency):
                 stages.create_task(self._write())
+        if not self._stopped_by:
+            await self._check_coverage()
+
+    def _stop(self, reason: str) -> None:
+        """Admits nothing more: ends the reader, and drops what waits to be sent."""
+        if self._stopped_by or self._reading is None:
+            return
+        self._stopped_by = reason
+        self._reading.cancel()
+        while not self._to_extract.empty():
+            self._to_extract.get_nowait()
+        for _ in range(self._settings.max_concurrency):
+            self._to_extract.put_nowait(None)
 
     async def _read(self) -> None:
         """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
-        async with aclosing(self._reader.pages(after=self._ledger.position)) as pages:
+        async with aclosing(self._reader.pages(after=self._accounts.position)) as pages:
             async for page in pages:
                 known = await self._writer.known(page)
                 for batch in cut(page, known, self._settings, self._range_id):
                     await self._ahead.acquire()
                     ends_page = batch.last is page[-1].values
                     position = self._reader.position(batch.last, ends_page=ends_page)
-                    await self._to_extract.put(_Sent(batch, self._ledger.admit(position)))
+                    await self._to_extract.put(_Sent(batch, self._accounts.admit(position)))
         for _ in range(self._settings.max_concurrency):
             await self._to_extract.put(None)
 
     async def _extract(self) -> None:
         """Calls the service, one batch after another; `max_concurrency` of these run side by side."""
         while (sent := await self._to_extract.get()) is not None:
-            sent.outcomes = await self._caller.extract(sent.batch.texts)
+            try:
+                sent.outcomes = await self._caller.extract(sent.batch.texts)
+            except ServiceDown as down:
+                self._stop(str(down))
+                break
             await self._to_write.put(sent)
         self._callers_left -= 1
         if self._callers_left == 0:
@@ -243,19 +260,17 @@ class RangeAttempt:
             unchanged = await self._writer.write(extractions, [d for _, letters in results for d in letters])
             for sent, (found, letters) in zip(group, results, strict=True):
                 self._settle(sent, found, letters, unchanged)
-            async with self._saving:
-                if self._clock() - self._saved_at >= self._settings.checkpoint_s:
-                    await self._save(Status.RUNNING)
-            self._tell()
+            await self._accounts.save_when_due()
+            self._accounts.tell()
 
     async def _check_coverage(self) -> None:
         """Refuses to end with documents in the range that were not read; the next attempt starts over.
 
         They may have come in behind the reader since; then that attempt finds all others unchanged.
         """
-        unread = await self._reader.count_unread(self._ledger.counts.read)
+        unread = await self._reader.count_unread(self._accounts.counts.read)
         if unread:
-            self._ledger = Ledger()
+            self._accounts.start_over()
             raise SourceError(f"range holds {unread} documents more than were read; run it again")
 
     # --- the steps ---
@@ -303,67 +318,8 @@ class RangeAttempt:
         batch = sent.batch
         written, unchanged_in_all = len(found) - same, batch.unchanged + same
         counts = Counts(batch.read, written, unchanged_in_all, len(letters), batch.digest)
-        self._settled += counts
         if letters:
-            self._events.warning(
-                "dead_letters", count=len(letters), kinds={letter.kind for letter in letters}
-            )
-        for _ in range(self._ledger.settle(sent.entry, counts)):
+            kinds = {letter.kind for letter in letters}
+            self._events.warning("dead_letters", count=len(letters), kinds=kinds)
+        for _ in range(self._accounts.settle(sent.entry, counts)):
             self._ahead.release()
-
-    def _tell(self) -> None:
-        if self._progress is not None:
-            self._progress(
-                Progress(
-                    range_id=self._range_id,
-                    documents=self._settled.read,
-                    expected=self.checkpoint.key_range.expected,
-                    in_flight=self._slots.in_flight,
-                    retries=self._effort().retries,
-                    dead_lettered=self._settled.dead_lettered,
-                )
-            )
-
-    # --- the checkpoint ---
-
-    def _effort(self) -> Effort:
-        return self._resumed.effort + effort_of(self._caller, self._retries)
-
-    async def _save(self, status: Status, problem: str | None = None) -> None:
-        self._saved_at = self._clock()
-        self.checkpoint = replace(
-            self.checkpoint,
-            status=status,
-            position=self._ledger.position,
-            counts=self._ledger.counts,
-            effort=self._effort(),
-            active_s=self._resumed.active_s + self._saved_at - self._began,
-            problem=problem,
-        )
-        await self._checkpoints.save(self.checkpoint)
-
-    async def _save_at_end(self, status: Status, problem: str) -> None:
-        """Saves the low-water mark in the little time there is; what ended the range matters more."""
-        self._events.warning(f"range_{status}", problem=problem, position=self._ledger.position)
-        try:
-            async with asyncio.timeout(SAVE_TIMEOUT_S):
-                await self._save(status, problem)
-        except (EngineError, TimeoutError) as error:
-            self._events.warning("checkpoint_not_saved", error=error)
-
-
-def report_of(checkpoint: Checkpoint) -> Report:
-    """A checkpoint as the report of its range."""
-    return Report(
-        run_id=checkpoint.key_range.run_id,
-        status=checkpoint.status,
-        range_id=checkpoint.key_range.range_id,
-        expected=checkpoint.key_range.expected,
-        **checkpoint.counts.to_document(),
-        **asdict(checkpoint.effort),
-        attempts=checkpoint.attempts,
-        active_s=checkpoint.active_s,
-        started_at=checkpoint.started_at,
-        finished_at=checkpoint.updated_at,
-        problems=(checkpoint.problem,) if checkpoint.problem else (),
-    )

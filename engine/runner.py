@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from engine import driver
+from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints, PlanStore
 from engine.config import Settings
 from engine.errors import EngineError, PlanError, WriteError
@@ -16,7 +17,7 @@ from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keyset import KeyRange
 from engine.model import Progress, Status, Window
-from engine.pipeline import ProgressCallback, report_of, run_range
+from engine.pipeline import run_range
 from engine.plan import Plan, check_parameters, parameters_of, run_id_of
 from engine.planner import make_plan
 from engine.report import Report, merge

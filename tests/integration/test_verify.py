@@ -22,8 +22,8 @@ from engine import (
     run,
     verify,
 )
+from engine.access import open_scan
 from engine.keyset import Order
-from engine.pipeline import open_source
 from engine.values import identity
 from engine.verifier import MissingDocuments, Verifier, keys_of
 
@@ -317,7 +317,7 @@ async def test_verifying_holds_one_page_at_a_time(messages):
             read.append(len(page))
             yield page
 
-    scan = await open_source(messages, SMALL)
+    scan = await open_scan(messages, SMALL)
     verifier = Verifier(messages.database, "messages", SMALL, limit=7)
     first = Order.of("created_at").first
     pages = keys_of(scan, first(DAY), first(datetime(2021, 1, 1, tzinfo=UTC)), SMALL.page_documents)
@@ -337,7 +337,7 @@ async def test_trap_16_repair_reads_large_documents_a_reply_at_a_time(pymongo_da
     async def missing():
         yield keys
 
-    reader = MissingDocuments(missing(), await open_source(collection, SMALL), SMALL)
+    reader = MissingDocuments(missing(), await open_scan(collection, SMALL), SMALL)
     pages = [page async for page in reader.pages(None)]
     assert all(sum(len(d.text) for d in page) <= 16 << 20 for page in pages)
     assert sorted(d.id for page in pages for d in page) == list(range(40))
@@ -357,7 +357,7 @@ async def test_trap_12_a_source_that_cannot_be_read_is_never_the_end(messages, m
     async def missing():
         yield [Key((DAY, 1))]
 
-    scan = await open_source(messages, SMALL)
+    scan = await open_scan(messages, SMALL)
     broken = MissingDocuments(missing(), scan.limited_to({"$nonsense": 1}), SMALL)
     with pytest.raises(SourceError):
         _ = [page async for page in broken.pages(None)]
@@ -365,7 +365,7 @@ async def test_trap_12_a_source_that_cannot_be_read_is_never_the_end(messages, m
 
 async def test_documents_that_changed_their_type_of_id_are_not_taken_for_others(messages):
     """`$in` takes 1 and 1.0 for one; they are different documents."""
-    scan = await open_source(messages, SMALL)
+    scan = await open_scan(messages, SMALL)
 
     async def missing():
         yield [Key((DAY, 1.0)), Key((DAY, 2))]
