@@ -135,7 +135,7 @@ class RangeAttempt:
         self._events = Events(run=checkpoint.key_range.run_id, range=self._range_id)
         self._retries: list[Failure] = []
         self._slots = slots or slots_of(settings)
-        policy = RetryPolicy(settings, on_retry=self._retries.append)
+        policy = RetryPolicy(settings, clock=clock, on_retry=self._retries.append)
         self._caller = Caller(service.extract, policy, self._slots, events=self._events)
         self._accounts = Accounts(
             checkpoints,

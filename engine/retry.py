@@ -113,7 +113,7 @@ class RetryPolicy:
     tokens from a quota, and waits for them when there are none.
 
     Args:
-        pause: by default one on the event loop's clock; the policy's times are its.
+        pause: by default one on `clock`; whatever else waits for the service goes by its clock and sleep.
         on_retry: called with the class of each failure that will be tried again.
     """
 
@@ -123,11 +123,12 @@ class RetryPolicy:
         *,
         pause: EndpointPause | None = None,
         rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
         on_retry: Callable[[Failure], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.rng = rng or random.Random()  # noqa: S311  (spreads load; nothing secret)
-        self.pause = pause or EndpointPause(rng=self.rng, spread_s=settings.retry_base_s)
+        self.pause = pause or EndpointPause(clock, rng=self.rng, spread_s=settings.retry_base_s)
         self.on_retry = on_retry
         self._quota = RetryQuota(settings.retry_tokens, self.pause.clock)
         self._retrying = AsyncRetrying(

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from bson import json_util
-from faults.ner_service import entities_of, status
+from faults.misbehaviour import entities_of, status
 
 from engine import KeyRange
 

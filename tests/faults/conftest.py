@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from faults.ner_service import FaultyService, entities_of
+from faults.misbehaviour import entities_of
+from faults.ner_service import FaultyService
 
 from engine import HttpExtractor, Settings, Window, run
 

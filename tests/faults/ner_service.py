@@ -10,112 +10,19 @@ rule that tests can apply themselves (`entities_of`), and records all that it wa
 from __future__ import annotations
 
 import asyncio
-import random
-import re
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from faults.misbehaviour import Entity, Fault, Flaky, entities_of, status
 
-Entity = dict[str, Any]
-Fault = Callable[[web.Request, Sequence[str]], Awaitable[web.StreamResponse]]
-"""What happens to a request instead of its answer; it may look at the texts."""
-
-_NAME = re.compile(r"[A-Z]\w+")
-_LABELS = ("PERSON", "PLACE", "THING")
-
-
-def entities_of(text: str) -> list[Entity]:
-    """The entities of a text, as a service without faults gives them: capitalized words."""
-    return [
-        {
-            "start": found.start(),
-            "end": found.end(),
-            "label": _LABELS[len(found[0]) % len(_LABELS)],
-            "text": found[0],
-            "score": 0.5,
-        }
-        for found in _NAME.finditer(text)
-    ]
-
-
-# --- faults ---
-
-
-def status(code: int, body: Any = None, **headers: str) -> Fault:
-    """An answer with that status; `Retry_After="1"` becomes the header `Retry-After`."""
-
-    async def fault(_request, _texts):
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.json_response(body or {"error": f"scripted {code}"}, status=code, headers=named)
-
-    return fault
-
-
-async def reset(request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """The connection is reset before an answer (RST)."""
-    request.transport.abort()
-    return web.Response()
-
-
-async def hang_up(request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """The connection is closed in order, without an answer: what a stale keep-alive connection looks like."""
-    request.transport.close()
-    return web.Response()
-
-
-async def silence(_request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """No answer, until the client gives up."""
-    await asyncio.Event().wait()
-    raise AssertionError("unreachable")
-
-
-async def html(_request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """A page instead of an answer, as a proxy in the way gives: 200, and no JSON."""
-    return web.Response(text="<html><body>It works!</body></html>", content_type="text/html")
-
-
-def answering(change: Callable[[Sequence[str]], Any]) -> Fault:
-    """A native answer whose results are what `change` makes of the texts."""
-
-    async def fault(_request, texts):
-        return web.json_response({"results": change(texts)})
-
-    return fault
-
-
-def changed_entity(**changes: Any) -> Fault:
-    """Right answers, but the first entity of each text has these values."""
-
-    def change(texts):
-        return [[{**e, **changes} if at == 0 else e for at, e in enumerate(entities_of(t))] for t in texts]
-
-    return answering(change)
-
-
-@dataclass
-class Flaky:
-    """A share of calls that fail, each with one of the faults, by a seeded random source."""
-
-    share: float
-    faults: Sequence[Fault]
-    seed: int = 1
-    _rng: random.Random = field(init=False)
-
-    def __post_init__(self):
-        self._rng = random.Random(self.seed)
-
-    def draw(self) -> Fault | None:
-        """The fault of the next call, if it gets one."""
-        return self._rng.choice(self.faults) if self._rng.random() < self.share else None
-
-
-# --- the service ---
+HEARD_S = 0.02
+"""An answer is heard by all of a client's calls that much later, at most; clocks are read at both ends."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +30,19 @@ class Call:
     """One request received.
 
     Attributes:
-        at: seconds on the monotonic clock.
+        at: when it came, in seconds on the monotonic clock.
+        ended_at: when it was answered or given up.
         answered: whether it got a right answer.
+        retry_after_s: the seconds it was told to wait, if it was told in seconds.
     """
 
     at: float
+    ended_at: float
     path: str
     texts: tuple[str, ...]
     headers: Mapping[str, str]
     answered: bool
+    retry_after_s: float | None = None
 
 
 @dataclass
@@ -146,6 +57,7 @@ class FaultyService:
         delay_s: what a right answer takes.
         delay_text_s: and for each of its texts.
         queue: requests held at once; the others get 429.
+        workers: requests worked on at once; the others wait in the queue.
         calls: all requests received, in the order of their end.
         most_in_flight: requests held at once, at most.
     """
@@ -157,10 +69,13 @@ class FaultyService:
     delay_s: float = 0.0
     delay_text_s: float = 0.0
     queue: int | None = None
+    workers: int | None = None
     calls: list[Call] = field(default_factory=list)
     most_in_flight: int = 0
     url: str = ""
     _in_flight: int = 0
+    _working: int = 0
+    _turn: asyncio.Condition = field(default_factory=asyncio.Condition)
     _runner: web.AppRunner | None = None
 
     @property
@@ -173,10 +88,17 @@ class FaultyService:
         """How often each text got a right answer."""
         return Counter(text for call in list(self.calls) if call.answered for text in call.texts)
 
+    @property
+    def disobedient(self) -> list[Call]:
+        """Calls that came while the service had asked to wait; not those sent before that was heard."""
+        told = [(c.ended_at + HEARD_S, c.ended_at + c.retry_after_s) for c in self.calls if c.retry_after_s]
+        return [c for c in self.calls if any(heard < c.at < until - HEARD_S for heard, until in told)]
+
     def reset(self) -> None:
         """Forgets its script and its records."""
         new = FaultyService()
-        for name in ("flaky", "script", "poison", "down", "delay_s", "delay_text_s", "queue", "calls"):
+        script = ("flaky", "script", "poison", "down", "delay_s", "delay_text_s", "queue", "workers")
+        for name in (*script, "calls"):
             setattr(self, name, getattr(new, name))
         self.most_in_flight = self._in_flight
 
@@ -211,16 +133,32 @@ class FaultyService:
         self._in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
         fault = self._fault_for(texts)
-        answered = False
+        came, answered, hint = time.monotonic(), False, None
         try:
             if fault is not None:
-                return await fault(request, texts)
-            await asyncio.sleep(self.delay_s + self.delay_text_s * len(texts))
+                response = await fault(request, texts)
+                hint = _seconds(response.headers.get("Retry-After", ""))
+                return response
+            await self._worked(texts)
             answered = True
             return web.json_response(answer)
         finally:  # also when the client has gone
             self._in_flight -= 1
-            self._record(request, texts, answered=answered)
+            left = time.monotonic()
+            call = Call(came, left, request.path, tuple(texts), dict(request.headers), answered, hint)
+            self.calls.append(call)
+
+    async def _worked(self, texts: Sequence[str]) -> None:
+        """A worker's turn at these texts, as soon as one is free."""
+        async with self._turn:
+            await self._turn.wait_for(lambda: self.workers is None or self._working < self.workers)
+            self._working += 1
+        try:
+            await asyncio.sleep(self.delay_s + self.delay_text_s * len(texts))
+        finally:
+            async with self._turn:
+                self._working -= 1
+                self._turn.notify_all()
 
     def _fault_for(self, texts: Sequence[str]) -> Fault | None:
         if self.down is not None:
@@ -232,8 +170,9 @@ class FaultyService:
         poison = next((self.poison[text] for text in texts if text in self.poison), None)
         return poison or (self.flaky.draw() if self.flaky else None)
 
-    def _record(self, request: web.Request, texts: Sequence[str], *, answered: bool) -> None:
-        self.calls.append(Call(time.monotonic(), request.path, tuple(texts), dict(request.headers), answered))
+
+def _seconds(header: str) -> float | None:
+    return float(header) if header.isdigit() else None
 
 
 def _presidio_entities(text: str) -> list[Entity]:

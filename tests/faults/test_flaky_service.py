@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from faults.ner_service import Flaky, hang_up, reset, silence, status
+from faults.misbehaviour import Flaky, drip, hang_up, reset, reset_in_body, silence, status
 
 from engine import Status
 
@@ -16,9 +16,11 @@ TIMEOUT_S = 0.15
 FAULTS = {
     "503": [status(503)],
     "reset": [reset],
+    "reset in the body": [reset_in_body],
     "timeout": [silence],
+    "slow drip": [drip],
     "429": [status(429, Retry_After="0")],
-    "all": [status(503), reset, silence, status(429, Retry_After="0")],
+    "all": [status(503), reset, reset_in_body, silence, drip, status(429, Retry_After="0")],
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from faults.ner_service import FaultyService, hang_up, reset, silence, status
+from faults.misbehaviour import hang_up, reset, silence, status
+from faults.ner_service import FaultyService
 
 from engine import ExtractionError, HttpExtractor, Settings, Status, Window, plan_ranges, run_range
 

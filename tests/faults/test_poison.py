@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 from bson import json_util
-from faults.ner_service import status
+from faults.misbehaviour import status
 
 from engine import Status
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from faults.ner_service import status
+from faults.misbehaviour import status
 
 from engine import Status
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from faults.ner_service import answering, changed_entity, entities_of, html, status
+from faults.misbehaviour import answering, changed_entity, entities_of, html, in_utf16, status
 
 from engine import Status
 
@@ -46,7 +46,7 @@ async def test_trap_27_every_answer_is_checked(work, text_of):
 async def test_trap_27_offsets_in_utf16_units_are_found_out(work):
     """A service that counts an emoji as two units: no shifted entity is written, and each reason says it."""
     await work.fill(DOCUMENTS)
-    work.service.down = answering(lambda texts: [_in_utf16(text) for text in texts])
+    work.service.down = answering(lambda texts: [in_utf16(text) for text in texts])
 
     report = await work.run()
 
@@ -107,10 +107,3 @@ async def test_trap_26_a_json_body_with_status_500_is_no_answer(work):
 
     assert (report.status, report.retries) == (Status.SUCCEEDED, 1)
     assert await work.stored() == work.fault_free(range(8))
-
-
-def _in_utf16(text):
-    def units(offset):
-        return len(text[:offset].encode("utf-16-le")) // 2
-
-    return [{**e, "start": units(e["start"]), "end": units(e["end"])} for e in entities_of(text)]
