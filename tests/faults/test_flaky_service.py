@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from faults.misbehaviour import Flaky, drip, hang_up, reset, reset_in_body, silence, status
@@ -106,6 +107,62 @@ async def test_trap_18_transient_statuses_are_tried_again(work):
     report = await work.run(**patient)
 
     assert (report.status, report.retries, report.throttled) == (Status.SUCCEEDED, len(codes), 0)
+
+
+async def test_trap_20_faults_now_and_then_cost_few_requests(work):
+    """5% of 503 and 1% of resets: nothing lost, and at most 1.2 times the requests needed."""
+    await work.fill(2000)
+    work.service.flaky = Flaky(0.06, [status(503)] * 5 + [reset])
+
+    report = await work.run(range_documents=2000)
+
+    assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, 2000, 0)
+    assert report.requests <= 1.2 * 2000 / 8
+    assert await work.stored() == work.fault_free(range(2000))
+
+
+async def test_trap_22_the_time_of_an_attempt_grows_with_its_texts(work):
+    """A service that takes its time for each text answers full batches within theirs, and within no less."""
+    await work.fill(40)
+    work.service.delay_text_s = 0.04
+
+    patient = await work.run(timeout_s=0.15, text_timeout_s=0.5)
+    strict = await work.run(timeout_s=0.15, text_timeout_s=0.0, extractor_version="2", probe_max_s=0.1)
+
+    assert (patient.status, patient.retries) == (Status.SUCCEEDED, 0)
+    assert (strict.status, strict.written) == (Status.SUCCEEDED, 40)
+    assert strict.requests >= 3 * patient.requests  # no batch went through as a whole
+
+
+async def test_a_single_worker_with_a_queue_gets_all_its_work_done(work):
+    """It works on one request at a time and holds three; what is beyond is told to come again, and does."""
+    await work.fill(200)
+    work.service.workers, work.service.queue, work.service.delay_s = 1, 3, 0.002
+
+    report = await work.run()
+
+    assert (report.status, report.dead_lettered, report.written) == (Status.SUCCEEDED, 0, 200)
+    assert await work.stored() == work.fault_free(range(200))
+    assert set(work.service.answered.values()) == {1}
+
+
+async def test_a_capacity_that_changes_loses_nothing(work):
+    """Four workers, one, none for a while, four again: all in one run."""
+    await work.fill(400)
+    work.service.delay_s = 0.002
+
+    async def changed(workers, request, texts):
+        work.service.workers = workers
+        return await status(503)(request, texts)
+
+    work.service.script.extend(
+        [*[None] * 10, partial(changed, 1), *[None] * 10, partial(changed, 0), None, partial(changed, 4)]
+    )
+
+    report = await work.run(timeout_s=0.1)
+
+    assert (report.status, report.dead_lettered, report.written) == (Status.SUCCEEDED, 0, 400)
+    assert await work.stored() == work.fault_free(range(400))
 
 
 async def test_a_full_queue_only_slows_the_run_down(work):

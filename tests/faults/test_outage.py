@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from faults.misbehaviour import hang_up, reset, silence, status
+from faults.misbehaviour import hang_up, html, reset, silence, status
 from faults.ner_service import FaultyService
 
 from engine import ExtractionError, HttpExtractor, Settings, Status, Window, plan_ranges, run_range
@@ -43,6 +43,20 @@ async def test_trap_24_an_outage_dead_letters_nothing(work, down, ends):
 
     assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, DOCUMENTS, 0)
     assert await work.stored() == work.fault_free(range(DOCUMENTS))
+
+
+@pytest.mark.parametrize("look", [status(503), reset, silence, status(404), html], ids=lambda f: f.__name__)
+async def test_trap_24_an_outage_in_mid_run_is_waited_out(work, look):
+    """The service goes down after some calls, until it was probed five times: the same run ends well."""
+    await work.fill(DOCUMENTS)
+    down_after(work.service, 5, look, probes=5)
+
+    report = await work.run(max_attempts=2, timeout_s=0.1, range_documents=DOCUMENTS, probe_max_s=0.1)
+
+    assert (report.status, report.attempts, report.dead_lettered) == (Status.SUCCEEDED, 1, 0)
+    assert await work.dead_letters() == {}
+    assert await work.stored() == work.fault_free(range(DOCUMENTS))
+    assert max(work.service.answered.values()) <= 2  # the second of one text is a probe
 
 
 async def test_an_outage_in_mid_run_resumes_after_what_was_done(work):
@@ -126,11 +140,20 @@ async def test_an_outage_stops_its_own_flood(work):
     assert len(work.service.calls) <= attempts * callers * 2
 
 
-def down_after(service: FaultyService, calls: int) -> None:
-    """Takes the service down with the call after so many."""
+def down_after(service: FaultyService, calls: int, look=None, *, probes: int | None = None) -> None:
+    """Takes the service down with the call after so many; with `probes`, until it was probed so often."""
+    look = look or status(503)
+    left = [probes]
+
+    async def down(request, texts):
+        if probes and len(texts) == 1:
+            left[0] -= 1
+            if left[0] == 0:
+                service.down = None
+        return await look(request, texts)
 
     async def fault(request, texts):
-        service.down = status(503)
-        return await service.down(request, texts)
+        service.down = down
+        return await down(request, texts)
 
     service.script.extend([None] * calls + [fault])

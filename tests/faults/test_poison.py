@@ -9,6 +9,7 @@ from bson import json_util
 from faults.misbehaviour import status
 
 from engine import Status
+from engine.model import hash_text
 
 pytestmark = pytest.mark.asyncio
 
@@ -42,6 +43,53 @@ async def test_trap_23_one_bad_text_does_not_fail_its_batch(poisoned, text_of):
         assert letter["text_length"] == len(text_of(number))
         assert isinstance(letter["first_at"], datetime)
         assert letter["resolved_at"] is None
+
+
+async def test_trap_23_ten_poison_texts_among_twenty_thousand(work, text_of):
+    """Each fails its whole batch with 500: exactly ten dead letters, everything else is written once."""
+    count, poison = 20_000, set(range(777, 20_000, 2_000))
+    await work.fill(count)
+    work.service.poison = {text_of(number): status(500) for number in poison}
+
+    report = await work.run(max_dead_letters=10, batch_texts=32, range_documents=10_000)
+
+    assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, count - 10, 10)
+    assert set(await work.dead_letters()) == poison
+    assert set(await work.stored()) == set(range(count)) - poison
+    assert report.requests <= count / 32 + 10 * 25
+
+
+async def test_a_dead_letter_says_all_but_the_text(poisoned, text_of):
+    """Class, status, the body's beginning, times, run, range, length, hash; the text only if asked."""
+    await poisoned.fill(DOCUMENTS)
+    report = await poisoned.run(max_attempts=2, max_dead_letters=5)
+
+    letter = (await poisoned.dead_letters())[150]
+
+    assert letter["first_at"] <= letter["last_at"]
+    assert (letter["run_id"], letter["range_id"]) == (report.run_id, report.ranges[1].range_id)
+    assert "HTTP 500" in letter["message"]
+    assert "scripted 500" in letter["message"]
+    assert (letter["text_length"], letter["text_hash"]) == (len(text_of(150)), hash_text(text_of(150)))
+    assert "text" not in letter
+
+    await poisoned.run(max_attempts=2, run_id="again", keep_failed_text=True)
+    assert (await poisoned.dead_letters())[150]["text"] == text_of(150)
+
+
+async def test_trap_33_a_limit_in_all_is_not_enforced_per_range(poisoned):
+    """Five dead letters over three ranges: no range has more than four, and yet the run fails."""
+    await poisoned.fill(DOCUMENTS)
+
+    report = await poisoned.run(max_attempts=1, max_dead_letters=4)
+    assert max(r.dead_lettered for r in report.ranges) <= 4
+    assert all(r.status is Status.SUCCEEDED for r in report.ranges)
+    assert (report.status, report.dead_lettered) == (Status.FAILED, 5)
+    assert report.dead_lettered == sum(r.dead_lettered for r in report.ranges)
+    assert report.read == sum(r.read for r in report.ranges)
+
+    report = await poisoned.run(max_attempts=1, max_dead_letters=5, run_id="again")
+    assert (report.status, report.dead_lettered) == (Status.SUCCEEDED, 5)
 
 
 async def test_no_text_is_kept_outside_the_source(poisoned, text_of):

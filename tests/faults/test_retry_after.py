@@ -30,6 +30,19 @@ def as_http_date() -> tuple[str, float]:
     return format_datetime(then, usegmt=True), time.monotonic() + wait_s
 
 
+async def test_trap_19_nobody_calls_while_the_service_asks_to_wait(work):
+    """Told to wait a second, twice: between the answer being heard and that moment, no call comes."""
+    await work.fill(200)
+    work.service.delay_s = 0.005
+    hint = status(429, Retry_After="1")
+    work.service.script.extend([*[None] * 4, hint, *[None] * 8, hint])
+
+    report = await work.run(range_documents=200, max_concurrency=CALLERS)
+
+    assert (report.status, report.throttled) == (Status.SUCCEEDED, 2)
+    assert work.service.disobedient == []
+
+
 @pytest.mark.parametrize(("code", "form"), [(503, in_seconds), (429, as_http_date)])
 async def test_trap_19_retry_after_pauses_the_endpoint(work, code, form):
     """One call is told to wait: after those in flight, none of the others calls before that moment either."""
