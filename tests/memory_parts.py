@@ -29,6 +29,11 @@ class MemoryFeed:
             until = min(at + self.page, len(self.texts))
             yield [Document((n,), self.texts[n]) for n in range(at, until)]
 
+    @staticmethod
+    def position(last, *, ends_page):
+        """A range may go on after any document."""
+        return Key(last)
+
     async def count_unread(self, read):
         """Those that no attempt has accounted for."""
         return len(self.texts) - read

@@ -23,6 +23,7 @@ from engine.pipeline import report_of
 PAGE, BATCH = 4, 3
 SMALL = Settings(
     batch_texts=BATCH,
+    min_concurrency=3,  # a fixed limit: the adaptive one goes by real time
     max_concurrency=3,
     write_documents=4,
     checkpoint_s=0,

@@ -12,7 +12,14 @@ from engine import ConfigError, ExtractionError, Failure, Settings, SourceError,
 from engine.pipeline import report_of
 
 TEXTS = [f"text {n}" for n in range(200)]
-SMALL = Settings(batch_texts=4, max_concurrency=4, write_documents=4, checkpoint_s=0, max_ahead_batches=8)
+SMALL = Settings(
+    batch_texts=4,
+    min_concurrency=4,
+    max_concurrency=4,
+    write_documents=4,
+    checkpoint_s=0,
+    max_ahead_batches=8,
+)
 
 
 class Service:
@@ -180,7 +187,7 @@ def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how):
             assert await running is Status.INTERRUPTED
         first = attempt.checkpoint
         assert (first.status, first.counts.read) == (Status.INTERRUPTED, 5 * 4 * 4)
-        assert attempt._caller.in_flight == 0
+        assert attempt._slots.in_flight == 0
         service.received.clear()
         again = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
         assert await again.run() is Status.SUCCEEDED
