@@ -58,7 +58,7 @@ class Work:
             canary=canary,
         )
         quick = {"range_documents": 100, "batch_texts": 8, "max_concurrency": 4}
-        quick |= {"retry_base_s": 0.005, "retry_max_s": 0.02, "checkpoint_s": 0.0}
+        quick |= {"retry_base_s": 0.005, "retry_max_s": 0.02, "checkpoint_s": 0.0, "timeout_charge_s": 0.02}
         return await run(
             Window(),
             source=self.source,
