@@ -127,17 +127,14 @@ def test_trap_24_an_outage_of_a_minute_is_waited_out(looks):
 
 
 def test_trap_24_attempts_during_an_outage_are_not_charged():
-    """Down again and again, more often than `max_attempts`: each time all attempts are left."""
+    """A bad text meets an outage first: afterwards it has all its attempts, and only these are told."""
 
     async def main():
-        service = Service()
-        caller = caller_of(service, max_attempts=2, circuit_failures=1)
-        for n in range(4):
-            service.down = (now_s(), now_s() + 5.0)
-            assert await caller.extract([f"text {n}"]) == [[]]
-        service.poison = {"bad"}
-        (refusal,) = await caller.extract(["bad"])
-        assert refusal.attempts == 2
+        service = Service({"bad"}, down=(0.0, 5.0))
+        (refusal,) = await caller_of(service, max_attempts=3, circuit_failures=1).extract(["bad"])
+        sent = [moment for moment, texts in service.requests if texts == ["bad"]]
+        assert (len([moment for moment in sent if moment < 5.0]), len(sent)) == (1, 1 + 3)
+        assert refusal.attempts == 3
 
     run_virtually(main())
 
