@@ -35,13 +35,15 @@ lint: $(VENV)     ## style, types, layers
 test: lint        ## all checks and tests
 	@.venv/bin/pytest
 
-bench: $(VENV)    ## all benchmarks, about half an hour on an idle machine; results in benchmarks/results
+bench: $(VENV)    ## all benchmarks, about three quarters of an hour on an idle machine; results in benchmarks/results
 	@.venv/bin/python benchmarks/memory.py
+	@.venv/bin/python benchmarks/pipeline.py
 	@.venv/bin/python benchmarks/planning.py
 	@.venv/bin/python benchmarks/skip_vs_keyset.py
 
 lock:             ## compile requirements.lock anew
-	@.venv/bin/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	@.venv/bin/uv pip compile --quiet pyproject.toml --extra airflow --extra bench --extra demo \
+	  --extra speed --extra telemetry --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 
 clean:            ## remove what was made

@@ -37,7 +37,7 @@ def measure(task: Task) -> dict[str, Any]:
         told = run_loop(answer) if iscoroutinefunction(candidate) else answer
     except Exception as error:  # noqa: BLE001  (what a candidate dies of is a result)
         told = {"error": f"{type(error).__name__}: {error}"[:300]}
-    return {**told, **meter.to_json()}
+    return {**meter.to_json(), **told}
 
 
 if __name__ == "__main__":

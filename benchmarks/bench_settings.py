@@ -15,8 +15,6 @@ USUAL = 32
 ALL = 258_145
 """All messages of the chat history."""
 
-POISONED = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -71,6 +69,7 @@ class Setup:
     changed: int = 170_000
     halved_s: float = 5.0
     restored_s: float = 15.0
+    poisoned: int = 10
     narrow: int = 5_000
     grown: int = 1_000_000
     outage_at_s: float = 1.0
@@ -138,7 +137,9 @@ def _halved(setup: Setup) -> Setting:
 
 def _poison(setup: Setup) -> Setting:
     entries = (Entry("engine", setup.documents), Entry("workers", setup.documents, USUAL))
-    return Setting("poison", f"E: A with {POISONED} poison texts", setup.service, entries, poisoned=POISONED)
+    return Setting(
+        "poison", f"E: A with {setup.poisoned} poison texts", setup.service, entries, setup.poisoned
+    )
 
 
 def _outage(setup: Setup) -> Setting:
