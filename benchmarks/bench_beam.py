@@ -40,6 +40,7 @@ class Service(Caller[Any, Any]):
         self._session.close()
 
     def __call__(self, request: list[Document], *_: Any, **__: Any) -> list[Document]:
+        """The results of a batch."""
         try:
             texts = [document["text"] for document in request]
             answer = self._session.post(self._url, json={"texts": texts}, timeout=TIMEOUT_S)

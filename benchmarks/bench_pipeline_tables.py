@@ -63,6 +63,8 @@ def show(result: Mapping[str, Any], out: Console | None = None) -> None:
             out.print(f"  {label(row)}: {row['error']}", highlight=False, markup=False)
     for line in _NOTES:
         out.print(line, highlight=False)
+    if not result["setup"]["peers"]:
+        out.print("Beam and Ray Data: not installed, or not asked for by --peers-python\n", highlight=False)
     for name, recoveries in result["recoveries"].items():
         said = ", ".join(f"{change} {_back(seconds)}" for change, seconds in recoveries.items())
         out.print(f"{LABELS[name]}, back at 90% after capacity was: {said}", highlight=False)

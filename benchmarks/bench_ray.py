@@ -1,4 +1,4 @@
-"""Ray Data with an asynchronous actor, as its documentation has it for calls to services: batches of 32 texts."""
+"""Ray Data with an asynchronous actor, as its documentation has it for calls to services."""
 
 from __future__ import annotations
 
