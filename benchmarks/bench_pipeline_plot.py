@@ -51,7 +51,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
 
 def _draw_rates(axes: Axes, setting: Row | None, rows: Sequence[Row]) -> None:
     """A bar a candidate; of several concurrencies the best."""
-    axes.set_title(setting["label"] if setting else "not measured", fontsize=10)
+    axes.set_title(setting["label"] if rows and setting else "not measured", fontsize=10)
     best: dict[str, float] = {}
     for row in rows:
         rate = row.get("documents_per_second") or 0
@@ -61,7 +61,7 @@ def _draw_rates(axes: Axes, setting: Row | None, rows: Sequence[Row]) -> None:
         [LABELS[n] for n, _ in named], [r for _, r in named], color=[COLORS[n] for n, _ in named]
     )
     axes.bar_label(bars, labels=[f"{rate:,.0f}" for _, rate in named], padding=3, fontsize=8)
-    axes.set(xscale="log", xlabel="documents a second")
+    axes.set(xscale="log" if named else "linear", xlabel="documents a second")
     axes.margins(x=0.2)
     _finish(axes)
 

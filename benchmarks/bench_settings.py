@@ -70,7 +70,7 @@ class Setup:
     halved_s: float = 5.0
     restored_s: float = 15.0
     poisoned: int = 10
-    narrow: int = 5_000
+    narrow: int = 2_000
     grown: int = 1_000_000
     outage_at_s: float = 1.0
     outage_s: float = 60.0

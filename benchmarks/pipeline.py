@@ -92,11 +92,15 @@ def _recoveries(rows: Sequence[Mapping[str, Any]], medians: Any, setup: Setup) -
     return {row["candidate"]: recoveries_of(row, changes, rate) for row in halved}
 
 
-def publish(result: Mapping[str, Any], directory: Path, *, quick: bool) -> None:
-    """Writes the result file and the figures, and prints the tables."""
-    save(result_path(directory, "pipeline", "json", quick=quick), {**result, "quick": quick})
+def publish(result: Mapping[str, Any], directory: Path, *, quick: bool, whole: bool = True) -> None:
+    """Writes the result file and the figures, and prints the tables.
+
+    What was not measured as a whole goes to files of its own.
+    """
+    name = "pipeline" if whole else "pipeline_part"
+    save(result_path(directory, name, "json", quick=quick), {**result, "quick": quick})
     for suffix in ("png", "svg"):
-        draw(result, result_path(directory, "pipeline", suffix, quick=quick))
+        draw(result, result_path(directory, name, suffix, quick=quick))
     show(result)
 
 
@@ -149,7 +153,7 @@ def main(
     except DemoError as error:
         err.print(f"[red]{error}")
         raise typer.Exit(2) from None
-    publish(result, results, quick=quick)
+    publish(result, results, quick=quick, whole=only is None and candidates is None)
     raise typer.Exit(0 if complete(result["rows"]) else 1)
 
 

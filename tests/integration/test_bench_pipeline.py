@@ -76,6 +76,15 @@ def test_the_figures_are_drawn(directory):
     assert (directory / "pipeline.quick.svg").read_text().startswith("<?xml")
 
 
+def test_a_part_replaces_no_whole(result, tmp_path):
+    """It has files of its own, with figures of what there is."""
+    part = {name: [] for name in ("settings", "medians", "rows")}
+    pipeline.publish({**result, **part}, tmp_path, quick=True, whole=False)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"pipeline_part.quick.{suffix}" for suffix in ("json", "png", "svg")
+    }
+
+
 def test_nothing_stays_on_the_server(result, mongod_uri):
     """Neither messages nor results."""
     with MongoClient(mongod_uri) as client:
