@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 132
+WIDTH = 140
 """Where the output is no terminal, too: narrower, the numbers would be cut."""
 
 LABELS = {
