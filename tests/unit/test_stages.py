@@ -167,15 +167,17 @@ def test_trap_29_a_slow_document_holds_the_checkpoint_back():
     run_virtually(main())
 
 
+@pytest.mark.parametrize(("drain_s", "rounds"), [(0.2, 6), (0.01, 5)], ids=["ends", "is dropped"])
 @pytest.mark.parametrize("how", ["deadline", "cancellation"])
-def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how):
-    """Requests are under way, some batches are done: these are saved, and each document after them read."""
+def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how, drain_s, rounds):
+    """What is in flight may end within `drain_s`, and nothing more is sent; each document after it is read."""
 
     async def main():
         written = MemoryWriter()
         kept = Watched(written)
         service = Service()
-        settings = SMALL.model_copy(update={"deadline_s": 0.55 if how == "deadline" else None})
+        deadline_s = 0.55 if how == "deadline" else None
+        settings = SMALL.model_copy(update={"deadline_s": deadline_s, "drain_s": drain_s})
         attempt = await attempt_at(service, MemoryFeed(TEXTS), written, kept, settings)
         running = asyncio.create_task(attempt.run())
         if how == "cancellation":
@@ -186,12 +188,13 @@ def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how):
         else:
             assert await running is Status.INTERRUPTED
         first = attempt.checkpoint
-        assert (first.status, first.counts.read) == (Status.INTERRUPTED, 5 * 4 * 4)
+        assert (first.status, first.counts.read) == (Status.INTERRUPTED, rounds * 4 * 4)
+        assert len(service.received) == 6 * 4 * 4
         assert attempt._slots.in_flight == 0
         service.received.clear()
         again = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
         assert await again.run() is Status.SUCCEEDED
-        assert sorted(service.received) == sorted(TEXTS[80:])
+        assert sorted(service.received) == sorted(TEXTS[rounds * 16 :])
         assert set(written.writes.values()) == {1}
 
     run_virtually(main())
@@ -205,7 +208,7 @@ def test_trap_31_an_interruption_uses_up_no_attempts():
         kept = Watched(written)
         crash = ExtractionError("HTTP 500", failure=Failure.TRANSIENT, status=500)
         service = Service(failing_at("text 0", crash))
-        stopping = SMALL.model_copy(update={"deadline_s": 0.45, "retry_base_s": 0.05})
+        stopping = SMALL.model_copy(update={"deadline_s": 0.45, "drain_s": 0, "retry_base_s": 0.05})
         for _ in range(5):
             attempt = await attempt_at(service, MemoryFeed(TEXTS[:8]), written, kept, stopping)
             assert await attempt.run() is Status.INTERRUPTED
