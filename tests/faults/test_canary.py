@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from faults.ner_service import answering, entities_of, html, reset, silence, status
+from faults.misbehaviour import answering, entities_of, html, reset, silence, status
 
 from engine import Status
 from engine.canary import CANARY_TEXT
