@@ -131,7 +131,10 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         if self._session is None:
             # The engine bounds what is in flight; a second bound here would only hide it.
             connector = aiohttp.TCPConnector(limit=0)
-            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
+            # No cookies: a service that sets some would have each request pay for them.
+            self._session = aiohttp.ClientSession(
+                connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
+            )
             self._canary_due, self._wrong_unit = self._canary, None
             self._alone = asyncio.Lock()
         return self

@@ -150,11 +150,17 @@ def range_filter(order: Order, start: Key, stop: Key) -> dict[str, Any]:
     `$expr` compares across types in the order of the index.
     """
     if len(order.fields) == 1:
-        clauses = [_id_clause("$gte", start.values[0]), _id_clause("$lt", stop.values[0])]
+        open_end = isinstance(stop.values[0], MaxKey)
+        clauses = [_id_clause("$gte", start.values[0]), {} if open_end else _id_clause("$lt", stop.values[0])]
     else:
         clauses = _bounds_of(order.fields[0], start, stop) + _ties_of(order.fields[0], start, stop)
     clauses = [clause for clause in clauses if clause]
     return {"$and": clauses} if len(clauses) > 1 else (clauses[0] if clauses else {})
+
+
+def filter_after_ties(order: Order, value: Any, stop: Key) -> dict[str, Any]:
+    """A filter that selects what lies beyond all documents with that value in the first field."""
+    return {"$and": [_above(order.fields[0], value), range_filter(order, order.first(value), stop)]}
 
 
 def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
@@ -163,8 +169,6 @@ def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
     lower = {} if isinstance(low, MinKey) else {name: {"$gte": low}}
     if is_nan(low):  # the least number, and comparable to nothing
         lower = {name: {"$type": "number"}}
-    if isinstance(start.values[1], MaxKey):  # after all ties
-        lower = _above(name, low)
     # An operator finds nothing below a value of another type: there the lower bound alone ends with its type.
     if isinstance(high, MaxKey) or (lower and bracket_of(low) != bracket_of(high)):
         return [lower]
@@ -176,7 +180,7 @@ def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
     """At the ends, the ties that `_id` leaves inside."""
     (low, first_id), (high, last_id) = start.values, stop.values
     clauses = []
-    if not isinstance(first_id, MinKey | MaxKey):
+    if not isinstance(first_id, MinKey):
         clauses.append({"$or": [_above(name, low), _id_clause("$gte", first_id)]})
     if not isinstance(high, MaxKey) and not isinstance(last_id, MinKey):
         before = _below(name, "$lt", high, low)
@@ -196,7 +200,7 @@ def _below(name: str, operator: str, high: Any, low: Any) -> dict[str, Any]:
 
 
 def _id_clause(operator: str, value: Any) -> dict[str, Any]:
-    """`_id` compared to a value of any type, as the index has them; nothing at the ends of all."""
-    if isinstance(value, MinKey | MaxKey):
+    """`_id` compared to a value of any type, as the index has them; nothing where all are meant."""
+    if isinstance(value, MinKey):
         return {}
     return {"$expr": {operator: ["$_id", {"$literal": value}]}}

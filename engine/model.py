@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 
@@ -59,6 +60,10 @@ class Entity(NamedTuple):
     label: str
     text: str
     score: float | None = None
+
+
+entity_of: Callable[[tuple[int, int, str, str, float | None]], Entity] = partial(tuple.__new__, Entity)
+"""`Entity._make` without its Python frame: a third of its time, and every entity passes here."""
 
 
 class Document(NamedTuple):

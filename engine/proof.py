@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from bson.min_key import MinKey
 from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
@@ -75,7 +74,7 @@ async def _time_of_now(scan: Scan) -> Timestamp | None:
     A snapshot that the server chooses is the last one of a majority, and may lack what planning saw; of this
     one it waits until a majority has it.
     """
-    query = {"find": scan.collection.name, "filter": {"_id": MinKey()}, "limit": 1, "singleBatch": True}
+    query = {"find": scan.collection.name, "filter": {"_id": {"$in": []}}, "singleBatch": True}
     return (await scan.command(query)).get("operationTime")  # type: ignore[no-any-return]
 
 

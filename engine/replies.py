@@ -13,6 +13,9 @@ from engine.errors import ExtractionError, Failure
 from engine.formats import Format, failure_of, retry_after_s
 from engine.redaction import redact
 
+_DECODER = json.JSONDecoder(strict=False)
+"""Control characters stand unescaped in strings of some services (CoreNLP's JSONOutputter)."""
+
 BODY_PREFIX = 300
 """Characters of an error body that are kept for people."""
 
@@ -24,8 +27,7 @@ def json_of(texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes)
     nothing about the texts, and may have passed when the call is repeated.
     """
     try:
-        # Control characters stand unescaped in strings of some services (CoreNLP's JSONOutputter).
-        return json.loads(body, strict=False)
+        return _DECODER.decode(body.decode(json.detect_encoding(body)))
     except ValueError as error:
         claimed = "json" in response.content_type
         raise ExtractionError(

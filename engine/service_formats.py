@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from engine.errors import ExtractionError, Failure
-from engine.model import Entity
+from engine.model import Entity, entity_of
 
 GLINER_LABELS = ("person", "organization", "location")
 """Asked for unless the parameter `labels` says otherwise: GLiNER finds what it is told to."""
@@ -27,7 +27,7 @@ def native_request(texts: Sequence[str]) -> Any:
 def native_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
     """`{"results": [[{start, end, label, text, score}]]}`; the score may be missing."""
     return [
-        [Entity(e["start"], e["end"], e["label"], e["text"], e.get("score")) for e in entities]
+        [entity_of((e["start"], e["end"], e["label"], e["text"], e.get("score"))) for e in entities]
         for entities in answer["results"]
     ]
 

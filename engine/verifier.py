@@ -59,12 +59,13 @@ async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> Asy
     after: Key | None = None
     while True:
         try:
-            found, after = await scan.page(start, stop, after, limit=page_documents)
+            page = await scan.page(start, stop, after, limit=page_documents)
         except PyMongoError as error:
             raise SourceError(f"{driver.namespace(scan.collection)} could not be read: {error}") from error
-        if not found:
+        if page.last is None:
             return
-        yield [Key(scan.order.values_of(document)) for document in found]
+        yield [Key(scan.order.values_of(document)) for document in page.documents()]
+        after = page.last
 
 
 class Verifier:

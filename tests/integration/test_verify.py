@@ -29,7 +29,9 @@ from engine.verifier import MissingDocuments, Verifier, keys_of
 
 pytestmark = pytest.mark.asyncio
 
-SMALL = Settings(range_documents=100, batch_texts=10, page_documents=50, retry_base_s=0, max_attempts=2)
+SMALL = Settings(
+    range_documents=100, batch_texts=10, page_documents=50, retry_base_s=0, max_attempts=2, max_outage_s=0
+)
 MIXED = [
     1,
     2.5,

@@ -170,7 +170,7 @@ def test_trap_29_a_slow_document_holds_the_checkpoint_back():
 @pytest.mark.parametrize(("drain_s", "rounds"), [(0.2, 6), (0.01, 5)], ids=["ends", "is dropped"])
 @pytest.mark.parametrize("how", ["deadline", "cancellation"])
 def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how, drain_s, rounds):
-    """What is in flight may end within `drain_s`, and nothing more is sent; each document after it is read."""
+    """What is in flight may end within `drain_s`, nothing more is sent, each document after it is read."""
 
     async def main():
         written = MemoryWriter()
