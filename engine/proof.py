@@ -74,7 +74,7 @@ async def _time_of_now(scan: Scan) -> Timestamp | None:
     A snapshot that the server chooses is the last one of a majority, and may lack what planning saw; of this
     one it waits until a majority has it.
     """
-    query = {"find": scan.collection.name, "filter": {"_id": {"$in": []}}, "singleBatch": True}
+    query = {"find": scan.collection.name, "filter": {"_id": {"$in": []}}, "limit": 1}
     return (await scan.command(query)).get("operationTime")  # type: ignore[no-any-return]
 
 
