@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
@@ -65,20 +65,6 @@ async def options(collection: Collection) -> Mapping[str, Any]:
     except TypeError:  # mongomock has no options(), nor any of them
         return {}
     return found
-
-
-async def reply(collection: Collection, query: Callable[[Any], Any]) -> bytes | list[dict[str, Any]]:
-    """What a query answers, as BSON documents one after another; decoded where raw replies are not known.
-
-    Args:
-        query: makes a cursor of the collection's `find` or `find_raw_batches`.
-    """
-    try:
-        cursor = query(collection.find_raw_batches)
-    except NotImplementedError:  # mongomock
-        found: list[dict[str, Any]] = await query(collection.find).to_list(length=None)
-        return found
-    return b"".join(await cursor.to_list(length=None))
 
 
 async def aggregate(collection: Collection, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:

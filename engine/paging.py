@@ -22,7 +22,7 @@ class Paging:
 
     Attributes:
         documents: how many documents the next page asks for.
-        expected_bytes: about how many bytes that is; 0 while nothing is known.
+        expected_bytes: about how many bytes of texts that is; 0 while nothing is known.
     """
 
     def __init__(self, most_documents: int, most_bytes: int, target_s: float) -> None:

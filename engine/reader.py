@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+import bson
 from pymongo.errors import AutoReconnect, PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -18,11 +20,10 @@ from engine.config import Settings
 from engine.errors import SourceError
 from engine.keyset import Key, KeyRange
 from engine.model import Document
-from engine.page import Decoded, Page
 from engine.paging import Paging
 from engine.retry import Sleep
 from engine.scan import Scan
-from engine.values import value_at
+from engine.values import EXACT_CODEC, value_at
 
 T = TypeVar("T")
 
@@ -32,6 +33,20 @@ READ_RETRIES = 6
 
 _document = partial(tuple.__new__, Document)
 """`Document._make` without its Python frame: a fifth of the time that a page takes to build."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """One reply without its anchor: what a page is made of, and the Key that the next one follows.
+
+    Attributes:
+        texts: what is found under the text field; None where it is missing.
+        last: None for an empty reply.
+    """
+
+    found: list[dict[str, Any]]
+    texts: list[Any]
+    last: Key | None
 
 
 class Reader:
@@ -63,15 +78,15 @@ class Reader:
             SourceError: the server could not be read; never taken for the end of the range (TRAPS 12). The
                 pages before have been yielded by then.
         """
-        page = await self._fetch(after)
-        ahead: asyncio.Task[Page] | None = None
+        fetched = await self._fetch(after)
+        ahead: asyncio.Task[_Fetched] | None = None
         try:
-            while page.last is not None:
+            while fetched.last is not None:  # a short page may be a full reply: only an empty one is the end
                 if self._paging.expected_bytes < self._read_ahead_bytes:
-                    ahead = asyncio.create_task(self._fetch(page.last))
-                    await asyncio.sleep(0)  # the request leaves now, and the server works while we decode
-                yield self._documents(page.documents())
-                page = await (ahead or self._fetch(page.last))
+                    ahead = asyncio.create_task(self._fetch(fetched.last))
+                    await asyncio.sleep(0)  # the request leaves now, and the server works while we do
+                yield self._documents(fetched)
+                fetched = await (ahead or self._fetch(fetched.last))
                 ahead = None
         finally:
             await _ended(ahead)
@@ -87,23 +102,24 @@ class Reader:
             return 0
         return max(0, await self._retried(self._scan.count, self._range.start, self._range.stop) - read)
 
-    async def _fetch(self, after: Key | None) -> Page:
+    async def _fetch(self, after: Key | None) -> _Fetched:
         """The next reply: what follows `after`, or the beginning of the range."""
-        page, elapsed_s = await self._retried(self._timed, after)
-        if page.count:
-            self._paging.observe(page.count, page.bytes_, elapsed_s)
-        return page
+        found, last, elapsed_s = await self._retried(self._timed, after)
+        texts = _column(found, self._text_field)
+        if found:
+            self._paging.observe(len(found), _bytes_of(texts), elapsed_s)
+        return _Fetched(found, texts, last)
 
-    def _documents(self, found: Decoded) -> list[Document]:
+    def _documents(self, fetched: _Fetched) -> list[Document]:
         """The page, built column by column: a third of the time that a call for each document takes."""
-        keys = zip(*(_column(found, name) for name in self._scan.order.fields), strict=True)
-        return list(map(_document, zip(keys, _column(found, self._text_field), strict=True)))
+        columns = [_column(fetched.found, name) for name in self._scan.order.fields]
+        return list(map(_document, zip(zip(*columns, strict=True), fetched.texts, strict=True)))
 
-    async def _timed(self, after: Key | None) -> tuple[Page, float]:
+    async def _timed(self, after: Key | None) -> tuple[list[dict[str, Any]], Key | None, float]:
         began = self._clock()
         bounds, limit = (self._range.start, self._range.stop), self._paging.documents
-        page = await self._scan.page(*bounds, after, limit=limit, projection=self._projection)
-        return page, self._clock() - began
+        found, last = await self._scan.page(*bounds, after, limit=limit, projection=self._projection)
+        return found, last, self._clock() - began
 
     async def _retried(self, read: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
         try:
@@ -141,6 +157,15 @@ def _column(found: list[dict[str, Any]], path: str) -> list[Any]:
     if "." in path:
         return [value_at(document, path) for document in found]
     return [document.get(path) for document in found]
+
+
+def _bytes_of(texts: list[Any]) -> int:
+    """What the texts take in memory: 0.05 microseconds each, a third of what encoding them would cost."""
+    strings = [text for text in texts if type(text) is str]
+    others = [] if len(strings) == len(texts) else [text for text in texts if type(text) is not str]
+    return sum(map(str.__sizeof__, strings)) + sum(
+        len(bson.encode({"": other}, codec_options=EXACT_CODEC)) for other in others
+    )
 
 
 def _disjoint(paths: list[str]) -> list[str]:

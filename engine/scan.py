@@ -7,7 +7,7 @@ Which one is used is decided once (`engine.access`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from engine import driver
 from engine.errors import PlanError
 from engine.keyset import Key, Order, filter_after_ties, range_filter
 from engine.model import Form
-from engine.page import Page, page_of
 from engine.values import bracket_of, identity, is_nan
 
 _COUNTABLE = frozenset({"date", "number", "string", "objectId"})
@@ -78,8 +77,13 @@ class Scan:
             projection: the fields to read; by default those of the order, which the index covers.
             skip: documents to pass over first (a planner's hop, bounded by a range's size).
         """
-        cursor = self._query(self.collection.find, start, stop, limit, projection, backward=backward)
-        documents: list[dict[str, Any]] = await cursor.skip(skip).to_list(length=None)
+        cursor = self._cursor(start, stop, projection or dict.fromkeys(("_id", *self.order.fields), 1))
+        sort = [(name, -1 if backward else 1) for name, _ in self.spec]
+        # Sorted even though the index gives this order: a sharded cluster merges its shards by the sort.
+        cursor = cursor.sort(sort).skip(skip).batch_size(limit)
+        # A negative limit asks for a single reply, which the server ends at 16 MiB; views know none.
+        cursor = cursor.limit(-limit if self.form is Form.INDEX_BOUNDS else limit)
+        documents: list[dict[str, Any]] = await cursor.to_list(length=None)
         return documents
 
     async def key_at(self, start: Key, stop: Key, skip: int = 0, *, backward: bool = False) -> Key | None:
@@ -99,10 +103,13 @@ class Scan:
         *,
         limit: int,
         projection: dict[str, int] | None = None,
-    ) -> Page:
-        """The next documents of `[start, stop)`, about `limit`, those up to and including `after` left out.
+    ) -> tuple[list[dict[str, Any]], Key | None]:
+        """The next documents of `[start, stop)`, those up to and including `after` left out.
 
         A short page may be a full reply: only an empty one is the end.
+
+        Returns:
+            About `limit` documents in order, and the Key that the next page goes on after; None at the end.
 
         Raises:
             PlanError: more than `most_ties` documents share one order value, and the index has no `_id`.
@@ -111,10 +118,10 @@ class Scan:
             return await self._page_of_whole_ties(after or start, stop, limit, projection)
         # One more than asked for, because `min` is inclusive: the anchor comes again, if it still exists.
         limit += after is not None
-        reply = await driver.reply(
-            self.collection, lambda find: self._query(find, after or start, stop, limit, projection)
-        )
-        return page_of(reply, self.order, after)
+        found = await self.fetch(after or start, stop, limit=limit, projection=projection)
+        if found and after is not None and identity(found[0]["_id"]) == identity(after.values[-1]):
+            del found[0]
+        return found, Key(self.order.values_of(found[-1])) if found else None
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
         """The Key that reading can go on after, once all up to a document with these key values is done.
@@ -127,11 +134,11 @@ class Scan:
 
     async def _page_of_whole_ties(
         self, start: Key, stop: Key, limit: int, projection: dict[str, int] | None
-    ) -> Page:
+    ) -> tuple[list[dict[str, Any]], Key | None]:
         """A page that ends with all documents of its last order value; which these are, the server says."""
         found = await self.fetch(start, stop, limit=limit, projection=projection)
         if not found:
-            return page_of([], self.order, None)
+            return [], None
         value = self.order.values_of(found[-1])[0]
         if len(found) == limit:
             here = self.limited_to({self.order.fields[0]: {"$eq": value}})
@@ -139,7 +146,7 @@ class Scan:
             self.refuse_too_many(len(ties), value)
             there = {identity(document["_id"]) for document in found}
             found += [tie for tie in ties if identity(tie["_id"]) not in there]
-        return replace(page_of(found, self.order, None), last=self.position((value,), ends_page=True))
+        return found, self.position((value,), ends_page=True)
 
     def refuse_too_many(self, ties: int, value: Any) -> None:
         """Refuses a group of ties that cannot be read as a whole.
@@ -233,29 +240,12 @@ class Scan:
         """The same scan of those documents only that fulfil the condition too."""
         return replace(self, filter=_both(self.filter, condition))
 
-    def _query(
-        self,
-        find: Callable[..., Any],
-        start: Key,
-        stop: Key,
-        limit: int,
-        projection: dict[str, int] | None,
-        *,
-        backward: bool = False,
-    ) -> Any:
-        """The cursor of one reply."""
-        projection = projection or dict.fromkeys(("_id", *self.order.fields), 1)
-        if self.form is Form.INDEX_BOUNDS:
-            cursor = find(self.filter, projection).hint(self.index).min(self.order.bounds(start))
-            if not isinstance(stop.values[0], MaxKey):
-                cursor = cursor.max(self.order.bounds(stop))
-        else:
-            cursor = find(self.condition(start, stop), projection).hint(self.spec)
-        sort = [(name, -1 if backward else 1) for name, _ in self.spec]
-        # Sorted even though the index gives this order: a sharded cluster merges its shards by the sort.
-        cursor = cursor.sort(sort).batch_size(limit)
-        # A negative limit asks for a single reply, which the server ends at 16 MiB; views know none.
-        return cursor.limit(-limit if self.form is Form.INDEX_BOUNDS else limit)
+    def _cursor(self, start: Key, stop: Key, projection: dict[str, int]) -> Any:
+        if self.form is not Form.INDEX_BOUNDS:
+            return self.collection.find(self.condition(start, stop), projection).hint(self.spec)
+        cursor = self.collection.find(self.filter, projection).hint(self.index)
+        cursor = cursor.min(self.order.bounds(start))
+        return cursor if isinstance(stop.values[0], MaxKey) else cursor.max(self.order.bounds(stop))
 
 
 def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -59,13 +59,12 @@ async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> Asy
     after: Key | None = None
     while True:
         try:
-            page = await scan.page(start, stop, after, limit=page_documents)
+            found, after = await scan.page(start, stop, after, limit=page_documents)
         except PyMongoError as error:
             raise SourceError(f"{driver.namespace(scan.collection)} could not be read: {error}") from error
-        if page.last is None:
+        if not found:
             return
-        yield [Key(scan.order.values_of(document)) for document in page.documents()]
-        after = page.last
+        yield [Key(scan.order.values_of(document)) for document in found]
 
 
 class Verifier:

@@ -136,6 +136,6 @@ class Slow:
 
     async def page(self, *args, **options):
         """As the scan, and the clock moves on."""
-        page = await self.scan.page(*args, **options)
-        self.now += page.count / 100
-        return page
+        found, last = await self.scan.page(*args, **options)
+        self.now += len(found) / 100
+        return found, last
