@@ -6,16 +6,30 @@ import uuid
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
 from engine.demo.mongod import Mongod
 
+# The same examples on every run, whatever the machine has to do besides; `--hypothesis-profile=default` looks
+# for new ones.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """`pytest -n 2` runs the tests in two processes, each with a mongod of its own."""
+    from distribution import ByGroup  # noqa: PLC0415  (without `-n`, xdist is not needed)
+
+    return ByGroup(config, log)
+
 
 @pytest.fixture(scope="session")
 def mongod_uri(tmp_path_factory):
-    """The address of a real mongod (a replica set of one), started for this session."""
-    with Mongod(tmp_path_factory.mktemp("mongod"), environ={}) as server:
+    """The address of a real mongod (a replica set of one), one for each process that runs tests."""
+    with Mongod(tmp_path_factory.mktemp("mongod"), environ={}, cache_gb=0.25) as server:
         yield server.uri
 
 

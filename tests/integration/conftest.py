@@ -10,3 +10,9 @@ from samples import fill, message
 async def messages(database):
     """A thousand messages, three to a second, through each driver."""
     return await fill(database["messages"], [message(n, n // 3) for n in range(1000)])
+
+
+@pytest_asyncio.fixture
+async def pymongo_messages(pymongo_database):
+    """The same through PyMongo alone, where the driver makes no difference."""
+    return await fill(pymongo_database["messages"], [message(n, n // 3) for n in range(1000)])

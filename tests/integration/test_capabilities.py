@@ -70,10 +70,12 @@ def pair(tmp_path_factory):
 
 @pytest.mark.parametrize("driver", [AsyncIOMotorClient, AsyncMongoClient])
 @pytest.mark.parametrize("strategy", ["auto", "exact", "counted", "sample"])
-async def test_trap_5_a_strict_client_plans_and_runs_by_filters(messages, mongod_uri, driver, strategy):
+async def test_trap_5_a_strict_client_plans_and_runs_by_filters(
+    pymongo_messages, mongod_uri, driver, strategy
+):
     """`min` and `max` are no part of API version 1 (server error 323); all else that is asked for is."""
     client = driver(mongod_uri, server_api=ServerApi("1", strict=True, deprecation_errors=True))
-    database = client[messages.database.name]
+    database = client[pymongo_messages.database.name]
     settings = Settings(strategy=strategy, range_documents=100)
     try:
         plan = await plan_ranges(database["messages"], Window(), settings)
@@ -123,11 +125,11 @@ async def test_all_is_asked_of_the_server_that_the_client_reads_from(pair, prefe
     assert asked == {(name, int(pair[node].partition(":")[2])) for name in reading}
 
 
-async def test_trap_15_walks_bound_each_reply_by_a_batch_size(messages, mongod_uri):
+async def test_trap_15_walks_bound_each_reply_by_a_batch_size(pymongo_messages, mongod_uri):
     """A reply without one holds up to 16 MB: neither planning, reading nor verifying asks for such."""
     listener = Asked()
     async with AsyncMongoClient(mongod_uri, event_listeners=[listener]) as client:
-        database = client[messages.database.name]
+        database = client[pymongo_messages.database.name]
         where = {"source": database["messages"], "target": database}
         settings = Settings(strategy="exact", range_documents=300, page_documents=50)
         report = await run(Window(), extractor=first_word, settings=settings, **where)

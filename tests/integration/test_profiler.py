@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 from bson import ObjectId
-from pymongo import AsyncMongoClient
-from samples import DAY, fill, first_word, message
+from pymongo import AsyncMongoClient, MongoClient
+from samples import DAY, INDEX, first_word, message
 
 from engine import Settings, Window, run
 from engine.driver import exact
@@ -20,18 +20,28 @@ DOCUMENTS, RANGE = 5000, 1000
 """Enough for a sample to be drawn by a random cursor: up to a twentieth of a collection."""
 
 
+@pytest.fixture(scope="module")
+def source(mongod_uri):
+    """The name of a database with five thousand messages, which no run changes."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    ids = [ObjectId.from_datetime(DAY + timedelta(seconds=n)) for n in range(DOCUMENTS)]
+    with MongoClient(mongod_uri) as client:
+        client[name]["messages"].create_index(INDEX)
+        client[name]["messages"].insert_many([message(id_, n // 3) for n, id_ in enumerate(ids)])
+        yield name
+        client.drop_database(name)
+
+
 @pytest_asyncio.fixture
-async def profiled(mongod_uri):
-    """Five thousand messages in a database whose operations the server records, and a place for results."""
+async def profiled(mongod_uri, source):
+    """The source, whose operations the server records anew, and an empty place for results."""
     async with AsyncMongoClient(mongod_uri) as client:
-        database = client[f"test_{uuid.uuid4().hex[:12]}"]
-        ids = [ObjectId.from_datetime(DAY + timedelta(seconds=n)) for n in range(DOCUMENTS)]
-        await fill(database["messages"], [message(id_, n // 3) for n, id_ in enumerate(ids)])
+        database, target = client[source], client[f"{source}_target"]
         await database.command("profile", 2)
-        yield database, client[f"{database.name}_target"]
+        yield database, target
         await database.command("profile", 0)
-        await client.drop_database(database.name)
-        await client.drop_database(f"{database.name}_target")
+        await database.drop_collection("system.profile")
+        await client.drop_database(target.name)
 
 
 async def reads_of_a_run(profiled, window, **chosen):

@@ -165,15 +165,17 @@ async def collated(database, values):
 
 @pytest.mark.parametrize("strategy", EVERY)
 @pytest.mark.parametrize("window", [Window(), Window("B", None), Window(None, "y"), Window("a", "Y")])
-async def test_trap_8_strings_under_a_collation_are_cut_by_every_strategy(database, strategy, window):
+async def test_trap_8_strings_under_a_collation_are_cut_by_every_strategy(pymongo_database, strategy, window):
     """Whole keys of a sample ascend, whatever the collation takes for the same: nothing is lost."""
     values = ["aAbBcCxXyY"[n % 10] for n in range(1000)]
-    collection = await collated(database, values)
+    collection = await collated(pymongo_database, values)
     settings = Settings(strategy=strategy, range_documents=50, order_type="string")
     plan = await plan_ranges(collection, window, settings)
     start, stop = (end and end.lower() for end in (window.start, window.end))
     inside = sum((start or "a") <= value.lower() < (stop or "z") for value in values)
-    report = await run(window, source=collection, extractor=first_word, target=database, settings=settings)
+    report = await run(
+        window, source=collection, extractor=first_word, target=pymongo_database, settings=settings
+    )
     assert (report.reconciled, report.read, len(tiled(plan)) > 7) == (True, inside, True)
     assert plan.documents == inside or not plan.exact
 
