@@ -33,7 +33,7 @@ lint: $(VENV)     ## style, types, layers
 	@.venv/bin/lint-imports --no-logo
 
 test: lint        ## all checks and tests
-	@.venv/bin/pytest -n 2
+	@.venv/bin/pytest -n 2 --max-worker-restart=0
 
 bench: $(VENV)    ## all benchmarks, about three quarters of an hour on an idle machine; results in benchmarks/results
 	@.venv/bin/python benchmarks/memory.py
