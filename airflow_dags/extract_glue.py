@@ -25,6 +25,7 @@ from pymongo.errors import ConfigurationError, InvalidName
 
 import engine
 from engine import ConfigError, HttpExtractor, KeyRange, PlanError, Report, Settings, Status, Window
+from engine.loops import loop_runner
 from engine.report import COLUMNS, rows
 
 T = TypeVar("T")
@@ -263,7 +264,7 @@ def run_to_end(work: Awaitable[T]) -> T:
     """
     previous = signal.getsignal(signal.SIGTERM)
     try:
-        with asyncio.Runner() as runner:
+        with loop_runner() as runner:
             return runner.run(_cancelled_by_sigterm(work))
     except asyncio.CancelledError as error:
         raise AirflowException("stopped by SIGTERM; the next try goes on from the checkpoint") from error

@@ -17,6 +17,7 @@ from bench_process import Meter, Task, run_loop
 
 CANDIDATES = {
     "engine": "bench_engine",
+    "engine_on_asyncio": "bench_engine",
     "workers": "bench_workers",
     "blog": "bench_simple",
     "threads": "bench_simple",

@@ -14,6 +14,7 @@ WIDTH = 140
 
 LABELS = {
     "engine": "engine, default settings",
+    "engine_on_asyncio": "engine, asyncio's loop",
     "workers": "expert's workers",
     "gather": "gather and semaphore",
     "threads": "64 threads, requests",

@@ -82,7 +82,7 @@ class Setup:
 
 def settings_of(setup: Setup) -> tuple[Setting, ...]:
     """All settings, in the order of the tables."""
-    makers = (_service, _client, _faulty, _halved, _poison, _outage, _narrow, _all, _memory)
+    makers = (_service, _client, _faulty, _halved, _poison, _outage, _narrow, _all, _memory, _loops)
     return tuple(make(setup) for make in makers)
 
 
@@ -165,3 +165,11 @@ def _memory(setup: Setup) -> Setting:
     entries = tuple(Entry("engine", size) for size in (setup.documents, setup.grown))
     at_once = replace(setup.service, slots=None)
     return Setting("memory", "B: answers at once, many documents", at_once, entries)
+
+
+def _loops(setup: Setup) -> Setting:
+    """What uvloop gains; where it is not installed, both are the same."""
+    at_once = replace(setup.service, slots=None)
+    names = ("engine", "engine_on_asyncio")
+    entries = tuple(Entry(name, setup.documents, 0, setup.repetitions) for name in names)
+    return Setting("loops", "B: answers at once, uvloop and asyncio", at_once, entries)

@@ -65,6 +65,11 @@ class Accounts:
         """What became of everything up to the position."""
         return self._ledger.counts
 
+    @property
+    def outstanding(self) -> int:
+        """Batches read and beyond the position."""
+        return self._ledger.outstanding
+
     def admit(self, last: Key | None) -> Entry:
         """See `Ledger.admit`."""
         return self._ledger.admit(last)
@@ -115,7 +120,7 @@ class Accounts:
 
     async def save_at_end(self, status: Status, problem: str) -> None:
         """Saves the low-water mark in the little time there is; what ended the range matters more."""
-        self._events.warning(f"range_{status}", problem=problem, position=self._ledger.position)
+        self._events.warning(f"range_{status}", problem=problem, after=self._ledger.position)
         try:
             async with asyncio.timeout(SAVE_TIMEOUT_S):
                 await self.save(status, problem)

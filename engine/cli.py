@@ -19,6 +19,7 @@ from rich.logging import RichHandler
 from engine import coverage, display, runner
 from engine.config import Settings
 from engine.errors import ConfigError, EngineError, PlanError
+from engine.loops import loop_runner
 from engine.model import Status, Window
 from engine.options import (
     LOCAL,
@@ -226,7 +227,8 @@ def _finish(command: Callable[[], Awaitable[int]], *, verbose: bool) -> None:
             level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=display.err)]
         )
     try:
-        code = asyncio.run(_cancelled_by_signals(command))
+        with loop_runner() as loop:
+            code = loop.run(_cancelled_by_signals(command))
     except (ConfigError, PlanError) as error:
         display.fail(error)
         code = 2

@@ -1,15 +1,21 @@
 """Named events with key-values, rendered as log lines in one place.
 
 They go to the standard logger `engine`: the application decides where to. Values are ids, counts and times;
-never texts, never secrets.
+never texts, never secrets. `docs/observability.md` lists them.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 logger = logging.getLogger("engine")
+
+_PLAIN = re.compile(r"[^\s\"=]+")
 
 
 class Events:
@@ -32,6 +38,34 @@ class Events:
             logger.log(level, "%s %s", name, pairs)
 
 
+class Changes:
+    """Tells of a value that changes often, at most once in `every_s`.
+
+    Args:
+        value: the first one, which is no change.
+        clock: seconds; injected by tests.
+    """
+
+    def __init__(
+        self,
+        events: Events,
+        name: str,
+        value: Any,
+        every_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._events, self._name, self._every_s, self._clock = events, name, every_s, clock
+        self._told, self._next_at = value, clock()
+
+    def see(self, value: Any) -> None:
+        """The value now; told if it is another than was told last, and that is long enough ago."""
+        if value == self._told or (now := self._clock()) < self._next_at:
+            return
+        self._events.info(self._name, before=self._told, now=value)
+        self._told, self._next_at = value, now + self._every_s
+
+
 def _shown(value: Any) -> str:
+    """One token of one line, whatever a service or a server has put into a message."""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return f'"{text}"' if " " in text else text
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

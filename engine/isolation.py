@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeAlias
 
+from engine import telemetry
 from engine.circuit import Circuit
 from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown
 from engine.events import Events
@@ -112,6 +113,7 @@ class Caller:
         self._extract = extract
         self._policy, self._settings = policy, policy.settings
         self._now = now
+        self._telemetry = telemetry.current()
         self._requests = self._successes = 0
         self._known_good = PROBE_TEXT
         time = policy.pause
@@ -173,7 +175,8 @@ class Caller:
         """One request. Here and nowhere else the service is called, after all waits, probes included."""
         self._requests += 1
         try:
-            answer = check_answer(texts, await self._extract(texts))
+            with self._telemetry.request(texts):
+                answer = check_answer(texts, await self._extract(texts))
         except Exception as error:
             if classify(error) is not Failure.THROTTLED:  # a busy service works
                 self._circuit.failed()

@@ -18,7 +18,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from engine import driver
+from engine import driver, telemetry
 from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, cut
@@ -135,8 +135,15 @@ class RangeAttempt:
         self._events = Events(run=checkpoint.key_range.run_id, range=self._range_id)
         self._retries: list[Failure] = []
         self._slots = slots or slots_of(settings)
-        policy = RetryPolicy(settings, clock=clock, on_retry=self._retries.append)
+        events = self._events
+        policy = RetryPolicy(
+            settings,
+            clock=clock,
+            on_retry=self._retries.append,
+            on_pause=lambda seconds: events.warning("service_throttled", pause_s=seconds),
+        )
         self._caller = Caller(service.extract, policy, self._slots, events=self._events)
+        self._telemetry = telemetry.current()
         self._accounts = Accounts(
             checkpoints,
             checkpoint,
@@ -164,7 +171,8 @@ class RangeAttempt:
 
     async def run(self) -> Status:
         """Runs the stages to the end of the range, or until they are stopped; saves the checkpoint anyhow."""
-        self._events.info("range_begun", attempt=self.checkpoint.attempts, after=self._accounts.position)
+        name = "range_begun" if self._accounts.position is None else "range_resumed"
+        self._events.info(name, attempt=self.checkpoint.attempts, after=self._accounts.position)
         try:
             await self._until_stopped()
         except asyncio.CancelledError:
@@ -180,7 +188,8 @@ class RangeAttempt:
             await self._accounts.save_at_end(Status.INTERRUPTED, self._stopped_by)
             return Status.INTERRUPTED
         await self._accounts.save(Status.SUCCEEDED)
-        self._events.info("range_succeeded", **self.checkpoint.counts.to_document())
+        counts = self.checkpoint.counts.to_document()
+        self._events.info("range_succeeded", **counts, active_s=self.checkpoint.active_s)
         return Status.SUCCEEDED
 
     async def _until_stopped(self) -> None:
@@ -203,12 +212,13 @@ class RangeAttempt:
             raise error
 
     async def _stages(self) -> None:
-        async with asyncio.TaskGroup() as stages:
-            self._reading = stages.create_task(self._read())
-            for _ in range(self._settings.max_concurrency):
-                stages.create_task(self._extract())
-            for _ in range(self._settings.write_concurrency):
-                stages.create_task(self._write())
+        with self._telemetry.watching(self._slots, self._depths):
+            async with asyncio.TaskGroup() as stages:
+                self._reading = stages.create_task(self._read())
+                for _ in range(self._settings.max_concurrency):
+                    stages.create_task(self._extract())
+                for _ in range(self._settings.write_concurrency):
+                    stages.create_task(self._write())
         if not self._stopped_by:
             await self._check_coverage()
 
@@ -257,7 +267,9 @@ class RangeAttempt:
         while group := await self._next_group():
             results = [self._results(sent) for sent in group]
             extractions = [e for found, _ in results for e in found]
-            unchanged = await self._writer.write(extractions, [d for _, letters in results for d in letters])
+            letters_in_all = [d for _, letters in results for d in letters]
+            with self._telemetry.write():
+                unchanged = await self._writer.write(extractions, letters_in_all)
             for sent, (found, letters) in zip(group, results, strict=True):
                 self._settle(sent, found, letters, unchanged)
             await self._accounts.save_when_due()
@@ -319,7 +331,13 @@ class RangeAttempt:
         written, unchanged_in_all = len(found) - same, batch.unchanged + same
         counts = Counts(batch.read, written, unchanged_in_all, len(letters), batch.digest)
         if letters:
-            kinds = {letter.kind for letter in letters}
-            self._events.warning("dead_letters", count=len(letters), kinds=kinds)
+            kinds = ",".join(sorted({letter.kind for letter in letters}))
+            first = letters[0].document_id
+            self._events.warning("dead_letters", count=len(letters), kinds=kinds, first=first)
+        self._telemetry.settled(counts)
         for _ in range(self._accounts.settle(sent.entry, counts)):
             self._ahead.release()
+
+    def _depths(self) -> telemetry.Depths:
+        ahead = self._accounts.outstanding
+        return telemetry.Depths(self._to_extract.qsize(), self._to_write.qsize(), ahead)

@@ -16,6 +16,7 @@ import bson
 from pymongo.errors import AutoReconnect, PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from engine import telemetry
 from engine.config import Settings
 from engine.errors import SourceError
 from engine.keyset import Key, KeyRange
@@ -61,6 +62,7 @@ class Reader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sleep, self._clock = sleep, clock
+        self._telemetry = telemetry.current()
         self._scan = scan
         self._range = key_range
         self._text_field = settings.text_field
@@ -107,7 +109,9 @@ class Reader:
         found, last, elapsed_s = await self._retried(self._timed, after)
         texts = _column(found, self._text_field)
         if found:
-            self._paging.observe(len(found), _bytes_of(texts), elapsed_s)
+            text_bytes = _bytes_of(texts)
+            self._paging.observe(len(found), text_bytes, elapsed_s)
+            self._telemetry.page(len(found), text_bytes, elapsed_s)
         return _Fetched(found, texts, last)
 
     def _documents(self, fetched: _Fetched) -> list[Document]:

@@ -115,6 +115,7 @@ class RetryPolicy:
     Args:
         pause: by default one on `clock`; whatever else waits for the service goes by its clock and sleep.
         on_retry: called with the class of each failure that will be tried again.
+        on_pause: called with its seconds when the service asks for a pause and none is on.
     """
 
     def __init__(
@@ -125,11 +126,12 @@ class RetryPolicy:
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_retry: Callable[[Failure], None] = lambda _: None,
+        on_pause: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.rng = rng or random.Random()  # noqa: S311  (spreads load; nothing secret)
         self.pause = pause or EndpointPause(clock, rng=self.rng, spread_s=settings.retry_base_s)
-        self.on_retry = on_retry
+        self.on_retry, self._on_pause = on_retry, on_pause
         self._quota = RetryQuota(settings.retry_tokens, self.pause.clock)
         self._retrying = AsyncRetrying(
             sleep=self.pause.sleep,
@@ -191,10 +193,15 @@ class RetryPolicy:
         if failure is Failure.THROTTLED:
             error = _error(state)
             hint = error.retry_after_s if isinstance(error, ExtractionError) else None
-            self.pause.extend(min(hint or 0.0, settings.retry_after_max_s))
+            self._ask_for_pause(min(hint or 0.0, settings.retry_after_max_s))
             return max(self.pause.remaining, unpaid_s) + jitter
         charges.spent_s += jitter
         return unpaid_s + jitter
+
+    def _ask_for_pause(self, seconds: float) -> None:
+        if seconds and not self.pause.remaining:
+            self._on_pause(seconds)
+        self.pause.extend(seconds)
 
     def _before_sleep(self, state: RetryCallState) -> None:
         self.on_retry(self._inspect(state)[1])

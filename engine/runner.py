@@ -48,20 +48,27 @@ async def plan_ranges(
     parameters = parameters_of(driver.namespace(collection), window, settings)
     run_id = settings.run_id or run_id_of(parameters)
     if target is None:
-        return await make_plan(collection, window, settings, run_id)
+        plan = await make_plan(collection, window, settings, run_id)
+        _tell("planned", plan)
+        return plan
     store = PlanStore(target, settings)
     stored = await _kept(store.load(run_id))
     if stored is not None and not stored.get("complete"):
         plan = Plan.from_document(stored)
         check_parameters(plan, parameters)
+        _tell("plan_found", plan)
         return plan
     plan = await make_plan(collection, window, settings, run_id)
     if stored is not None:
         await _kept(MongoCheckpoints(target, settings).forget(run_id))
         await _kept(store.remove(run_id))
     plan = Plan.from_document(await _kept(store.insert(plan.to_document())))
-    Events(run=run_id).info("planned", ranges=len(plan.ranges), documents=plan.documents, form=plan.form)
+    _tell("planned", plan)
     return plan
+
+
+def _tell(name: str, plan: Plan) -> None:
+    Events(run=plan.run_id).info(name, ranges=len(plan.ranges), documents=plan.documents, form=plan.form)
 
 
 async def run(
@@ -142,8 +149,9 @@ async def conclude(
     if target is not None:
         complete = report.reconciled
         await _kept(PlanStore(target, settings).finish(plan.run_id, report.to_json(), complete=complete))
-    level = Events(run=plan.run_id)
-    level.info("run_concluded", status=report.status, reconciled=report.reconciled, read=report.read)
+    events = Events(run=plan.run_id)
+    tell = events.info if report.reconciled else events.warning
+    tell("run_concluded", status=report.status, reconciled=report.reconciled, read=report.read)
     return report
 
 

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 from engine.config import Settings
 from engine.errors import Failure
+from engine.events import Changes, Events
 from engine.limiter import AdaptiveLimit, FixedLimit, Limiter, Sample, Verdict
 from engine.retry import classify
 
@@ -101,6 +102,7 @@ class Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timers: set[Timer] = set()
         self._closed = False
+        self._limits = Changes(Events(), "limit_changed", limiter.limit)
 
     @property
     def limit(self) -> int:
@@ -152,6 +154,7 @@ class Slots:
 
     def give_back(self, charged_s: float) -> None:
         """Frees a slot, now or after so many seconds."""
+        self._limits.see(self.limiter.limit)
         if charged_s > 0 and not self._closed:
             self._charge(charged_s)
         else:

@@ -12,6 +12,7 @@ from engine.access import open_scan
 from engine.checkpoints import MongoCheckpoints, PlanStore
 from engine.config import Settings
 from engine.errors import PlanError, SourceError
+from engine.events import Events
 from engine.keyset import KeyRange
 from engine.model import Status, Window
 from engine.plan import Plan, check_parameters, parameters_of
@@ -51,6 +52,7 @@ async def split_range(
     changed = replace(plan, ranges=ranges, documents=documents)
     if not await store.replace_ranges(stored, changed.to_document()):
         raise PlanError(f"the plan of run {run_id!r} was changed meanwhile: try again", range_id=range_id)
+    Events(run=run_id, range=range_id).info("range_split", documents=[half.expected for half in halves])
     return changed
 
 
