@@ -15,7 +15,7 @@ from typing import Any
 
 logger = logging.getLogger("engine")
 
-_PLAIN = re.compile(r"[^\s\"=]+")
+_PLAIN = re.compile(r"[^ \"=]+")
 
 
 class Events:
@@ -68,4 +68,6 @@ class Changes:
 def _shown(value: Any) -> str:
     """One token of one line, whatever a service or a server has put into a message."""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    if text.isprintable() and _PLAIN.fullmatch(text):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())

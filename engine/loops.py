@@ -19,5 +19,5 @@ def loop_factory() -> LoopFactory | None:
 
 
 def loop_runner() -> asyncio.Runner:
-    """Runs coroutines on that loop: `with loop_runner() as loop: loop.run(main())`."""
+    """What runs coroutines on that loop; a context manager, as `asyncio.Runner` is."""
     return asyncio.Runner(loop_factory=loop_factory())

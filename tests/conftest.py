@@ -7,9 +7,11 @@ import uuid
 import pytest
 import pytest_asyncio
 from hypothesis import settings
+from measured import Measured
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
+from engine import telemetry
 from engine.demo.mongod import Mongod
 
 # The same examples on every run, whatever the machine has to do besides; `--hypothesis-profile=default` looks
@@ -60,3 +62,12 @@ async def pymongo_database(mongod_uri):
     async with AsyncMongoClient(mongod_uri) as client:
         yield client[name]
         await client.drop_database(name)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """What this test's ranges tell OpenTelemetry: they alone, whatever other tests do."""
+    measured = Measured()
+    monkeypatch.setattr(telemetry, "current", lambda: measured.telemetry)
+    yield measured
+    measured.close()

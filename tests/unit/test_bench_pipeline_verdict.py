@@ -159,7 +159,7 @@ def test_poison_lies_apart():
 def test_settings_have_names_of_their_own():
     """And the engine is in every one of them."""
     settings = settings_of(Setup())
-    assert len({setting.name for setting in settings}) == len(settings) == 9
+    assert len({setting.name for setting in settings}) == len(settings) == 10
     assert all("engine" in {entry.candidate for entry in setting.entries} for setting in settings)
     peers = {e.candidate for s in settings_of(Setup(peers=True)) for e in s.entries}
     assert peers >= {"beam", "ray"}

@@ -1,0 +1,43 @@
+"""What metrics say, read in memory through OpenTelemetry's SDK."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
+
+from engine.telemetry import METER, MeterTelemetry
+
+
+class Measured:
+    """A telemetry of its own, and what it has told so far."""
+
+    def __init__(self, **options):
+        self._reader = InMemoryMetricReader()
+        self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        self.telemetry = MeterTelemetry(self._provider.get_meter(METER), **options)
+
+    def metrics(self) -> dict:
+        """The SDK's metrics by name, without the first part of it."""
+        data = self._reader.get_metrics_data()
+        scopes = (
+            [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
+        )
+        return {metric.name.removeprefix(f"{METER}."): metric for scope in scopes for metric in scope.metrics}
+
+    def numbers(self) -> Counter:
+        """By (name, value of its attribute or None): the sum, or of a histogram the count."""
+        return Counter(
+            {
+                (name, next(iter(point.attributes.values()), None)): (
+                    point.count if isinstance(point, HistogramDataPoint) else point.value
+                )
+                for name, metric in self.metrics().items()
+                for point in metric.data.data_points
+            }
+        )
+
+    def close(self):
+        """Ends the provider."""
+        self._provider.shutdown()

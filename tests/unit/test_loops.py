@@ -1,0 +1,64 @@
+"""The loop of a process: uvloop's where it is installed, else asyncio's; nothing else changes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from engine.loops import loop_factory, loop_runner
+
+uvloop = pytest.importorskip("uvloop")
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def loop_class(request, monkeypatch):
+    """The class of loop to be had, with and without uvloop."""
+    if request.param == "uvloop":
+        return uvloop.Loop
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    return asyncio.SelectorEventLoop
+
+
+async def own_loop():
+    """The loop this runs on."""
+    return asyncio.get_running_loop()
+
+
+def test_the_runner_takes_the_fastest_loop_there_is(loop_class):
+    """And closes it."""
+    with loop_runner() as loop:
+        running = loop.run(own_loop())
+    assert isinstance(running, loop_class)
+    assert running.is_closed()
+
+
+def test_without_uvloop_asyncio_decides(monkeypatch):
+    """Also on a platform whose own loop is another one."""
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert loop_factory() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_trap_31_a_signal_cancels_and_cleans_up(loop_class, number):
+    """By a handler of the loop, as the command line and the DAG set it; on either loop."""
+    before, saved = signal.getsignal(number), []
+
+    async def work():
+        asyncio.get_running_loop().add_signal_handler(number, asyncio.current_task().cancel)
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(0)
+            saved.append("checkpoint")
+
+    try:
+        with pytest.raises((asyncio.CancelledError, KeyboardInterrupt)), loop_runner() as loop:
+            loop.run(work())
+    finally:
+        signal.signal(number, before)
+    assert saved == ["checkpoint"]
