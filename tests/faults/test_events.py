@@ -37,9 +37,9 @@ async def test_a_run_without_faults(work, told):
     ranges = ["range_begun", "range_succeeded"] * 2
     assert names_of(lines) == ["planned", *ranges, "run_concluded"]
     assert all(f"run={report.run_id}" in line for line in lines if not line.startswith("limit"))
-    (first, _) = told("range_succeeded")
-    assert "range=0000 read=100 written=100 unchanged=0 dead_lettered=0" in first
-    assert "active_s=" in first
+    for line, part in zip(told("range_succeeded"), report.ranges, strict=True):
+        assert f"range={part.range_id} read={part.read} written={part.written} unchanged=0" in line
+        assert "active_s=" in line
 
 
 async def test_an_interrupted_run_that_is_resumed(work, told):
