@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from faults.ner_service import Flaky, reset, status
+from faults.misbehaviour import Flaky, reset, status
 
 from engine import Status, telemetry
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 import pytest
-from faults.ner_service import status
+from faults.misbehaviour import status
 
 from engine import HttpExtractor, Settings, Window, plan_ranges, run, split_range
 
