@@ -45,6 +45,7 @@ SETTINGS = (
     "max_dead_letters",
     "extractor_name",
     "extractor_version",
+    "force",
 )
 """The params that are settings of the engine under the same name."""
 

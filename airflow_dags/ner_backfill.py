@@ -121,6 +121,13 @@ PARAMS = {
         section="Service",
         **_NAME,
     ),
+    "force": Param(
+        False,
+        "Send every document and replace what is there, also where nothing has changed.",
+        title="Force",
+        type="boolean",
+        section="Service",
+    ),
     "strategy": Param(
         "auto",
         "How the window is split: walk the index, count between sampled keys, or sample. Auto chooses by "

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.config import Settings
 from engine.model import DeadLetter, Document, Extraction, hash_text
+from engine.repeats import Repeat, Repeats, Sending
 from engine.values import digest_of, identity
 
 
@@ -20,7 +21,9 @@ class Batch:
         read: documents covered.
         unchanged: of these, how many have a valid extraction already.
         digest: the sum of `digest_of` their `_id`s; `Counts` takes it modulo 2**128.
-        documents, texts, hashes: what is sent, side by side.
+        documents, hashes: what waits for an outcome, side by side.
+        texts, sending: what of it is sent; the same text once, `chars` in all.
+        repeats: the documents whose text this batch or an earlier one sends.
         extractions: empty texts have no entities; nobody needs to be asked.
         dead_letters: documents whose text is none.
     """
@@ -31,19 +34,26 @@ class Batch:
     digest: int = 0
     chars: int = 0
     documents: list[Document] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    sending: Sending = field(default_factory=Sending)
+    repeats: list[Repeat] = field(default_factory=list)
     extractions: list[Extraction] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
 def cut(
-    page: Iterable[Document], known: Mapping[Any, str], settings: Settings, range_id: str
+    page: Iterable[Document],
+    known: Mapping[Any, str],
+    settings: Settings,
+    range_id: str,
+    repeats: Repeats,
 ) -> Iterator[Batch]:
     """The page as batches of at most `batch_texts` texts and `batch_chars` characters, in reading order.
 
     Args:
         known: text hashes of valid extractions, by `identity` of the `_id`.
+        repeats: what the range has sent so far; takes note of what is to be sent now.
     """
     batch = Batch()
     for document in page:
@@ -54,7 +64,7 @@ def cut(
             if batch.texts and batch.chars + len(text) > settings.batch_chars:
                 yield batch
                 batch = Batch()
-            _add(batch, document, text, known)
+            _add(batch, document, text, known, repeats)
         else:
             batch.dead_letters.append(_no_text(document, settings, range_id))
         batch.last = document.values
@@ -67,17 +77,21 @@ def cut(
         yield batch
 
 
-def _add(batch: Batch, document: Document, text: str, known: Mapping[Any, str]) -> None:
+def _add(batch: Batch, document: Document, text: str, known: Mapping[Any, str], repeats: Repeats) -> None:
     text_hash = hash_text(text)
     if known and known.get(identity(document.id)) == text_hash:
         batch.unchanged += 1
     elif not text:
         batch.extractions.append(Extraction(document.id, [], text_hash))
     else:
+        earlier = repeats.earlier(text_hash, len(text), batch.sending)
+        if earlier is None:
+            batch.texts.append(text)
+            batch.chars += len(text)
+        else:
+            batch.repeats.append(Repeat(len(batch.documents), text_hash, text, earlier))
         batch.documents.append(document)
-        batch.texts.append(text)
         batch.hashes.append(text_hash)
-        batch.chars += len(text)
 
 
 def _no_text(document: Document, settings: Settings, range_id: str) -> DeadLetter:

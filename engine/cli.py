@@ -26,6 +26,7 @@ from engine.options import (
     CollectionName,
     DatabaseName,
     End,
+    Force,
     Function,
     Offsets,
     Parameters,
@@ -62,13 +63,14 @@ def plan(
     set_: Set = None,
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the plan for the run to come.")] = False,
+    force: Force = False,
     verbose: Verbose = False,
 ) -> None:
     """Split a window into ranges and show them."""
     places = Places(uri, database, target_uri, target_database)
 
     async def command() -> int:
-        settings = settings_from(set_, run_id)
+        settings = settings_from(set_, run_id, force=force)
         async with places.open() as (source, target):
             window = Window(start, end)
             made = await runner.plan_ranges(source[collection], window, settings, target if keep else None)
@@ -98,6 +100,7 @@ def run(
     run_id: RunId = None,
     set_: Set = None,
     *,
+    force: Force = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a window here, to its reconciled report; again, to resume it.
@@ -107,7 +110,7 @@ def run(
     places = Places(uri, database, target_uri, target_database)
 
     async def command() -> int:
-        settings = settings_from(set_, run_id)
+        settings = settings_from(set_, run_id, force=force)
         service = service_from(
             service_url, format_, extractor, settings, offsets=offsets, parameters=parameters
         )

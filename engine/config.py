@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     )
     batch_texts: int = Field(32, ge=1, le=10_000, description="Most texts a request.")
     batch_chars: int = Field(100_000, ge=1, description="Most characters a request (one text at least).")
+    repeat_cache_texts: int = Field(
+        4096, ge=0, description="Texts of a range whose answers are kept for its repeats; 0: all are sent."
+    )
+    repeat_cache_chars: int = Field(1_000_000, ge=0, description="Most characters of these texts.")
     request_timeout_s: float = Field(
         30.0, gt=0, description="Time for one attempt, plus `text_timeout_s` a text."
     )
@@ -126,6 +130,10 @@ class Settings(BaseSettings):
     extractor_name: str = Field("ner", min_length=1, description="Name of the extractor in what is written.")
     extractor_version: str = Field(
         "1", min_length=1, description="A new version makes every document be sent again."
+    )
+
+    force: bool = Field(
+        False, description="Every document is sent and replaced, also unchanged ones; a run of its own."
     )
 
     # How it is written

@@ -33,6 +33,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="NAME=VALUE", help="Any setting of the README's table; repeatable."),
 ]
+Force = Annotated[
+    bool, typer.Option("--force", help="Send every document, and replace what is there, unchanged or not.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show events.")]
 
 ServiceUrl = Annotated[
@@ -91,7 +94,7 @@ async def connected(uri: str) -> Any:
     return client
 
 
-def settings_from(assignments: list[str] | None, run_id: str | None) -> Settings:
+def settings_from(assignments: list[str] | None, run_id: str | None, *, force: bool = False) -> Settings:
     """Settings from the environment and from NAME=VALUE, where the value is JSON or plain text."""
     values: dict[str, Any] = {"run_id": run_id} if run_id else {}
     for assignment in assignments or []:
@@ -102,6 +105,8 @@ def settings_from(assignments: list[str] | None, run_id: str | None) -> Settings
             values[name] = json.loads(value) if value.startswith("{") else value
         except ValueError as error:
             raise ConfigError(f"--set {name}: not JSON ({error})") from None
+    if force:
+        values["force"] = True
     return Settings(**values)
 
 

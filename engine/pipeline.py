@@ -33,6 +33,7 @@ from engine.keyset import KeyRange
 from engine.ledger import Entry
 from engine.model import Counts, DeadLetter, Extraction, Status
 from engine.reader import Reader
+from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
 from engine.retry import RetryPolicy
 from engine.slots import Slots, slots_of
@@ -144,6 +145,7 @@ class RangeAttempt:
         )
         self._caller = Caller(service.extract, policy, self._slots, events=self._events)
         self._telemetry = telemetry.current()
+        self._repeats = Repeats(settings)
         self._accounts = Accounts(
             checkpoints,
             checkpoint,
@@ -237,8 +239,8 @@ class RangeAttempt:
         """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
         async with aclosing(self._reader.pages(after=self._accounts.position)) as pages:
             async for page in pages:
-                known = await self._writer.known(page)
-                for batch in cut(page, known, self._settings, self._range_id):
+                known = {} if self._settings.force else await self._writer.known(page)
+                for batch in cut(page, known, self._settings, self._range_id, self._repeats):
                     await self._ahead.acquire()
                     ends_page = batch.last is page[-1].values
                     position = self._reader.position(batch.last, ends_page=ends_page)
@@ -249,8 +251,9 @@ class RangeAttempt:
     async def _extract(self) -> None:
         """Calls the service, one batch after another; `max_concurrency` of these run side by side."""
         while (sent := await self._to_extract.get()) is not None:
+            batch = sent.batch
             try:
-                sent.outcomes = await self._caller.extract(sent.batch.texts)
+                sent.outcomes = await outcomes_of(batch.texts, batch.sending, batch.repeats, self._send)
             except ServiceDown as down:
                 self._stop(str(down))
                 break
@@ -258,6 +261,12 @@ class RangeAttempt:
         self._callers_left -= 1
         if self._callers_left == 0:
             await self._to_write.put(None)
+
+    async def _send(self, texts: Sequence[str]) -> list[Outcome]:
+        """Calls the service; once stopped, not for texts that another batch has failed to send."""
+        if self._stopped_by:
+            raise ServiceDown(self._stopped_by)
+        return await self._caller.extract(texts)
 
     async def _write(self) -> None:
         """Writes what is ready, moves the low-water mark, and saves it now and then.

@@ -138,7 +138,10 @@ class Plan:
 
 
 def parameters_of(namespace: str, window: Window, settings: Settings) -> dict[str, str]:
-    """What makes a run this run and no other: source, window, order, filter, extractor, place of results."""
+    """What makes a run this run: source, window, order, filter, extractor, force, place of results.
+
+    A forced run does not go on with the ranges of one that was not: half of them would not be sent again.
+    """
     return {
         "source": namespace,
         "start": str(window.start),
@@ -147,6 +150,7 @@ def parameters_of(namespace: str, window: Window, settings: Settings) -> dict[st
         "text_field": settings.text_field,
         "filter": json_util.dumps(settings.filter),
         "extractor": settings.extractor_label,
+        "force": str(settings.force),
         "entities": settings.entities_collection or "default",
     }
 

@@ -45,7 +45,7 @@ class MongoWriter:
 
     Insert first: most documents are new, and an unordered `insert_many` is far faster than upserts; what
     comes back as a duplicate key is compared, and replaced only if it differs
-    (docs/decisions/0004-insert-first.md).
+    (docs/decisions/0004-insert-first.md). With `force` everything is replaced, unseen.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class MongoWriter:
         self._entities = driver.durable(target[settings.entities_of(source_name)])
         self._dead_letters = driver.durable(target[settings.dead_letters_of(source_name)])
         self._extractor = settings.extractor_label
+        self._force = settings.force
         self._run_id = run_id
         self._now = now
         self._may_resolve: bool | None = None
@@ -74,7 +75,7 @@ class MongoWriter:
     ) -> frozenset[Any]:
         """Inserts, then replaces what differs; resolves and records dead letters."""
         try:
-            unchanged = await self._insert(self._stored(extractions)) if extractions else frozenset()
+            unchanged = await self._store(self._stored(extractions)) if extractions else frozenset()
             await self._resolve([e.document_id for e in extractions])
             for letter in dead_letters:
                 await self._record(letter)
@@ -98,6 +99,13 @@ class MongoWriter:
             }
             for document_id, entities, text_hash in extractions
         ]
+
+    async def _store(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
+        """Inserts or replaces; returns the identities of those found unchanged."""
+        if self._force:
+            await self._replace(documents)
+            return frozenset()
+        return await self._insert(documents)
 
     async def _insert(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
         try:

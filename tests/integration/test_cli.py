@@ -105,6 +105,26 @@ def test_run_writes_json_lines(workplace):
     assert workplace.database["messages_entities"].count_documents({}) == 0
 
 
+def test_force_sends_and_replaces_everything_again(workplace):
+    """Without it a second run finds all unchanged."""
+    workplace.call("run", "--extractor", "mine:extract")
+    first = workplace.database["messages_entities"].find_one({"_id": 7})
+    assert workplace.call("run", "--extractor", "mine:extract")[0] == 0
+    assert workplace.database["messages_entities"].find_one({"_id": 7}) == first
+    code, printed = workplace.call("run", "--extractor", "mine:extract", "--force")
+    assert code == 0, printed
+    again = workplace.database["messages_entities"].find_one({"_id": 7})
+    assert again["extracted_at"] > first["extracted_at"]
+    assert again["run_id"] != first["run_id"]
+
+
+def test_a_forced_run_finds_the_plan_that_was_kept_for_it(workplace):
+    """`plan --keep --force` and `run --force` are of one run."""
+    assert workplace.call("plan", "--keep", "--force", "-s", "range_documents=100")[0] == 0
+    assert workplace.call("run", "--extractor", "mine:extract", "--force")[0] == 0
+    assert workplace.database["engine_checkpoints"].count_documents({"status": "succeeded"}) == 5
+
+
 def test_an_interrupted_run_resumes(workplace):
     """Ctrl-C saves the checkpoints and says what to do; the same command finishes the job."""
     arguments = (

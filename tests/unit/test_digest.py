@@ -14,6 +14,7 @@ from engine import Key, Settings
 from engine.batches import cut
 from engine.ledger import Ledger
 from engine.model import DIGESTS, Counts, Document
+from engine.repeats import Repeats
 from engine.values import EXACT_CODEC, digest_of, identity
 
 ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), identity(value)))
@@ -22,7 +23,7 @@ ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), ident
 def read(documents, **settings):
     """The counts of these documents, cut into batches and passed by the ledger."""
     ledger = Ledger()
-    for batch in cut(documents, {}, Settings(**settings), "r"):
+    for batch in cut(documents, {}, Settings(**settings), "r", Repeats(Settings())):
         ledger.settle(ledger.admit(Key(batch.last)), Counts(batch.read, batch.read, digest=batch.digest))
     return ledger.counts
 
