@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 import pytest_asyncio
-from faults.ner_service import changed_entity, silence
+from faults.misbehaviour import changed_entity, silence
 
 from engine import ConfigError, Settings, Status, Window, run
 from engine.checkpoints import MongoCheckpoints

@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 from faults.conftest import document
-from faults.ner_service import Flaky, entities_of, reset, status
+from faults.misbehaviour import reset, status
+from faults.ner_service import Flaky, entities_of
 
 from engine import Status
 
