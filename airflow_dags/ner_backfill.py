@@ -145,9 +145,9 @@ PARAMS = {
     ),
     "max_ranges": _setting(200, "Most ranges", "Beyond it, ranges grow.", maximum=1000),
     "max_concurrency": _setting(
-        16,
+        64,
         "Requests in flight",
-        "Of each mapped task; the pool bounds how many of these run at once.",
+        "Most of each mapped task; below it the limit adapts to the service. The pool bounds the tasks.",
         maximum=1024,
     ),
     "batch_texts": _setting(32, "Texts a request", "Most texts in one request.", maximum=10_000),

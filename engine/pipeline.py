@@ -26,7 +26,7 @@ from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, M
 from engine.config import Settings
 from engine.errors import ConfigError, EngineError, Failure, ServiceDown, SourceError, root_error
 from engine.events import Events
-from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
 from engine.isolation import Caller, Outcome, Refusal, effort_of
 from engine.keyset import KeyRange
@@ -131,6 +131,7 @@ class RangeAttempt:
         slots: Slots | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        settings = within_limits(settings, service)
         self._reader, self._writer, self._settings = reader, writer, settings
         self._range_id = checkpoint.key_range.range_id
         self._events = Events(run=checkpoint.key_range.run_id, range=self._range_id)

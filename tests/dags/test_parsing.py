@@ -22,7 +22,7 @@ WRONG = {
     "service_format": "grpc",
     "range_documents": 0,
     "max_ranges": 1001,
-    "max_concurrency": "16",
+    "max_concurrency": "64",
     "batch_texts": 0,
     "max_dead_letters": -1,
     "mongo_conn_id": None,

@@ -65,12 +65,18 @@ async def test_a_run_reads_its_source_by_the_index_alone(profiled, order_field, 
     finds = [read for read in reads if "find" in read["command"]]
     counts = [read for read in reads if "count" in read["command"]]
     samples = [read for read in reads if is_sample(read)]
-    assert len(finds) + len(counts) + len(samples) == len(reads), "another kind of read"
+    proofs = [read for read in reads if ends_with(read, "$count")]  # of the plan, at one snapshot time
+    comparisons = [read for read in reads if ends_with(read, "$project")]  # of the window's ends
+    kinds = finds, counts, samples, proofs, comparisons
+    assert sum(map(len, kinds)) == len(reads), "another kind of read"
     assert len(finds) > DOCUMENTS / 300
-    assert {stage(read) for read in finds} <= {"IXSCAN", "IDHACK"}  # by its _id: the question for a MaxKey
+    # By its _id: the question for a MaxKey; nothing at all: that for the server's time.
+    assert {stage(read) for read in finds} <= {"IXSCAN", "IDHACK", "EOF"}
+    assert {stage(read) for read in proofs + comparisons} <= {"COUNT_SCAN", "IXSCAN"}
+    assert all(read["keysExamined"] == 1 for read in comparisons)
     assert {stage(read) for read in counts} <= {"COUNT_SCAN", "RECORD_STORE_FAST_COUNT"}
     assert "COLLSCAN" not in {stage(read) for read in samples}
-    assert not [read for read in finds + counts if read.get("hasSortStage")]
+    assert not [read for read in finds + counts + proofs + comparisons if read.get("hasSortStage")]
     assert max(read["command"].get("skip", 0) for read in finds) <= RANGE
     for read in finds:  # what it returns and skips, and one key to see the end
         assert read["keysExamined"] <= read["nreturned"] + read["command"].get("skip", 0) + 1
@@ -80,6 +86,12 @@ async def test_a_run_reads_its_source_by_the_index_alone(profiled, order_field, 
 def stage(read):
     """The stage that reads, as the server calls it."""
     return read["planSummary"].split()[0]
+
+
+def ends_with(read, name):
+    """Whether it is an aggregation, not of a sample, whose last stage is that one."""
+    pipeline = read["command"].get("pipeline", [{}])
+    return name in pipeline[-1] and not is_sample(read)
 
 
 def is_sample(read):

@@ -12,7 +12,9 @@ from engine import PlanError, Settings, Window, load_plan, plan_ranges, run, spl
 
 pytestmark = pytest.mark.asyncio
 
-SMALL = Settings(range_documents=300, batch_texts=10, run_id="r", retry_base_s=0, max_attempts=1)
+SMALL = Settings(
+    range_documents=300, batch_texts=10, run_id="r", retry_base_s=0, max_attempts=1, max_outage_s=0
+)
 
 
 async def test_the_halves_cover_what_the_range_covered(messages, database):
