@@ -218,4 +218,8 @@ class Progress:
 
 def hash_text(text: str) -> str:
     """SHA-256 of the text in UTF-8, in hexadecimal: tells whether a document's text has changed."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:  # BSON may hold halves of surrogate pairs
+        encoded = text.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(encoded).hexdigest()

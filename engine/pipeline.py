@@ -18,7 +18,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from engine import driver, telemetry
+from engine import collector, driver, telemetry
 from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, cut
@@ -215,7 +215,7 @@ class RangeAttempt:
             raise error
 
     async def _stages(self) -> None:
-        with self._telemetry.watching(self._slots, self._depths):
+        with collector.calmed(), self._telemetry.watching(self._slots, self._depths):
             async with asyncio.TaskGroup() as stages:
                 self._reading = stages.create_task(self._read())
                 for _ in range(self._settings.max_concurrency):
