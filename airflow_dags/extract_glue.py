@@ -89,15 +89,23 @@ def run_range(key_range: Mapping[str, Any], deadline_s: float) -> dict[str, Any]
     return report.to_json()
 
 
-def summarize(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarize(
+    planned: Sequence[Mapping[str, Any]] | None, reports: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Reconciles the run; its numbers as JSON.
 
     What the checkpoints in MongoDB say counts: a task can be lost after its range was finished, and a report
     that reached Airflow proves less than the checkpoint behind it.
 
+    Args:
+        planned: the ranges; None if the plan failed, whatever plan of an earlier try may be kept.
+        reports: those that reached Airflow.
+
     Raises:
         AirflowFailException: the run lost or failed something; the message says what.
     """
+    if planned is None:
+        raise AirflowFailException("the plan failed: nothing was run")
     with _job() as job:
         report = run_to_end(_conclude(job))
     log.info("%s of %s ranges reported to Airflow", len(reports[:]), report.planned_ranges)

@@ -116,7 +116,7 @@ def test_dead_letters_fail_the_run_after_everything_else_is_done(
 
 def test_a_flaky_service_is_no_concern_of_airflow(run_dag, source, service):
     """What the engine repeats takes no retry of a task."""
-    service.script.extend([status(503), status(429, Retry_After="0"), None, status(500)])
+    service.script.extend([None, status(503), status(429, Retry_After="0"), None, status(500)])
 
     ended = run_dag()
 
@@ -200,4 +200,4 @@ def test_a_missing_index_fails_at_once_with_what_to_do(run_dag, source, capfd):
     assert ended.tries["plan"] == 1
     output = capfd.readouterr().out
     assert 'createIndex({"sent_at": 1, "_id": 1})' in output
-    assert "no plan is kept for run" in output
+    assert "the plan failed: nothing was run" in output

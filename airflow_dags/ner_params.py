@@ -1,0 +1,199 @@
+"""The params of the DAGs: what the trigger form shows, explains and checks.
+
+Those that are settings of the engine have its names and defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow.sdk import Param
+
+_NAME = {"type": "string", "minLength": 1}
+_OPTIONAL = {"type": ["string", "null"], "minLength": 1}
+_CONNECTION = {"pattern": r"^[\w.\-]+$", "section": "Connections"}
+
+
+def _number(
+    default: int | None, title: str, description: str, *, minimum: int = 1, maximum: int = 1_000_000_000
+) -> Param:
+    """A number with its bounds, in the form's section of limits; None makes it optional."""
+    return Param(
+        default,
+        description,
+        title=title,
+        type="integer" if default is not None else ["integer", "null"],
+        minimum=minimum,
+        maximum=maximum,
+        section="Size and limits",
+    )
+
+
+WINDOW = {
+    "start": Param(
+        None,
+        "First moment of the window, such as 2018-10-01T00:00:00Z (without a zone: UTC). Empty: from the "
+        "first document. Where the order is by strings or numbers: one as the collection has it.",
+        title="Start",
+        **_OPTIONAL,
+    ),
+    "end": Param(
+        None,
+        "First moment after the window. Empty: to the last document there is when the run is planned; later "
+        "ones belong to the next run.",
+        title="End",
+        **_OPTIONAL,
+    ),
+}
+
+LOOKBACK = {
+    "lookback_hours": Param(
+        0,
+        "Without start and end, the window is the run's data interval, and so many hours before it: for "
+        "documents that came late. What has its entities already is not sent again.",
+        title="Lookback (hours)",
+        type="number",
+        minimum=0,
+    ),
+}
+
+PLACES = {
+    "database": Param("chat", "Database of the documents.", title="Database", **_NAME),
+    "collection": Param("messages", "Collection of the documents.", title="Collection", **_NAME),
+    "target_database": Param(
+        None,
+        "Database of the results, dead letters, plans and checkpoints. Empty: that of the documents.",
+        title="Target database",
+        **_OPTIONAL,
+    ),
+}
+
+DOCUMENTS = {
+    "order_field": Param(
+        "created_at",
+        "The window is over this field, and `_id` breaks ties: a full index on the two must exist. `_id` "
+        "itself will do.",
+        title="Order field",
+        section="Documents",
+        **_NAME,
+    ),
+    "order_type": Param(
+        "date",
+        "BSON type of the order field.",
+        title="Order type",
+        type="string",
+        enum=["date", "string", "number"],
+        section="Documents",
+    ),
+    "text_field": Param(
+        "text",
+        "Field that holds the text; a dotted path leads into subdocuments.",
+        title="Text field",
+        section="Documents",
+        **_NAME,
+    ),
+    "filter": Param(
+        {},
+        'A MongoDB filter for the documents, in Extended JSON: {"channel": "general"}.',
+        title="Filter",
+        type="object",
+        section="Documents",
+    ),
+}
+
+SERVICE = {
+    "service_format": Param(
+        "native",
+        "What the service speaks: the project's own format, or that of a known kind of service.",
+        title="Service format",
+        type="string",
+        enum=["native", "presidio", "huggingface", "corenlp", "gliner", "comprehend"],
+        section="Service",
+    ),
+    "extractor_name": Param(
+        "ner", "Name of the extractor in the results.", title="Extractor", section="Service", **_NAME
+    ),
+    "extractor_version": Param(
+        "1",
+        "Documents with an extraction of this name and version, and the same text, are not sent again.",
+        title="Extractor version",
+        section="Service",
+        **_NAME,
+    ),
+    "force": Param(
+        False,
+        "Send every document and replace what is there, also where nothing has changed.",
+        title="Force",
+        type="boolean",
+        section="Service",
+    ),
+}
+
+PLANNING = {
+    "strategy": Param(
+        "auto",
+        "How the window is split: walk the index, count between sampled keys, or sample. Auto chooses by "
+        "the window's size; only a sample leaves ranges uncounted.",
+        title="Strategy",
+        type="string",
+        enum=["auto", "exact", "counted", "sample"],
+        section="Size and limits",
+    ),
+    "range_documents": _number(
+        10_000,
+        "Documents a range",
+        "Each range is one mapped task; a minute of work or more is a good size.",
+        maximum=10_000_000,
+    ),
+    "max_ranges": _number(200, "Most ranges", "Beyond it, ranges grow.", maximum=1000),
+}
+
+LIMITS = {
+    "max_concurrency": _number(
+        64, "Requests in flight", "Most of each task; the limit adapts below it.", maximum=1024
+    ),
+    "batch_texts": _number(32, "Texts a request", "Most texts in one request.", maximum=10_000),
+    "max_dead_letters": _number(
+        0, "Dead letters allowed", "More of them fail the run, once everything else is done.", minimum=0
+    ),
+}
+
+CONNECTIONS = {
+    "mongo_conn_id": Param(
+        "mongo_default",
+        "Connection of type MongoDB, for the documents.",
+        title="MongoDB connection",
+        type="string",
+        **_CONNECTION,
+    ),
+    "target_conn_id": Param(
+        None,
+        "Connection of type MongoDB, for the results. Empty: that of the documents.",
+        title="Target connection",
+        type=["string", "null"],
+        **_CONNECTION,
+    ),
+    "service_conn_id": Param(
+        "ner_default",
+        "Connection of type HTTP, for the NER service.",
+        title="Service connection",
+        type="string",
+        **_CONNECTION,
+    ),
+}
+
+
+def params_of(groups: Iterable[Mapping[str, Param]], defaults: Mapping[str, Any]) -> dict[str, Param]:
+    """The params of these groups, some with another default.
+
+    Raises:
+        ValueError: a default is given for what is none of them.
+    """
+    params = {name: param for group in groups for name, param in group.items()}
+    if unknown := sorted(set(defaults) - set(params)):
+        raise ValueError(f"no such param: {', '.join(unknown)}; there are {', '.join(params)}")
+    return {
+        name: Param(defaults.get(name, param.value), param.description, **param.schema)
+        for name, param in params.items()
+    }
