@@ -1,7 +1,7 @@
 """Keyset-paginated asynchronous batch extraction from MongoDB, with proof that nothing was lost."""
 
 from engine.config import Settings
-from engine.coverage import repair, verify
+from engine.coverage import repair, replay, verify
 from engine.errors import (
     ConfigError,
     EngineError,
@@ -52,6 +52,7 @@ __all__ = [
     "plan_ranges",
     "range_reports",
     "repair",
+    "replay",
     "run",
     "run_range",
     "split_range",

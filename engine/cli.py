@@ -1,4 +1,4 @@
-"""The command line: `python -m engine plan | run | verify | status`, also installed as `keyset-batch`.
+"""The command line: `python -m engine plan | run | verify | replay | status`, or `keyset-batch ...`.
 
 Exit status: 0 if the run succeeded and reconciles, 1 if it lost or failed something, 2 for a usage or
 configuration error (nothing was read or written then).
@@ -17,7 +17,6 @@ import typer
 from rich.logging import RichHandler
 
 from engine import coverage, display, runner
-from engine.config import Settings
 from engine.errors import ConfigError, EngineError, PlanError
 from engine.loops import loop_runner
 from engine.model import Status, Window
@@ -43,8 +42,6 @@ from engine.options import (
     service_from,
     settings_from,
 )
-from engine.plan import Plan
-from engine.report import Report, merge
 from engine.writer import JsonLinesWriter
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -181,6 +178,57 @@ def verify(
 
 
 @app.command()
+def replay(
+    database: DatabaseName,
+    collection: CollectionName,
+    uri: Uri = LOCAL,
+    start: Start = None,
+    end: End = None,
+    target_uri: TargetUri = None,
+    target_database: TargetDatabase = None,
+    service_url: ServiceUrl = None,
+    format_: ServiceFormat = "native",
+    offsets: Offsets = None,
+    parameters: Parameters = None,
+    extractor: Function = None,
+    run_id: RunId = None,
+    set_: Set = None,
+    *,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Class of dead letters, such as permanent; repeatable.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most dead letters to try.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run the documents that have an unresolved dead letter again; what succeeds is resolved.
+
+    All, or those of a window, of some classes, or the first few; by a service or function as in `run`.
+    """
+    places = Places(uri, database, target_uri, target_database)
+
+    async def command() -> int:
+        settings = settings_from(set_, run_id)
+        service = service_from(
+            service_url, format_, extractor, settings, offsets=offsets, parameters=parameters
+        )
+        async with places.open() as (source, target):
+            where = {"source": source[collection], "target": target, "settings": settings}
+            with display.live() as progress:
+                report = await coverage.replay(
+                    Window(start, end),
+                    extractor=service,
+                    kinds=kind or (),
+                    limit=limit,
+                    progress=progress,
+                    **where,
+                )
+        display.show_report(report)
+        return 0 if report.status is Status.SUCCEEDED and report.reconciled else 1
+
+    _finish(command, verbose=verbose)
+
+
+@app.command()
 def status(
     run_id: Annotated[str, typer.Argument(help="The run, as `plan` and `run` show it.")],
     database: Annotated[str, typer.Option("--database", "-d", help="Database of the results.")],
@@ -198,29 +246,11 @@ def status(
         async with Places(uri, database, None, None).open() as (target, _):
             made = await runner.load_plan(run_id, target, settings)
             begun = await runner.range_reports(made, target, settings)
-        report = _as_of_now(made, begun, settings)
+        report = runner.as_of_now(made, begun, settings)
         display.show_report(report)
         return 0 if report.status is Status.SUCCEEDED else 1
 
     _finish(command, verbose=verbose)
-
-
-def _as_of_now(made: Plan, reports: list[Report], settings: Settings) -> Report:
-    """The run's report so far; ranges that were never begun are pending."""
-    begun = {r.range_id for r in reports}
-    pending = [
-        Report(made.run_id, Status.PENDING, r.range_id, r.expected)
-        for r in made.ranges
-        if r.range_id not in begun
-    ]
-    return merge(
-        made.run_id,
-        [r.range_id for r in made.ranges],
-        [*reports, *pending],
-        expected=made.documents if made.exact else None,
-        max_dead_letters=settings.max_dead_letters,
-        outside=made.outside,
-    )
 
 
 def _finish(command: Callable[[], Awaitable[int]], *, verbose: bool) -> None:

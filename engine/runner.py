@@ -134,6 +134,25 @@ async def range_reports(plan: Plan, target: driver.Database, settings: Settings)
     ]
 
 
+def as_of_now(plan: Plan, reports: Iterable[Report], settings: Settings) -> Report:
+    """The run's report so far; ranges that were never begun are pending."""
+    reports = list(reports)
+    begun = {r.range_id for r in reports}
+    pending = [
+        Report(plan.run_id, Status.PENDING, r.range_id, r.expected)
+        for r in plan.ranges
+        if r.range_id not in begun
+    ]
+    return merge(
+        plan.run_id,
+        [r.range_id for r in plan.ranges],
+        [*reports, *pending],
+        expected=plan.documents if plan.exact else None,
+        max_dead_letters=settings.max_dead_letters,
+        outside=plan.outside,
+    )
+
+
 async def conclude(
     plan: Plan, reports: Iterable[Report], target: driver.Database | None, settings: Settings
 ) -> Report:

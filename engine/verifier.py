@@ -7,7 +7,7 @@ streams cannot be merged here, for results are in the order of `_id` and the sou
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,9 @@ from engine import driver
 from engine.config import Settings
 from engine.errors import SourceError, WriteError
 from engine.keyset import Key
-from engine.model import Counts, Document, Form
+from engine.model import Counts
 from engine.scan import Scan
-from engine.values import digest_of, identity, value_at
+from engine.values import digest_of, identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,56 +124,3 @@ class Verifier:
             raise WriteError(f"{driver.namespace(results)} could not be read: {error}") from error
         known = {identity(result["_id"]) for result in found}
         return [key for key in page if identity(key.values[-1]) not in known]
-
-
-class MissingDocuments:
-    """Pages of the documents that are missing, in place of a Reader: what a repair runs.
-
-    Args:
-        keys: pages of their Keys, from `Verifier.missing`.
-        scan: of the source.
-    """
-
-    def __init__(self, keys: AsyncIterable[list[Key]], scan: Scan, settings: Settings) -> None:
-        self._keys = keys
-        self._scan = scan
-        self._text_field = settings.text_field
-        paths = ["_id", *scan.order.fields, settings.text_field]
-        # Without those inside another one: a projection must not name both.
-        self._projection = {p: 1 for p in paths if not any(p.startswith(f"{other}.") for other in paths)}
-
-    async def pages(self, after: Key | None) -> AsyncGenerator[list[Document], None]:  # noqa: ARG002
-        """The documents, by `_id`; a repair has no checkpoint to begin after: what is done is not missing.
-
-        Raises:
-            SourceError: the source could not be read.
-        """
-        async for keys in self._keys:
-            wanted = {identity(key.values[-1]): key.values[-1] for key in keys}
-            # A reply ends at 16 MiB: what it leaves out is asked for again, until nothing more is there.
-            while page := await self._fetch(wanted):
-                yield page
-                for document in page:
-                    del wanted[identity(document.id)]
-
-    def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:  # noqa: ARG002
-        """Any document's Key: nothing is resumed from it."""
-        return Key(values)
-
-    async def count_unread(self, read: int) -> int:  # noqa: ARG002
-        """None: nothing was counted before. A second verification tells."""
-        return 0
-
-    async def _fetch(self, wanted: Mapping[Any, Any]) -> list[Document]:
-        if not wanted:
-            return []
-        chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
-        limit = -len(wanted) if self._scan.form is Form.INDEX_BOUNDS else len(wanted)
-        try:
-            cursor = self._scan.collection.find(chosen, self._projection).batch_size(len(wanted)).limit(limit)
-            found = await cursor.to_list(length=None)
-        except PyMongoError as error:
-            raise SourceError(f"missing documents could not be read: {error}") from error
-        of = self._scan.order.values_of
-        documents = [Document(of(stored), value_at(stored, self._text_field)) for stored in found]
-        return [document for document in documents if identity(document.id) in wanted]

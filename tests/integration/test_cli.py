@@ -192,6 +192,19 @@ def test_trap_11_verify_names_what_came_late_and_repair_runs_it(workplace):
     assert workplace.call("verify")[0] == 0
 
 
+def test_replay_runs_dead_letters_again(workplace):
+    """Exit 1 while any fails again; of another class, none is tried; once all succeed, exit 0."""
+    workplace.call("run", "--extractor", "mine:refuse")
+    code, printed = workplace.call("replay", "--extractor", "mine:refuse")
+    assert (code, "max_dead_letters allows 0" in printed) == (1, True), printed
+    code, printed = workplace.call("replay", "--extractor", "mine:extract", "--kind", "transient")
+    assert (code, "reconciles" in printed) == (0, True), printed
+    assert workplace.database["messages_dead_letters"].count_documents({"resolved_at": None}) == 1
+    code, printed = workplace.call("replay", "--extractor", "mine:extract", "--run-id", "again")
+    assert code == 0, printed
+    assert workplace.database["messages_dead_letters"].find_one({"resolved_by": "again"})["_id"] == 7
+
+
 def test_repair_that_fails_exits_1(workplace):
     """The service is down: an error in one line, nothing is blamed, and all is still missing."""
     code, printed = workplace.call(

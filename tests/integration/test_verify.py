@@ -23,9 +23,10 @@ from engine import (
     verify,
 )
 from engine.access import open_scan
+from engine.chosen import ChosenDocuments
 from engine.keyset import Order
 from engine.values import identity
-from engine.verifier import MissingDocuments, Verifier, keys_of
+from engine.verifier import Verifier, keys_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -339,7 +340,7 @@ async def test_trap_16_repair_reads_large_documents_a_reply_at_a_time(pymongo_da
     async def missing():
         yield keys
 
-    reader = MissingDocuments(missing(), await open_scan(collection, SMALL), SMALL)
+    reader = ChosenDocuments(missing(), await open_scan(collection, SMALL), SMALL)
     pages = [page async for page in reader.pages(None)]
     assert all(sum(len(d.text) for d in page) <= 16 << 20 for page in pages)
     assert sorted(d.id for page in pages for d in page) == list(range(40))
@@ -360,7 +361,7 @@ async def test_trap_12_a_source_that_cannot_be_read_is_never_the_end(messages, m
         yield [Key((DAY, 1))]
 
     scan = await open_scan(messages, SMALL)
-    broken = MissingDocuments(missing(), scan.limited_to({"$nonsense": 1}), SMALL)
+    broken = ChosenDocuments(missing(), scan.limited_to({"$nonsense": 1}), SMALL)
     with pytest.raises(SourceError):
         _ = [page async for page in broken.pages(None)]
 
@@ -372,5 +373,5 @@ async def test_documents_that_changed_their_type_of_id_are_not_taken_for_others(
     async def missing():
         yield [Key((DAY, 1.0)), Key((DAY, 2))]
 
-    reader = MissingDocuments(missing(), scan, SMALL)
+    reader = ChosenDocuments(missing(), scan, SMALL)
     assert [[d.text for d in page] async for page in reader.pages(None)] == [["Hello 2"]]

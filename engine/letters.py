@@ -1,0 +1,120 @@
+"""Unresolved dead letters: chosen by class, page by page; those of deleted documents are resolved."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from pymongo.errors import PyMongoError
+
+from engine import driver
+from engine.access import open_scan
+from engine.config import Settings
+from engine.errors import SourceError, WriteError
+from engine.keyset import Key
+from engine.model import Document
+from engine.scan import Scan
+from engine.values import identity
+from engine.verifier import keys_of
+from engine.writer import MongoWriter
+
+DELETED = "deleted"
+"""What a dead letter says that was resolved because its document is gone."""
+
+
+class DeadLetters:
+    """The unresolved dead letters of one source, of some classes or of all.
+
+    Args:
+        kinds: their classes (`permanent`, `transient`, `invalid_text`); empty for all.
+    """
+
+    def __init__(
+        self, target: driver.Database, source_name: str, settings: Settings, kinds: Collection[str] = ()
+    ) -> None:
+        self._letters = driver.durable(target[settings.dead_letters_of(source_name)])
+        self._settings = settings
+        self._condition: dict[str, Any] = {"resolved_at": None}
+        if kinds:
+            self._condition["kind"] = {"$in": sorted(kinds)}
+
+    async def count(self, limit: int | None = None) -> int:
+        """How many there are, or `limit` if there are more.
+
+        Raises:
+            WriteError: the target could not be read.
+        """
+        most = {} if limit is None else {"limit": limit}
+        try:
+            return int(await self._letters.count_documents(self._condition, **most))
+        except PyMongoError as error:
+            raise self._unreadable(error) from error
+
+    async def chosen(self, limit: int | None = None) -> AsyncIterator[list[Key]]:
+        """The `_id`s of the first of them, in the index's order, page by page: each comes once.
+
+        A letter that is written again while they are read keeps its place, and one that is resolved is passed
+        over; so this ends, however many fail again.
+
+        Raises:
+            WriteError: the target could not be read.
+        """
+        left = limit
+        try:
+            if await driver.indexes(self._letters) == {}:
+                return  # there is no such collection: nothing has ever failed
+            by_id = {"order_field": "_id", "filter": self._condition}
+            scan = await open_scan(self._letters, self._settings.model_copy(update=by_id))
+            whole = Key((MinKey(),)), Key((MaxKey(),))
+            async for page in keys_of(scan, *whole, self._settings.page_documents):
+                chosen = page if left is None else page[:left]
+                if chosen:
+                    yield chosen
+                left = left if left is None else left - len(chosen)
+                if left == 0:
+                    return
+        except (PyMongoError, SourceError) as error:
+            raise self._unreadable(error) from error
+
+    async def resolve_deleted(self, ids: Sequence[Any], source: Scan, run_id: str) -> None:
+        """Resolves the letters of those `_id`s that no document of the source has; they stay as history.
+
+        Raises:
+            SourceError, WriteError: the source or the target could not be used.
+        """
+        there = await _there(source, ids)
+        gone = [id_ for id_ in ids if identity(id_) not in there]
+        if not gone:
+            return
+        resolved = {"resolved_at": datetime.now(UTC), "resolved_by": run_id, "resolution": DELETED}
+        try:
+            await self._letters.update_many({"_id": {"$in": gone}, "resolved_at": None}, {"$set": resolved})
+        except PyMongoError as error:
+            raise WriteError(f"dead letters could not be resolved: {error}") from error
+
+    def _unreadable(self, error: Exception) -> WriteError:
+        return WriteError(f"{driver.namespace(self._letters)} could not be read: {error}")
+
+
+async def _there(source: Scan, ids: Sequence[Any]) -> set[Any]:
+    """Identities of those that the source has, whatever window or filter they are in."""
+    try:
+        cursor = source.collection.find({"_id": {"$in": list(ids)}}, {"_id": 1})
+        return {identity(found["_id"]) for found in await cursor.to_list(length=None)}
+    except PyMongoError as error:
+        raise SourceError(f"{driver.namespace(source.collection)} could not be read: {error}") from error
+
+
+class ReplayWriter(MongoWriter):
+    """Takes no extraction for known, so that each document is sent and its letter resolved.
+
+    A text may have been extracted, changed into one that failed, and changed back: then its extraction is
+    valid, and its letter must go.
+    """
+
+    async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:  # noqa: ARG002
+        """None of them."""
+        return {}
