@@ -1,14 +1,12 @@
-"""Glue between Airflow and the engine: Connections become clients, params Settings, errors Airflow's.
+"""Glue between Airflow and the engine: params become Settings, Connections clients, errors Airflow's.
 
-Only tasks import this, so that parsing the DAG imports neither the engine nor a driver. It lies beside the
-DAG in the root of the bundle, and `.airflowignore` lists it.
+Only tasks import this, so that parsing a DAG imports neither the engine nor a driver. It lies beside the
+DAGs in the root of the bundle, and `.airflowignore` lists it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import logging
 import signal
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -16,49 +14,38 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from airflow.providers.mongo.hooks.mongo import MongoHook
-from airflow.sdk import Connection, get_current_context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
-from airflow.sdk.log import mask_secret
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import ConfigurationError, InvalidName
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowSkipException,
+)
+from ner_connections import extractor_of, mongo_client
+from ner_errors import ServiceOutage, Unfinished
+from ner_reports import numbers_of, show, summary_of
+from ner_settings import settings_of, share_of, window_of
+from pymongo.errors import InvalidName
 
 import engine
-from engine import ConfigError, HttpExtractor, KeyRange, PlanError, Report, Settings, Status, Window
+from engine import ConfigError, KeyRange, PlanError, Report, Settings, Status, Verification, Window
 from engine.loops import loop_runner
-from engine.report import COLUMNS, rows
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-SETTINGS = (
-    "order_field",
-    "order_type",
-    "text_field",
-    "filter",
-    "strategy",
-    "range_documents",
-    "max_ranges",
-    "max_concurrency",
-    "batch_texts",
-    "max_dead_letters",
-    "extractor_name",
-    "extractor_version",
-    "force",
-)
-"""The params that are settings of the engine under the same name."""
-
-SERVICE_EXTRAS = {"path", "headers", "offsets", "parameters"}
+OUTAGE = "the service does not work"
+"""How the engine's problem begins when a service was down for too long (`engine.errors.ServiceDown`)."""
 
 
-# --- the tasks ---
+# --- a run of ranges ---
 
 
 def plan() -> list[dict[str, Any]]:
     """Plans the run, or finds its plan; the ranges as JSON, each with its label."""
     with _job() as job:
-        work = engine.plan_ranges(job.source, window_of(job.params), job.settings, target=job.target)
+        work = engine.plan_ranges(job.source, job.window, job.settings, target=job.target)
         made = run_to_end(work)
     log.info("%s documents in %s ranges; %s", made.documents, len(made.ranges), made.guarantee)
     for kind, count in made.outside.items():
@@ -67,12 +54,12 @@ def plan() -> list[dict[str, Any]]:
 
 
 def run_range(key_range: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
-    """Runs one range; its report as JSON.
+    """Runs one range; its report as JSON, with the cap of its requests in flight.
 
     Raises:
-        AirflowException: it was interrupted; a retry goes on from the checkpoint.
+        Unfinished: it was interrupted; a retry goes on from the checkpoint.
     """
-    with _job(deadline_s=deadline_s) as job:
+    with _job(calls=True, deadline_s=deadline_s) as job:
         work = engine.run_range(
             KeyRange.from_json(dict(key_range)),
             source=job.source,
@@ -81,12 +68,8 @@ def run_range(key_range: Mapping[str, Any], deadline_s: float) -> dict[str, Any]
             settings=job.settings,
         )
         report = run_to_end(work)
-    if report.status is not Status.SUCCEEDED:
-        raise AirflowException(
-            f"range {report.range_id} is {report.status} after {report.read} documents "
-            f"({'; '.join(report.problems)}): the next try goes on from there"
-        )
-    return report.to_json()
+    _refuse_unfinished(report, f"range {report.range_id}")
+    return {**report.to_json(), "max_concurrency": job.settings.max_concurrency}
 
 
 def summarize(
@@ -108,12 +91,11 @@ def summarize(
         raise AirflowFailException("the plan failed: nothing was run")
     with _job() as job:
         report = run_to_end(_conclude(job))
-    log.info("%s of %s ranges reported to Airflow", len(reports[:]), report.planned_ranges)
-    for line in table(report):
-        log.info(line)
-    if report.status is not Status.SUCCEEDED:
-        raise AirflowFailException(f"run {report.run_id} {report.status}: {'; '.join(report.problems)}")
-    return _summary(report)
+    reached = reports[:]
+    log.info("%s of %s ranges reported to Airflow", len(reached), report.planned_ranges)
+    cap = max((reported["max_concurrency"] for reported in reached), default=None)
+    log.info("requests in flight: at most %s in each task", cap)
+    return _concluded(report, max_concurrency=cap)
 
 
 async def _conclude(job: Job) -> Report:
@@ -122,20 +104,112 @@ async def _conclude(job: Job) -> Report:
     return await engine.conclude(made, begun, job.target, job.settings)
 
 
-def _summary(report: Report) -> dict[str, Any]:
-    whole = report.to_json()
-    del whole["ranges"], whole["range_id"]
-    return whole
+# --- dead letters, and what is missing ---
 
 
-def table(report: Report) -> list[str]:
-    """A report in aligned lines: the columns' names, a line a range, the run."""
-    cells = [COLUMNS, *rows(report)]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(COLUMNS))]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+def replay(deadline_s: float) -> dict[str, Any]:
+    """Runs the documents of dead letters again; the numbers as JSON.
+
+    Raises:
+        Unfinished: it was interrupted; a retry takes the letters that are left.
+        AirflowFailException: more than are allowed failed again.
+    """
+    with _job(calls=True, deadline_s=deadline_s) as job:
+        work = engine.replay(
+            job.window,
+            source=job.source,
+            extractor=extractor_of(job.params, job.settings),
+            target=job.target,
+            settings=job.settings,
+            kinds=job.params["kinds"],
+            limit=job.params["limit"],
+        )
+        report = run_to_end(work)
+    _refuse_unfinished(report, "the replay")
+    return _concluded(report, max_concurrency=job.settings.max_concurrency)
 
 
-# --- params ---
+def find() -> dict[str, Any]:
+    """Looks for documents without a result; what was found as JSON."""
+    with _job() as job:
+        return numbers_of(run_to_end(_verify(job)))
+
+
+def repair(found: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
+    """Runs exactly what is missing; the report as JSON.
+
+    Raises:
+        AirflowSkipException: nothing is, or no repair is asked for.
+        Unfinished: it was interrupted; a retry takes what is still missing.
+    """
+    if not found["missing"]:
+        raise AirflowSkipException("nothing is missing")
+    if not get_current_context()["params"]["repair"]:
+        raise AirflowSkipException("no repair is asked for")
+    with _job(calls=True, deadline_s=deadline_s) as job:
+        work = engine.repair(
+            job.window,
+            source=job.source,
+            extractor=extractor_of(job.params, job.settings),
+            target=job.target,
+            settings=job.settings,
+        )
+        report = run_to_end(work)
+    _refuse_unfinished(report, "the repair")
+    show(report)
+    return {**summary_of(report), "max_concurrency": job.settings.max_concurrency}
+
+
+def conclude(found: Mapping[str, Any] | None, repaired: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Tells whether the window is complete; after a repair was tried, looks again.
+
+    Raises:
+        AirflowFailException: documents are missing, or the repair had more dead letters than allowed.
+    """
+    if found is None:
+        raise AirflowFailException("the search failed: nothing is known of the window")
+    with _job() as job:
+        if found["missing"] and job.params["repair"]:
+            found = numbers_of(run_to_end(_verify(job)))
+    problems = list((repaired or {}).get("problems", []))
+    if found["missing"]:
+        problems.append(
+            f"{found['missing']} of {found['read']} documents have neither a result nor a dead letter"
+        )
+    if problems:
+        raise AirflowFailException("; ".join(problems))
+    return dict(found)
+
+
+async def _verify(job: Job) -> Verification:
+    where = {"source": job.source, "target": job.target, "settings": job.settings}
+    return await engine.verify(job.window, limit=job.params["limit"], **where)
+
+
+# --- reports ---
+
+
+def _refuse_unfinished(report: Report, what: str) -> None:
+    if report.status is not Status.INTERRUPTED:
+        return
+    reasons = "; ".join(report.problems)
+    kind = ServiceOutage if OUTAGE in reasons else Unfinished
+    raise kind(f"{what} is {report.status} after {report.read} documents ({reasons}): the next try goes on")
+
+
+def _concluded(report: Report, **more: Any) -> dict[str, Any]:
+    """A run's numbers, also into the log and to those who follow its Assets."""
+    show(report)
+    if report.status is not Status.SUCCEEDED:
+        raise AirflowFailException(f"run {report.run_id} {report.status}: {'; '.join(report.problems)}")
+    context = get_current_context()
+    for asset in context["task"].outlets:
+        told = {name: getattr(report, name) for name in ("run_id", "written", "unchanged", "dead_lettered")}
+        context["outlet_events"][asset].extra = told
+    return {**summary_of(report), **more}
+
+
+# --- the job of a task ---
 
 
 @dataclass(frozen=True)
@@ -148,26 +222,31 @@ class Job:
     """
 
     params: Mapping[str, Any]
+    window: Window
     settings: Settings
     source: Any
     target: Any
 
 
 @contextmanager
-def _job(**settings: Any) -> Iterator[Job]:
-    """The current task's job. What is wrong with it fails the task at once: a retry would not change that."""
+def _job(*, calls: bool = False, **settings: Any) -> Iterator[Job]:
+    """The current task's job. What is wrong with it fails the task at once: a retry would not change that.
+
+    Args:
+        calls: whether the task calls the service, so that it keeps to its share of the capacity.
+    """
     context = get_current_context()
     params = context["params"]
     clients = []
     try:
+        if calls:
+            settings["max_concurrency"] = share_of(params, context["task"].pool)
         run_id = f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
         chosen = settings_of(params, run_id=run_id, **settings)
         clients = [mongo_client(name) for name in _mongo_conn_ids(params)]
-        source, target = (
-            clients[0][params["database"]],
-            clients[-1][params["target_database"] or params["database"]],
-        )
-        yield Job(params, chosen, source[params["collection"]], target)
+        source = clients[0][params["database"]][params["collection"]]
+        target = clients[-1][params["target_database"] or params["database"]]
+        yield Job(params, window_of(params, context["dag_run"]), chosen, source, target)
     except (ConfigError, PlanError, AirflowNotFoundException, InvalidName) as error:
         raise AirflowFailException(str(error)) from error
     finally:
@@ -177,87 +256,6 @@ def _job(**settings: Any) -> Iterator[Job]:
 
 def _mongo_conn_ids(params: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([params["mongo_conn_id"], params["target_conn_id"] or params["mongo_conn_id"]]))
-
-
-def settings_of(params: Mapping[str, Any], **more: Any) -> Settings:
-    """The engine's settings from the params; those not among them come from the worker's `ENGINE_...`."""
-    return Settings(**{name: params[name] for name in SETTINGS}, **more)
-
-
-def window_of(params: Mapping[str, Any]) -> Window:
-    """The window; its ends come as text, also where the order is by numbers."""
-    ends = (params["start"], params["end"])
-    return Window(*(_number(end) for end in ends) if params["order_type"] == "number" else ends)
-
-
-def _number(end: str | None) -> Any:
-    try:
-        return json.loads(end) if end else None
-    except ValueError:
-        return end  # the engine says what is wrong with it
-
-
-# --- Connections ---
-
-
-def mongo_client(conn_id: str) -> Any:
-    """A Motor client for a Connection of type mongo: address, login and options as the provider reads them.
-
-    Raises:
-        ConfigError: the provider or the driver refuses the Connection.
-    """
-    kind = Connection.get(conn_id).conn_type
-    if kind != "mongo":
-        raise ConfigError(f"connection {conn_id!r} is of type {kind!r}: MongoDB needs one of type 'mongo'")
-    hook = MongoHook(conn_id)  # builds the address; connects to nothing
-    options = dict(hook.extras)
-    if hook.allow_insecure:
-        options["tlsAllowInvalidCertificates"] = True
-    try:
-        return AsyncIOMotorClient(hook.uri, **options)
-    except (ConfigurationError, TypeError, ValueError) as error:
-        raise ConfigError(f"connection {conn_id!r}: {error}") from error
-
-
-def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor:
-    """The service of a Connection of type http, spoken to in the format of the params."""
-    conn_id = params["service_conn_id"]
-    connection = Connection.get(conn_id)
-    extra = connection.extra_dejson
-    if unknown := sorted(set(extra) - SERVICE_EXTRAS):
-        raise ConfigError(
-            f"connection {conn_id!r}: extra {', '.join(unknown)} is unknown; known are "
-            f"{', '.join(sorted(SERVICE_EXTRAS))}"
-        )
-    return HttpExtractor(
-        service_url(connection, str(extra.get("path", ""))),
-        format=params["service_format"],
-        headers={**_authorization(connection), **extra.get("headers", {})},
-        timeout_s=settings.request_timeout_s,
-        text_timeout_s=settings.text_timeout_s,
-        offsets=extra.get("offsets"),
-        parameters=extra.get("parameters"),
-    )
-
-
-def service_url(connection: Any, path: str = "") -> str:
-    """`schema://host:port/path`; as for the provider's hook, the host may be a whole URL."""
-    host = connection.host or ""
-    base = host if "://" in host else f"{connection.schema or 'http'}://{host}"
-    port = f":{connection.port}" if connection.port else ""
-    return f"{base.rstrip('/')}{port}/{path.lstrip('/')}"
-
-
-def _authorization(connection: Any) -> dict[str, str]:
-    """A password alone is a token; a login with a password is basic authentication."""
-    login, password = connection.login or "", connection.password or ""
-    if not (login or password):
-        return {}
-    if not login:
-        return {"Authorization": f"Bearer {password}"}
-    encoded = base64.b64encode(f"{login}:{password}".encode()).decode()
-    mask_secret(encoded)
-    return {"Authorization": f"Basic {encoded}"}
 
 
 # --- a coroutine in a task ---

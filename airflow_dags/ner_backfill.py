@@ -13,7 +13,7 @@ unchanged plus what was dead-lettered.
   trigger `ner_replay`: only these are sent.
 - **Results** are in `<collection>_entities` of the target database, one document each, under the same `_id`.
 - **Load on the service** is at most *Requests in flight* times the slots of pool `extract_pool`, which must
-  exist.
+  exist; with *Service capacity*, at most that.
 - **Connections**: `mongo_default` (type MongoDB) and `ner_default` (type HTTP; a password alone is sent as a
   bearer token; extra `{"path": "...", "headers": {...}}`). `engine` must be installed on the workers.
 """
@@ -22,4 +22,4 @@ from __future__ import annotations
 
 from airflow_factory import backfill_dag
 
-backfill_dag("ner_backfill", doc_md=__doc__, tags=["backfill"])
+backfill_dag("ner_backfill", dag_args={"doc_md": __doc__, "tags": ["ner", "mongodb", "backfill"]})

@@ -58,6 +58,40 @@ LOOKBACK = {
     ),
 }
 
+LETTERS = {
+    "kinds": Param(
+        [],
+        "Only dead letters of these classes: refused by the service (permanent), failed too often "
+        "(transient), without a text (invalid_text). None chosen: all.",
+        title="Classes",
+        type="array",
+        items={"type": "string", "enum": ["permanent", "transient", "invalid_text"]},
+        examples=["permanent", "transient", "invalid_text"],
+        uniqueItems=True,
+    ),
+    "limit": Param(
+        None,
+        "Most dead letters to try, the first by `_id`. Empty: all.",
+        title="Most dead letters",
+        type=["integer", "null"],
+        minimum=1,
+    ),
+}
+
+REPAIR = {
+    "repair": Param(
+        False, "Send what is missing to the service, and look again.", title="Repair", type="boolean"
+    ),
+    "limit": Param(
+        20,
+        "Most missing documents to name in the log.",
+        title="Missing documents to name",
+        type="integer",
+        minimum=0,
+        maximum=1000,
+    ),
+}
+
 PLACES = {
     "database": Param("chat", "Database of the documents.", title="Database", **_NAME),
     "collection": Param("messages", "Collection of the documents.", title="Collection", **_NAME),
@@ -151,7 +185,20 @@ PLANNING = {
 
 LIMITS = {
     "max_concurrency": _number(
-        64, "Requests in flight", "Most of each task; the limit adapts below it.", maximum=1024
+        64, "Requests in flight", "Most of each task; below it the limit adapts to the service.", maximum=1024
+    ),
+    "service_capacity": _number(
+        None,
+        "Service capacity",
+        "Requests at once that the service bears, in all: divided by the slots of the pool, it caps those of "
+        "each task. Empty: no cap but that of each task.",
+    ),
+    "pool_slots": _number(
+        None,
+        "Slots of the pool",
+        "What the service capacity is divided by. Empty: as many as the pool has when a task begins, asked "
+        "of Airflow's API.",
+        maximum=10_000,
     ),
     "batch_texts": _number(32, "Texts a request", "Most texts in one request.", maximum=10_000),
     "max_dead_letters": _number(
@@ -181,7 +228,19 @@ CONNECTIONS = {
         type="string",
         **_CONNECTION,
     ),
+    "airflow_conn_id": Param(
+        "airflow_api",
+        "Connection of type HTTP, for Airflow's API: asked for the slots of the pool, where a service "
+        "capacity is given and the slots are not.",
+        title="Airflow connection",
+        type="string",
+        **_CONNECTION,
+    ),
 }
+
+EXTRACTION = (PLACES, DOCUMENTS, SERVICE)
+COMMON = (LIMITS, CONNECTIONS)
+"""What all DAGs have."""
 
 
 def params_of(groups: Iterable[Mapping[str, Param]], defaults: Mapping[str, Any]) -> dict[str, Param]:
@@ -189,11 +248,12 @@ def params_of(groups: Iterable[Mapping[str, Param]], defaults: Mapping[str, Any]
 
     Raises:
         ValueError: a default is given for what is none of them.
+        ParamValidationError: a default is not allowed.
     """
     params = {name: param for group in groups for name, param in group.items()}
     if unknown := sorted(set(defaults) - set(params)):
         raise ValueError(f"no such param: {', '.join(unknown)}; there are {', '.join(params)}")
-    return {
-        name: Param(defaults.get(name, param.value), param.description, **param.schema)
-        for name, param in params.items()
-    }
+    for name, default in defaults.items():
+        params[name] = Param(default, params[name].description, **params[name].schema)
+        params[name].resolve()
+    return params

@@ -164,6 +164,7 @@ class MongoWriter:
             {
                 "$set": {**fields, "run_id": self._run_id, "extractor": self._extractor, "resolved_at": None},
                 "$setOnInsert": {"first_at": first_at},
+                "$unset": {"resolution": ""},  # of an earlier failure
             },
             upsert=True,
         )

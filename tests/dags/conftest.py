@@ -7,6 +7,7 @@ import json
 import os
 import uuid
 import warnings
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ import pytest
 from faults.ner_service import serve_in_thread
 from pymongo import MongoClient
 
+from engine.canary import CANARY_TEXT
 from engine.demo.connections import mongo_connection
 
 DAGS = Path(__file__).parents[2] / "airflow_dags"
@@ -57,6 +59,16 @@ def service():
         yield service
 
 
+@pytest.fixture
+def sent(service):
+    """How often each document's text was sent: without the canary, which each task asks once."""
+
+    def counted():
+        return Counter({text: times for text, times in service.received.items() if text != CANARY_TEXT})
+
+    return counted
+
+
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory, secret_uri, service):
     """What Airflow, the DAG and the engine read from the environment."""
@@ -70,6 +82,7 @@ def environment(tmp_path_factory, secret_uri, service):
         "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(mongo_connection(secret_uri)),
         "AIRFLOW_CONN_NER_DEFAULT": json.dumps(ner),
         "NER_RETRY_DELAY_S": "0",
+        "NER_OUTAGE_DELAY_S": "0",
         "ENGINE_RETRY_BASE_S": "0.001",
         "ENGINE_RETRY_MAX_S": "0.01",
         "ENGINE_MAX_OUTAGE_S": "0",
@@ -170,35 +183,44 @@ class Ended:
     """One DAG run that has ended.
 
     Attributes:
+        assets: what was told to those who follow its Assets, by the Asset's name.
         states: by task id, or by task id and map index.
         tries: of each task, likewise.
         xcoms: return values, likewise.
         labels: rendered map indexes, likewise.
     """
 
+    dag_id: str
     state: str
     dag_run_id: str
     states: dict
     tries: dict
     xcoms: dict
     labels: dict
+    assets: dict
 
     @property
     def run_id(self) -> str:
         """The engine's name of the run."""
-        return f"ner_backfill/{self.dag_run_id}"
+        return f"{self.dag_id}/{self.dag_run_id}"
 
 
 def _parsed():
     from airflow.dag_processing.dagbag import DagBag
 
-    return DagBag(dag_folder=DAGS).dags["ner_backfill"]
+    return DagBag(dag_folder=DAGS).dags
 
 
 @pytest.fixture
-def dag(airflow):
-    """The DAG, freshly parsed: a run keeps its params in it."""
+def dags(airflow):
+    """The DAGs by id, freshly parsed: a run keeps its params in them."""
     return _parsed()
+
+
+@pytest.fixture
+def dag(dags):
+    """The backfill."""
+    return dags["ner_backfill"]
 
 
 @pytest.fixture(scope="module")
@@ -206,22 +228,33 @@ def plain(airflow, make_source, service):
     """One run without faults, for the tests that only look at what it left; and its source."""
     service.reset()
     source = make_source()
-    return _run_in_place(_parsed(), source), source
+    return _run_in_place(_parsed()["ner_backfill"], source), source
 
 
 @pytest.fixture
 def run_dag(dag, source):
-    """Runs the DAG in place, with these params over the source, or over `over`."""
+    """Runs the backfill in place, with these params over the source, or over `over`."""
     return lambda over=None, **conf: _run_in_place(dag, source if over is None else over, **conf)
 
 
-def _run_in_place(dag, source, **conf) -> Ended:
+@pytest.fixture
+def run_other(dags, source):
+    """Runs another DAG in place: `run_other("ner_verify", end=...)`, with a logical date if it needs one."""
+    return lambda dag_id, logical_date=None, **conf: _run_in_place(
+        dags[dag_id], source, logical_date=logical_date, **conf
+    )
+
+
+def _run_in_place(dag, source, logical_date=None, **conf) -> Ended:
     """One run over the source, in ranges of 20 documents and batches of 4 texts."""
     defaults = {"database": source.database.name, "range_documents": 20, "batch_texts": 4}
-    return _ended(dag.test(run_conf={**defaults, **conf}))
+    known = {name: value for name, value in defaults.items() if name in dag.params}
+    when = {} if logical_date is None else {"logical_date": logical_date}
+    return _ended(dag.test(run_conf={**known, **conf}, **when))
 
 
 def _ended(dag_run) -> Ended:
+    from airflow.models.asset import AssetEvent, AssetModel
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
@@ -231,13 +264,22 @@ def _ended(dag_run) -> Ended:
     with create_session() as session:
         instances = dag_run.get_task_instances(session=session)
         values = session.query(XComModel).filter(
-            XComModel.run_id == dag_run.run_id, XComModel.key == "return_value"
+            XComModel.dag_id == dag_run.dag_id,
+            XComModel.run_id == dag_run.run_id,
+            XComModel.key == "return_value",
+        )
+        events = (
+            session.query(AssetModel.name, AssetEvent.extra)
+            .join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
+            .filter(AssetEvent.source_dag_id == dag_run.dag_id, AssetEvent.source_run_id == dag_run.run_id)
         )
         return Ended(
+            dag_run.dag_id,
             str(dag_run.state),
             dag_run.run_id,
             {key(ti): str(ti.state) for ti in instances},
             {key(ti): ti.try_number for ti in instances},
             {key(row): XComModel.deserialize_value(row) for row in values},
             {key(ti): ti.rendered_map_index for ti in instances},
+            dict(events.all()),
         )

@@ -136,6 +136,7 @@ def test_a_range_whose_task_fails_is_retried_and_then_fails_the_run(run_dag, sou
     assert (ended.tries["run_range", 0], ended.tries["summarize"]) == (4, 1)
     output = capfd.readouterr().out
     assert "range 0000 interrupted: the service does not work" in output
+    assert "the service is down: it gets some time" in output
     assert list(source.database["messages_dead_letters"].find()) == []
 
 
@@ -144,7 +145,7 @@ def test_a_lost_range_fails_the_summary(run_dag, source, glue, monkeypatch, capf
     real = glue.run_range
 
     def losing(key_range, deadline_s):
-        done = {**key_range, "status": "succeeded", "read": 20}
+        done = {**key_range, "status": "succeeded", "read": 20, "max_concurrency": 1}
         return done if key_range["range_id"] == "0001" else real(key_range, deadline_s)
 
     monkeypatch.setattr(glue, "run_range", losing)
@@ -155,6 +156,26 @@ def test_a_lost_range_fails_the_summary(run_dag, source, glue, monkeypatch, capf
     assert (ended.state, ended.states["summarize"]) == ("failed", "failed")
     assert "1 of 3 ranges did not report: 0001" in capfd.readouterr().out
     assert ended.tries["summarize"] == 1
+
+
+def test_a_skipped_range_fails_the_summary(run_dag, source, glue, monkeypatch, capfd):
+    """Skipped is not done, whoever skipped it: the run fails and names the range."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    real = glue.run_range
+
+    def skipping(key_range, deadline_s):
+        if key_range["range_id"] == "0002":
+            raise AirflowSkipException
+        return real(key_range, deadline_s)
+
+    monkeypatch.setattr(glue, "run_range", skipping)
+
+    ended = run_dag()
+
+    assert [ended.states[name] for name in RANGES] == ["success", "success", "skipped"]
+    assert (ended.state, ended.states["summarize"]) == ("failed", "failed")
+    assert "1 of 3 ranges did not report: 0002" in capfd.readouterr().out
 
 
 def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, glue, monkeypatch):

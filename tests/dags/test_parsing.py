@@ -13,6 +13,8 @@ from engine import Settings
 from engine.formats import FORMATS
 
 DAGS = Path(__file__).parents[2] / "airflow_dags"
+HEAVY = {"engine", "motor", "pymongo", "extract_glue", "ner_connections", "ner_reports", "ner_settings"}
+DAG_IDS = ["ner_backfill", "ner_incremental", "ner_replay", "ner_verify"]
 
 WRONG = {
     "start": 20250101,
@@ -25,6 +27,8 @@ WRONG = {
     "max_concurrency": "64",
     "batch_texts": 0,
     "max_dead_letters": -1,
+    "service_capacity": 0,
+    "pool_slots": -1,
     "mongo_conn_id": None,
     "service_conn_id": "http://user:password@host",
 }
@@ -37,7 +41,7 @@ def test_the_folder_parses_without_errors_or_warnings(airflow):
     bag = DagBag(dag_folder=DAGS)
 
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["ner_backfill"]
+    assert sorted(bag.dags) == DAG_IDS
     assert bag.captured_warnings == {}
 
 
@@ -45,8 +49,8 @@ def test_parsing_imports_no_engine_and_no_driver(airflow):
     """The DAG processor parses the file again and again: what is heavy is imported by tasks only."""
     code = (
         "import sys, warnings; warnings.simplefilter('error', DeprecationWarning); import airflow.sdk;"
-        "before = set(sys.modules); import ner_backfill;"
-        "print(sorted({'engine', 'motor', 'extract_glue', 'pydantic_settings'} & set(sys.modules) - before))"
+        "before = set(sys.modules); import ner_backfill, ner_incremental, ner_replay, ner_verify;"
+        f"print(sorted({HEAVY} & set(sys.modules) - before))"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=DAGS, capture_output=True, text=True, check=False, timeout=120
@@ -65,21 +69,89 @@ def test_the_shape_of_the_dag(dag):
     assert 0 < deadline_s < run_range.execution_timeout.total_seconds()
 
 
-def test_everything_is_explained_in_the_ui(dag):
-    """The DAG, its tasks and each parameter say what they are for."""
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_everything_is_explained_in_the_ui(dags, dag_id):
+    """The DAGs, their tasks and each parameter say what they are for; tags tell what kind of DAG it is."""
+    dag = dags[dag_id]
     assert dag.doc_md
+    assert dag.tags == {"ner", "mongodb", dag_id.removeprefix("ner_")}
+    assert dag.max_active_runs == 1
     assert all(task.doc_md for task in dag.tasks)
     for name, param in dag.params.items():
         assert dag.params.get_param(name).schema["title"], name
         assert dag.params.get_param(name).description, (name, param)
 
 
-def test_params_are_the_engine_s_settings(dag):
-    """Params that are settings have the engine's defaults; the formats are the engine's."""
-    import extract_glue
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_tasks_that_call_the_service_are_bounded(dags, dag_id):
+    """By the pool and a time limit that their own deadline comes before; an outage gets time of its own."""
+    calling = [task for task in dags[dag_id].tasks if task.task_id in {"run_range", "replay", "repair"}]
+    assert calling
+    for task in calling:
+        assert task.pool == "extract_pool"
+        assert task.execution_timeout.total_seconds() == 7200
+        assert [rule.exception.__name__ for rule in task.retry_policy.rules] == ["ServiceOutage"]
 
-    settings = Settings()
-    for name in extract_glue.SETTINGS:
+
+def test_incremental_runs_have_data_intervals_and_are_caught_up(dags):
+    """A plain cron string would give empty intervals. It begins paused: catching up surprises nobody."""
+    from airflow.sdk import CronDataIntervalTimetable
+
+    dag = dags["ner_incremental"]
+    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (True, 1, True)
+    assert dag.params["lookback_hours"] == 24
+    (asset,) = dag.task_dict["summarize"].outlets
+    assert asset.name == "chat.messages_entities"
+
+
+def test_users_make_dags_for_their_own_collections(airflow, tmp_path):
+    """A file of one call: id, places, connections, format, schedule and limits as arguments."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    (tmp_path / "reviews.py").write_text(
+        "from datetime import UTC, datetime, timedelta\n"
+        "from airflow_factory import incremental_dag, verify_dag\n"
+        "incremental_dag('reviews', start_date=datetime(2026, 1, 1, tzinfo=UTC), cron='@hourly',\n"
+        "    lookback=timedelta(hours=6), pool='gpu_pool', database='shop', collection='reviews',\n"
+        "    service_format='presidio', mongo_conn_id='shop', max_concurrency=8,\n"
+        "    dag_args={'tags': ['shop'], 'default_args': {'retries': 7, 'owner': 'shop'}})\n"
+        "verify_dag('check', cron='0 3 * * *', start_date=datetime(2026, 1, 1, tzinfo=UTC), repair=True)\n"
+    )
+    bag = DagBag(dag_folder=tmp_path)
+
+    assert (bag.import_errors, sorted(bag.dags)) == ({}, ["check", "reviews"])
+    reviews = bag.dags["reviews"]
+    chosen = ("database", "service_format", "mongo_conn_id", "max_concurrency", "lookback_hours")
+    assert [reviews.params[name] for name in chosen] == ["shop", "presidio", "shop", 8, 6]
+    assert {task.retries for task in reviews.tasks} == {7}
+    assert (reviews.tags, reviews.owner) == ({"shop"}, "shop")
+    assert reviews.task_dict["run_range"].pool == "gpu_pool"
+    assert [asset.name for asset in reviews.task_dict["summarize"].outlets] == ["shop.reviews_entities"]
+    assert (bag.dags["check"].params["repair"], bag.dags["check"].params["lookback_hours"]) == (True, 0)
+
+
+def test_a_default_for_no_param_is_an_import_error(airflow, tmp_path):
+    """A misspelt one is not passed over in silence, nor one that its param does not allow."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    begin = "from airflow_factory import replay_dag\nreplay_dag('r', "
+    (tmp_path / "misspelt.py").write_text(f"{begin}colection='reviews')")
+    (tmp_path / "wrong.py").write_text(f"{begin}service_format='grpc')")
+
+    errors = {Path(path).name: error for path, error in DagBag(dag_folder=tmp_path).import_errors.items()}
+
+    assert "no such param: colection; there are start, end" in errors["misspelt.py"]
+    assert "'grpc' is not one of" in errors["wrong.py"]
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_params_are_the_engine_s_settings(dags, dag_id):
+    """Params that are settings have the engine's defaults; the formats are the engine's."""
+    import ner_settings
+
+    dag, settings = dags[dag_id], Settings()
+    for name in set(ner_settings.SETTINGS) & set(dag.params):
         assert dag.params[name] == getattr(settings, name), name
     assert dag.params.get_param("service_format").schema["enum"] == list(FORMATS)
 
@@ -100,6 +172,7 @@ def test_no_param_is_a_secret(dag):
         "mongo_conn_id",
         "target_conn_id",
         "service_conn_id",
+        "airflow_conn_id",
     }
     assert not [
         name for name in names if any(word in name for word in ("password", "token", "uri", "secret"))

@@ -16,8 +16,10 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient
 
 from engine import HttpExtractor, KeyRange, Settings, Window, run
+from engine.canary import CANARY_TEXT
 from engine.demo.airflow import Airflow, AirflowSettings
 from engine.demo.connections import http_connection, mongo_connection
+from engine.demo.ports import LOOPBACK, free_port
 from engine.demo.processes import Supervisor
 from engine.keyset import Key
 
@@ -27,7 +29,9 @@ DAGS = Path(__file__).parents[2] / "airflow_dags"
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 DOCUMENTS, RANGE_DOCUMENTS = 600, 300
 BATCH_TEXTS, AHEAD_BATCHES, PAGE_DOCUMENTS = 4, 8, 32
-PARAMS = {"range_documents": RANGE_DOCUMENTS, "batch_texts": BATCH_TEXTS, "max_concurrency": 2}
+CAPACITY, SHARE = 8, 2
+"""Of the service, and of each of the pool's four slots."""
+PARAMS = {"range_documents": RANGE_DOCUMENTS, "batch_texts": BATCH_TEXTS, "service_capacity": CAPACITY}
 ENVIRONMENT = {
     "NER_RETRY_DELAY_S": "1",
     "ENGINE_CHECKPOINT_S": "0.1",
@@ -80,12 +84,15 @@ def api(tmp_path_factory, mongod_uri, slow_service):
     """A client of an Airflow that knows the DAG."""
     home = tmp_path_factory.mktemp("scheduler")
     host, _, port = slow_service.url.removeprefix("http://").partition(":")
+    own_port = free_port()
     connections = {
         "mongo_default": mongo_connection(mongod_uri),
         "ner_default": http_connection(host, int(port)),
+        "airflow_api": http_connection(LOOPBACK, own_port),
     }
+    settings = AirflowSettings(home / "airflow", DAGS, connections, ENVIRONMENT, port=own_port)
     with Supervisor(home) as supervisor:
-        airflow = Airflow(AirflowSettings(home / "airflow", DAGS, connections, ENVIRONMENT), supervisor)
+        airflow = Airflow(settings, supervisor)
         airflow.migrate()
         airflow.start()
         airflow.await_dag(DAG_ID)
@@ -111,7 +118,7 @@ def test_a_killed_worker_costs_only_what_was_in_flight(api, service, databases, 
     assert tries == {at: 2 if at == int(checkpoint["range_id"]) else 1 for at in range(2)}
 
     # The service was asked again only for what was in flight beyond the checkpoint.
-    received = service.received
+    received = sent(service)
     assert len(received) == DOCUMENTS
     assert set(received.values()) <= {1, 2}
     assert sum(times == 2 for times in received.values()) <= AHEAD_BATCHES * BATCH_TEXTS
@@ -126,6 +133,10 @@ def test_a_killed_worker_costs_only_what_was_in_flight(api, service, databases, 
         rest <= sum(page["nreturned"] for page in pages) <= rest + len(pages)
     )  # each page repeats its anchor
 
+    # Each task kept to its share of the service, which follows from the pool's size as Airflow knows it.
+    assert {report["max_concurrency"] for report in reports(api, "killed")} == {SHARE}
+    assert service.most_in_flight <= CAPACITY
+
     # The documents are those of a calm run.
     calm_run(mongod_uri, source, calm, service)
     assert entities(target) == entities(calm)
@@ -133,28 +144,33 @@ def test_a_killed_worker_costs_only_what_was_in_flight(api, service, databases, 
 
 
 def test_trap_31_a_task_stopped_by_airflow_saves_its_checkpoint(api, service, databases):
-    """Marked failed in mid-range, a task gets SIGTERM and saves where it is; cleared, it goes on there."""
+    """Marked failed in mid-range, a task gets SIGTERM and saves where it is; cleared, it goes on there.
+
+    It alone is cleared, by its map index, with the summary, which reconciles all ranges again.
+    """
     source, target, _ = databases
     service.delay_s = 0.5  # Airflow's worker looks every five seconds whether its task is still wanted.
-    trigger(api, "stopped", source, target, end=(FIRST + timedelta(seconds=RANGE_DOCUMENTS)).isoformat())
+    trigger(api, "stopped", source, target)
 
-    awaited(lambda: target["engine_checkpoints"].find_one({"read": {"$gt": 8}}), "a range in mid-work")
+    in_work = {"range_id": "0000", "read": {"$gt": 8}}
+    awaited(lambda: target["engine_checkpoints"].find_one(in_work), "a range in mid-work")
     patch_state(api, "stopped", map_index=0, state="failed")
     stopped = awaited(
         lambda: target["engine_checkpoints"].find_one({"status": "interrupted"}),
         "the checkpoint of the stopped",
     )
+    service.delay_s = 0
     await_end(api, "stopped", "failed")
     assert (stopped["problem"], stopped["attempts"]) == ("cancelled", 1)
 
-    service.delay_s = 0
-    clear(api, "stopped", ["run_range", "summarize"])
+    clear(api, "stopped", [["run_range", 0], "summarize"])
     await_end(api, "stopped", "success")
 
-    assert target["engine_checkpoints"].find_one({})["attempts"] == 2
-    assert len(entities(target)) == RANGE_DOCUMENTS
-    assert len(service.received) == RANGE_DOCUMENTS
-    assert sum(times > 1 for times in service.received.values()) <= AHEAD_BATCHES * BATCH_TEXTS
+    attempts = {found["range_id"]: found["attempts"] for found in target["engine_checkpoints"].find()}
+    assert attempts == {"0000": 2, "0001": 1}
+    assert len(entities(target)) == DOCUMENTS
+    assert len(sent(service)) == DOCUMENTS
+    assert sum(times > 1 for times in sent(service).values()) <= AHEAD_BATCHES * BATCH_TEXTS
 
 
 def trigger(api, name, source, target, **conf):
@@ -203,6 +219,20 @@ def in_mid_range(target):
 def instances(api, name):
     """The mapped task's instances."""
     return [ti for ti in api.task_instances(DAG_ID, name) if ti["task_id"] == "run_range"]
+
+
+def sent(service):
+    """How often each document's text was sent: without the canary, which each task asks once."""
+    return {text: times for text, times in service.received.items() if text != CANARY_TEXT}
+
+
+def reports(api, name):
+    """What the mapped tasks returned."""
+    for at in range(len(instances(api, name))):
+        path = f"dags/{DAG_ID}/dagRuns/{name}/taskInstances/run_range/xcomEntries/return_value?map_index={at}"
+        status, answer = api._request("GET", path)
+        assert status == 200, answer
+        yield answer["value"]
 
 
 def kill_task_of(api, name, map_index):

@@ -143,6 +143,19 @@ async def test_the_letter_of_a_deleted_document_is_resolved_as_such(messages, da
     assert all(letter["resolved_at"] for letter in letters.values())
 
 
+async def test_a_document_that_came_back_and_failed_is_not_called_deleted(messages, database):
+    """What its letter said of an earlier failure is gone."""
+    await failed(messages)
+    await messages.delete_one({"_id": 0})
+    await replay(Window(), extractor=first_word, **places(messages))
+    await messages.insert_one(message(0))
+    await run(Window(), extractor=Service("Hello 0"), **places(messages, run_id="second"))
+    assert (await letters_of(database))[0]["resolved_at"] is None
+    await replay(Window(), extractor=first_word, **places(messages))
+    letter = (await letters_of(database))[0]
+    assert (letter["resolved_at"] is None, "resolution" in letter) == (False, False)
+
+
 async def test_a_text_changed_back_resolves_its_letter(messages, database):
     """Its extraction is valid, so a run would not send it; a replay does, and finds it unchanged."""
     await run(Window(), extractor=first_word, **places(messages))

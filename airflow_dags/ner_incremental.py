@@ -1,0 +1,25 @@
+"""Named entities of what is new in a MongoDB collection: a run a day, with proof that nothing was lost.
+
+Each run takes its data interval and, for documents that came late, the *Lookback* before it; what has its
+entities already is not sent again. Intervals that were missed are caught up, one run at a time. A run that
+succeeded updates the Asset `chat.messages_entities`, which downstream DAGs can be scheduled on.
+
+- **Before you unpause it**, set `start_date` in its file to where your backfill ended: it catches up from
+  there.
+- **A task failed?** As in `ner_backfill`: it is retried from its checkpoint, and can be cleared.
+- **Documents later than the lookback** are found by `ner_verify`, and repaired.
+- **A window of your own**: trigger it with *Start* and *End*.
+- **Connections, pool, results** are those of `ner_backfill`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow_factory import incremental_dag
+
+incremental_dag(
+    "ner_incremental",
+    start_date=datetime(2026, 11, 1, tzinfo=UTC),
+    dag_args={"doc_md": __doc__, "tags": ["ner", "mongodb", "incremental"]},
+)

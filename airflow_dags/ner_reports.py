@@ -1,0 +1,42 @@
+"""Reports for people: lines of a task's log, and the numbers that Airflow keeps. Only tasks import this."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from engine import Report, Verification
+from engine.report import COLUMNS, rows
+from engine.values import to_relaxed_json
+
+log = logging.getLogger(__name__)
+
+
+def show(report: Report) -> None:
+    """A report into the log."""
+    for line in table(report):
+        log.info(line)
+
+
+def table(report: Report) -> list[str]:
+    """A report in aligned lines: the columns' names, a line a range, the run."""
+    cells = [COLUMNS, *rows(report)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(COLUMNS))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+
+
+def summary_of(report: Report) -> dict[str, Any]:
+    """A run's numbers as JSON, without those of its ranges."""
+    whole = report.to_json()
+    del whole["ranges"], whole["range_id"]
+    return whole
+
+
+def numbers_of(found: Verification) -> dict[str, Any]:
+    """A verification's numbers as JSON, also into the log, with the Keys of the first missing documents."""
+    numbers = {name: getattr(found, name) for name in ("read", "present", "dead_lettered", "missing")}
+    log.info("%s", ", ".join(f"{name} {count:,}" for name, count in numbers.items()))
+    first = [to_relaxed_json(list(key.values)) for key in found.first_missing]
+    for key in first:
+        log.warning("missing: %s", key)
+    return {**numbers, "first_missing": first, "outside": dict(found.outside), "digest": found.digest}

@@ -1,0 +1,19 @@
+"""Looks for documents of a MongoDB collection without a result: it fails while there are any.
+
+`find` compares the window, as it is now, with the results. With *Repair*, `repair` sends exactly what is
+missing to the service. `conclude` looks again after a repair, and fails while a document has neither a result
+nor an unresolved dead letter.
+
+- **Which**: those of the window (*Start*, *End*). Without an end, what came after the last run is missing
+  too.
+- **How many are missing?** See the log of `find`, which also names the first of them. For very many, trigger
+  `ner_backfill` with the same window instead: it runs them in parallel, and sends nothing again.
+- **Looking again later**: clear `find`, and all that follows it.
+- **Connections, pool, results** are those of `ner_backfill`.
+"""
+
+from __future__ import annotations
+
+from airflow_factory import verify_dag
+
+verify_dag("ner_verify", dag_args={"doc_md": __doc__, "tags": ["ner", "mongodb", "verify"]})
