@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from faults.ner_service import status
+from faults.misbehaviour import status
 
 DAY_0 = datetime(2026, 11, 1, tzinfo=UTC)
 """The start date of the DAG."""

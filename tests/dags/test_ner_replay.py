@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from faults.ner_service import status
+from faults.misbehaviour import status
 
 
 @pytest.fixture
