@@ -6,8 +6,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-ALLOCATIONS = 50_000
-"""Containers allocated before a collection. A page of documents is some ten thousand of them, none in a
+ALLOCATIONS = 10_000
+"""Containers allocated before a collection. A page of documents is about as many, none in a
 cycle: at Python's 700 the collector walks each page again and again, a fifth of a run's CPU time."""
 
 _calming = 0

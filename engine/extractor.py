@@ -148,6 +148,11 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             await self._session.close()
             self._session = None
 
+    async def prepare(self) -> None:
+        """Sends the canary, if it is due still; the engine calls this before each attempt."""
+        if self._canary_due:
+            await self._send_canary()
+
     async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
         """One request, after the canary's if that is still due.
 
@@ -162,8 +167,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             raise ConfigError(
                 f"format {self._format.name!r} takes {self.batch_texts} texts a request, not {len(texts)}"
             )
-        if self._canary_due:
-            await self._send_canary()
+        await self.prepare()
         if self._wrong_unit is not None:
             raise ConfigError(self._wrong_unit)
         answer = await self._answer(self._session, texts)

@@ -99,6 +99,8 @@ class Caller:
 
     Args:
         slots: bound the attempts in flight; other ranges may share them.
+        prepare: what has to be done before an attempt and is no part of it: its time would be taken for the
+            service's latency.
     """
 
     def __init__(
@@ -108,8 +110,9 @@ class Caller:
         slots: Slots,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         events: Events | None = None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._slots = slots
+        self._slots, self._prepare = slots, prepare
         self._extract = extract
         self._policy, self._settings = policy, policy.settings
         self._now = now
@@ -162,6 +165,8 @@ class Caller:
     async def _try(self, texts: Sequence[str], tries: _Tries) -> list[list[Entity]]:
         """One attempt, once there is a slot and the service is neither in doubt nor to be left alone."""
         while True:
+            if self._prepare is not None:
+                await self._prepare()
             await self._policy.pause.passed()
             await self._circuit.passed()
             async with self._slots.slot(retried=tries.attempts > 0) as slot:

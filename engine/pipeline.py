@@ -14,30 +14,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from contextlib import aclosing
 from typing import Any
 
 from engine import collector, driver, telemetry
 from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
-from engine.batches import Batch, cut
+from engine.batches import cut
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.config import Settings
 from engine.errors import ConfigError, EngineError, Failure, ServiceDown, SourceError, root_error
 from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
-from engine.isolation import Caller, Outcome, Refusal, effort_of
+from engine.groups import Groups, Sent
+from engine.isolation import Caller, Outcome, effort_of
 from engine.keyset import KeyRange
-from engine.ledger import Entry
-from engine.model import Counts, DeadLetter, Extraction, Status
+from engine.model import DeadLetter, Extraction, Status
 from engine.reader import Reader
 from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
 from engine.retry import RetryPolicy
 from engine.slots import Slots, slots_of
-from engine.values import identity
 from engine.writer import MongoWriter, Writer
 
 
@@ -106,15 +104,6 @@ def _places(
     )
 
 
-@dataclass(slots=True)
-class _Sent:
-    """A batch on its way through the stages."""
-
-    batch: Batch
-    entry: Entry
-    outcomes: Sequence[Outcome] = ()
-
-
 class RangeAttempt:
     """One attempt at one range: the stages, and the queues between them."""
 
@@ -144,7 +133,8 @@ class RangeAttempt:
             on_retry=self._retries.append,
             on_pause=lambda seconds: events.warning("service_throttled", pause_s=seconds),
         )
-        self._caller = Caller(service.extract, policy, self._slots, events=self._events)
+        prepare = getattr(service, "prepare", None)
+        self._caller = Caller(service.extract, policy, self._slots, events=self._events, prepare=prepare)
         self._telemetry = telemetry.current()
         self._repeats = Repeats(settings)
         self._accounts = Accounts(
@@ -157,11 +147,9 @@ class RangeAttempt:
             clock=clock,
         )
         self._ahead = asyncio.Semaphore(settings.max_ahead_batches)
-        self._to_extract: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
-        self._to_write: asyncio.Queue[_Sent | None] = asyncio.Queue(settings.max_concurrency)
-        self._grouping = asyncio.Lock()
+        self._to_extract: asyncio.Queue[Sent | None] = asyncio.Queue(settings.max_concurrency)
+        self._to_write = Groups(settings)
         self._callers_left = settings.max_concurrency
-        self._extracted = False
         self._reading: asyncio.Task[None] | None = None
         self._stopped_by: str | None = None
 
@@ -245,7 +233,7 @@ class RangeAttempt:
                     await self._ahead.acquire()
                     ends_page = batch.last is page[-1].values
                     position = self._reader.position(batch.last, ends_page=ends_page)
-                    await self._to_extract.put(_Sent(batch, self._accounts.admit(position)))
+                    await self._to_extract.put(Sent(batch, self._accounts.admit(position)))
         for _ in range(self._settings.max_concurrency):
             await self._to_extract.put(None)
 
@@ -261,7 +249,7 @@ class RangeAttempt:
             await self._to_write.put(sent)
         self._callers_left -= 1
         if self._callers_left == 0:
-            await self._to_write.put(None)
+            await self._to_write.end()
 
     async def _send(self, texts: Sequence[str]) -> list[Outcome]:
         """Calls the service; once stopped, not for texts that another batch has failed to send."""
@@ -274,8 +262,8 @@ class RangeAttempt:
 
         `write_concurrency` of these run side by side: a durable write waits for disks, and others need not.
         """
-        while group := await self._next_group():
-            results = [self._results(sent) for sent in group]
+        while group := await self._to_write.next():
+            results = [sent.results(self._range_id) for sent in group]
             extractions = [e for found, _ in results for e in found]
             letters_in_all = [d for _, letters in results for d in letters]
             with self._telemetry.write():
@@ -297,49 +285,15 @@ class RangeAttempt:
 
     # --- the steps ---
 
-    async def _next_group(self) -> list[_Sent]:
-        """Batches to write together: so many documents or characters, or a time; none at the end."""
-        group: list[_Sent] = []
-        async with self._grouping:
-            with suppress(TimeoutError):
-                while not self._extracted and not self._is_full(group):
-                    # The first is waited for; others are worth a little time: few large writes cost less.
-                    async with asyncio.timeout(self._settings.write_wait_s if group else None):
-                        sent = await self._to_write.get()
-                    if sent is None:
-                        self._extracted = True
-                    else:
-                        group.append(sent)
-        return group
-
-    def _is_full(self, group: Sequence[_Sent]) -> bool:
-        documents = sum(sent.batch.read for sent in group)
-        chars = sum(sent.batch.chars for sent in group)
-        return documents >= self._settings.write_documents or chars >= self._settings.write_chars
-
-    def _results(self, sent: _Sent) -> tuple[list[Extraction], list[DeadLetter]]:
-        """What is to be written for a batch."""
-        batch = sent.batch
-        found, letters = list(batch.extractions), list(batch.dead_letters)
-        for document, text_hash, outcome in zip(batch.documents, batch.hashes, sent.outcomes, strict=True):
-            if isinstance(outcome, Refusal):
-                letters.append(outcome.dead_letter(document, text_hash, self._range_id))
-            else:
-                found.append(Extraction(document.id, outcome, text_hash))
-        return found, letters
-
     def _settle(
         self,
-        sent: _Sent,
+        sent: Sent,
         found: Sequence[Extraction],
         letters: Sequence[DeadLetter],
         unchanged: frozenset[Any],
     ) -> None:
         """Accounts for a batch that is durable now."""
-        same = sum(identity(e.document_id) in unchanged for e in found) if unchanged else 0
-        batch = sent.batch
-        written, unchanged_in_all = len(found) - same, batch.unchanged + same
-        counts = Counts(batch.read, written, unchanged_in_all, len(letters), batch.digest)
+        counts = sent.counts(found, len(letters), unchanged)
         if letters:
             kinds = ",".join(sorted({letter.kind for letter in letters}))
             first = letters[0].document_id
@@ -350,4 +304,4 @@ class RangeAttempt:
 
     def _depths(self) -> telemetry.Depths:
         ahead = self._accounts.outstanding
-        return telemetry.Depths(self._to_extract.qsize(), self._to_write.qsize(), ahead)
+        return telemetry.Depths(self._to_extract.qsize(), self._to_write.waiting, ahead)
