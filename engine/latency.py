@@ -11,8 +11,8 @@ SLACK, MIN_SLACK_S = 1 / 8, 0.004
 PERIOD_S, PERIOD_LATENCIES = 10.0, 50
 """The base latency is measured anew so often (BBR: 10 s), if that is at least so many latencies."""
 
-FOLLOW, FELL = 0.1, 0.75
-"""Lower latencies pull the base down by a tenth of the way; fallen to three quarters, it is measured anew."""
+FOLLOW, FELL = 0.1, 0.8
+"""Lower latencies pull the base down by a tenth of the way; fallen to four fifths, it is measured anew."""
 
 MOST_RISE = 1.4
 """A measured base is at most so much above the last: other clients' queue must not become ours for good."""

@@ -109,8 +109,8 @@ class FixedLimit:
 class AdaptiveLimit:
     """A limit that finds the service's capacity and follows it.
 
-    - Fast start: every success raises the limit by one (doubling it a round trip) until latency or errors
-      show the capacity; so does the return to what an outage took away.
+    - Fast start: every success that did not wait raises the limit by one (doubling it a round trip) until
+      latency or errors show the capacity; so does the return to what an outage took away.
     - After it, attempts are judged in rounds of one limit's worth, all begun after the last decision: so a
       cohort lowers the limit once, however many of it fail (TRAPS 25). A round goes to `in flight * base /
       latency`, or without waiting keeps the limit, less half the share that was dropped (DCTCP, RFC 8257),
@@ -184,7 +184,9 @@ class AdaptiveLimit:
             self._cohort.dropped = 0
         latency_s = self._clock() - sample.began_s
         self._cohort.add(in_flight, self._base.clip(latency_s) if self._base else latency_s)
-        if self._fast:
+        if self._fast and self._base and latency_s > self._base.allowed_s:
+            self._enough = min(self._enough, MIN_ROUND)  # it waited: see at once whether others did
+        elif self._fast:
             self._set(min(self._limit + 1, self._fast_to))
 
     def _back_off(self, in_flight: int) -> None:
@@ -218,6 +220,8 @@ class AdaptiveLimit:
         self._decide((1 - cohort.lost / 2) * self._limit + rise)
         if cohort.lost >= OVERLOAD:
             self._fast_to = self._limit
+        if self._base and self._limit >= self._maximum:  # or the base is too high to see a queue of ours
+            self._capacity, self._probe_at = FEW / PROBE, self._base.due_at_s(self._base.s)
 
     def _waited(self, cohort: Cohort, base: BaseLatency, latency_s: float) -> None:
         """Some waited: down to what the service works on, and a little more."""
