@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from engine import ConfigError, ExtractionError, Failure, Settings
 from engine.errors import ServiceDown
 from engine.isolation import PROBE_TEXT, Caller, Refusal
+from engine.limiter import FixedLimit
 from engine.retry import RetryPolicy
-from engine.slots import slots_of
+from engine.slots import Slots, slots_of
 
 QUICK = Settings(max_attempts=2, retry_base_s=0, retry_max_s=0, max_outage_s=0)
 
@@ -99,3 +100,50 @@ async def test_no_texts_need_no_request():
     service = Service(down=True)
     assert await caller_of(service).extract([]) == []
     assert service.requests == []
+
+
+def no_answer():
+    """What HttpExtractor raises when an attempt takes too long."""
+    error = ExtractionError("no answer within 1 s", failure=Failure.TRANSIENT)
+    error.__cause__ = TimeoutError()
+    return error
+
+
+class Once:
+    """Fails the first request with that error."""
+
+    def __init__(self, error):
+        self.errors = [error]
+
+    async def extract(self, texts):
+        """Nothing is found, later."""
+        if self.errors:
+            raise self.errors.pop()
+        return [[] for _ in texts]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("error", "charged"),
+    [(TimeoutError(), 1), (no_answer(), 1), (ConnectionResetError(), 0)],
+    ids=["of a function", "over HTTP", "a reset"],
+)
+async def test_trap_22_an_attempt_that_timed_out_keeps_its_slot(error, charged):
+    """The call was given up, and may still occupy the service; one that was reset does not."""
+    slots = Slots(FixedLimit(4))
+    outcomes = await Caller(Once(error).extract, RetryPolicy(QUICK), slots).extract(["a"])
+    assert (outcomes, slots.charged, slots.in_flight) == ([[]], charged, 0)
+    slots.close()
+
+
+@pytest.mark.asyncio
+async def test_what_prepares_an_attempt_holds_no_slot():
+    """Else the time of a canary would be taken for the service's latency."""
+    slots, taken = Slots(FixedLimit(1)), []
+
+    async def prepare():
+        taken.append(slots.taken)
+
+    caller = Caller(Service().extract, RetryPolicy(QUICK), slots, prepare=prepare)
+    assert await caller.extract(["a"]) == [[]]
+    assert taken == [0]
