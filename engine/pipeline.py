@@ -75,7 +75,12 @@ async def run_range(
     """
     settings = settings or Settings()
     extractor = as_extractor(extractor)
-    writer, checkpoints = _places(target, source, settings, key_range, writer, checkpoints)
+    if target is None and writer is None:
+        raise ConfigError("give a target database, or a writer")
+    writer = writer or MongoWriter(target, source.name, settings, key_range.run_id)
+    checkpoints = checkpoints or (
+        MemoryCheckpoints() if target is None else MongoCheckpoints(target, settings)
+    )
     scan = await open_scan(source, settings)
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     async with opened(extractor) as service:
@@ -84,24 +89,6 @@ async def run_range(
         attempt = RangeAttempt(*stages, progress=progress, slots=slots)
         await attempt.run()
     return report_of(attempt.checkpoint)
-
-
-def _places(
-    target: driver.Database | None,
-    source: driver.Collection,
-    settings: Settings,
-    key_range: KeyRange,
-    writer: Writer | None,
-    checkpoints: CheckpointStore | None,
-) -> tuple[Writer, CheckpointStore]:
-    if target is None:
-        if writer is None:
-            raise ConfigError("give a target database, or a writer")
-        return writer, checkpoints or MemoryCheckpoints()
-    return (
-        writer or MongoWriter(target, source.name, settings, key_range.run_id),
-        checkpoints or MongoCheckpoints(target, settings),
-    )
 
 
 class RangeAttempt:

@@ -66,6 +66,13 @@ def test_a_short_run_is_as_fast_as_the_best_fixed_limit(takes_s):
     assert found.latency(0, 10)[1] <= 2.001 * UNLOADED_S
 
 
+def test_a_slow_first_round_trip_does_not_fill_the_queue():
+    """Connections are made in the first one: a base a third too high, and still no burst to the maximum."""
+    found = client(10, requests=625, takes_s=lambda now: UNLOADED_S * (1.3 if now < UNLOADED_S else 1))
+    assert found.latency(0, 10)[1] <= 2.001 * UNLOADED_S
+    assert found.limit_range(0, 10)[2] < 40
+
+
 def test_steady_capacity_keeps_a_steady_limit_near_the_knee():
     """Not far into the queue, no sawtooth that idles the service; the dips are when the base is measured."""
     found = client(60)
