@@ -42,7 +42,7 @@ bench: $(VENV)    ## all benchmarks, about three quarters of an hour on an idle 
 	@.venv/bin/python benchmarks/skip_vs_keyset.py
 
 lock:             ## compile requirements.lock anew
-	@.venv/bin/uv pip compile --quiet pyproject.toml --extra airflow --extra bench --extra demo \
+	@.venv/bin/uv pip compile --quiet pyproject.toml --extra airflow --extra bench --extra celery --extra demo \
 	  --extra speed --extra telemetry --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 
