@@ -104,8 +104,8 @@ async def by_engine(task: Task, key_range: KeyRange) -> AsyncIterator[Any]:
     settings = task.settings()
     reader = Reader(await open_scan(task.collection, settings), key_range, settings)
     async for page in reader.pages(after=None):
-        for document in page:
-            yield document.id
+        for document_id in page.ids:
+            yield document_id
 
 
 READERS: dict[str, RangeReader] = {"operators": by_operators, "engine": by_engine}

@@ -112,7 +112,7 @@ class EngineReader:
 
     def ids(self, page: Page) -> Iterable[ObjectId]:
         """The `_id`s of the documents of a page."""
-        return (document.id for document in page)
+        return page.ids
 
 
 async def _one_reply(cursor: Any, documents: int) -> Page:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from engine.config import Settings
-from engine.model import DeadLetter, Document, Extraction, hash_text
+from engine.model import DeadLetter, Extraction, Page, hashes_of
 from engine.repeats import Repeat, Repeats, Sending
 from engine.values import digest_of, identity
 
@@ -18,22 +19,24 @@ class Batch:
 
     Attributes:
         last: key values of the last document covered, in reading order; the next batch begins after it.
+        ends_page: whether that is the last one of its page.
         read: documents covered.
         unchanged: of these, how many have a valid extraction already.
         digest: the sum of `digest_of` their `_id`s; `Counts` takes it modulo 2**128.
-        documents, hashes: what waits for an outcome, side by side.
-        texts, sending: what of it is sent; the same text once, `chars` in all.
-        repeats: the documents whose text this batch or an earlier one sends.
+        ids, hashes: of the documents that wait for an outcome, side by side.
+        texts, sending: what of their texts is sent; the same text once, `chars` in all.
+        repeats: those of them whose text this batch or an earlier one sends.
         extractions: empty texts have no entities; nobody needs to be asked.
         dead_letters: documents whose text is none.
     """
 
     last: tuple[Any, ...] = ()
+    ends_page: bool = False
     read: int = 0
     unchanged: int = 0
     digest: int = 0
     chars: int = 0
-    documents: list[Document] = field(default_factory=list)
+    ids: list[Any] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     sending: Sending = field(default_factory=Sending)
@@ -43,11 +46,7 @@ class Batch:
 
 
 def cut(
-    page: Iterable[Document],
-    known: Mapping[Any, str],
-    settings: Settings,
-    range_id: str,
-    repeats: Repeats,
+    page: Page, known: Mapping[Any, str], settings: Settings, range_id: str, repeats: Repeats
 ) -> Iterator[Batch]:
     """The page as batches of at most `batch_texts` texts and `batch_chars` characters, in reading order.
 
@@ -55,46 +54,49 @@ def cut(
         known: text hashes of valid extractions, by `identity` of the `_id`.
         repeats: what the range has sent so far; takes note of what is to be sent now.
     """
-    batch = Batch()
-    for document in page:
-        text = document.text
-        if text is None and settings.missing_text == "empty":
-            text = ""
-        if isinstance(text, str):
+    texts = page.texts
+    if settings.missing_text == "empty":
+        texts = ["" if text is None else text for text in texts]
+    digests = list(accumulate(map(digest_of, page.ids), initial=0))
+    batch, begin = Batch(), 0
+
+    def covering(end: int) -> Batch:
+        """The batch, once it is known where it ends."""
+        batch.last, batch.ends_page = page.values(end - 1), end == len(page)
+        batch.read, batch.digest = end - begin, digests[end] - digests[begin]
+        return batch
+
+    for at, (document_id, text, text_hash) in enumerate(zip(page.ids, texts, hashes_of(texts), strict=True)):
+        if text_hash is None:
+            batch.dead_letters.append(_no_text(document_id, text, settings, range_id))
+        elif known and known.get(identity(document_id)) == text_hash:
+            batch.unchanged += 1
+        elif not text:
+            batch.extractions.append(Extraction(document_id, (), text_hash))
+        else:
             if batch.texts and batch.chars + len(text) > settings.batch_chars:
-                yield batch
-                batch = Batch()
-            _add(batch, document, text, known, repeats)
-        else:
-            batch.dead_letters.append(_no_text(document, settings, range_id))
-        batch.last = document.values
-        batch.read += 1
-        batch.digest += digest_of(batch.last[-1])
-        if len(batch.texts) == settings.batch_texts:
-            yield batch
-            batch = Batch()
-    if batch.read:
-        yield batch
+                yield covering(at)
+                batch, begin = Batch(), at
+            _add(batch, document_id, text, text_hash, repeats)
+            if len(batch.texts) == settings.batch_texts:
+                yield covering(at + 1)
+                batch, begin = Batch(), at + 1
+    if begin < len(page):
+        yield covering(len(page))
 
 
-def _add(batch: Batch, document: Document, text: str, known: Mapping[Any, str], repeats: Repeats) -> None:
-    text_hash = hash_text(text)
-    if known and known.get(identity(document.id)) == text_hash:
-        batch.unchanged += 1
-    elif not text:
-        batch.extractions.append(Extraction(document.id, [], text_hash))
+def _add(batch: Batch, document_id: Any, text: str, text_hash: str, repeats: Repeats) -> None:
+    earlier = repeats.earlier(text_hash, len(text), batch.sending)
+    if earlier is None:
+        batch.texts.append(text)
+        batch.chars += len(text)
     else:
-        earlier = repeats.earlier(text_hash, len(text), batch.sending)
-        if earlier is None:
-            batch.texts.append(text)
-            batch.chars += len(text)
-        else:
-            batch.repeats.append(Repeat(len(batch.documents), text_hash, text, earlier))
-        batch.documents.append(document)
-        batch.hashes.append(text_hash)
+        batch.repeats.append(Repeat(len(batch.ids), text_hash, text, earlier))
+    batch.ids.append(document_id)
+    batch.hashes.append(text_hash)
 
 
-def _no_text(document: Document, settings: Settings, range_id: str) -> DeadLetter:
-    found = "is missing or null" if document.text is None else f"is of type {type(document.text).__name__}"
-    hint = "; missing_text='empty' gives such documents no entities" if document.text is None else ""
-    return DeadLetter(document.id, "invalid_text", f"field {settings.text_field!r} {found}{hint}", range_id)
+def _no_text(document_id: Any, found: Any, settings: Settings, range_id: str) -> DeadLetter:
+    what = "is missing or null" if found is None else f"is of type {type(found).__name__}"
+    hint = "; missing_text='empty' gives such documents no entities" if found is None else ""
+    return DeadLetter(document_id, "invalid_text", f"field {settings.text_field!r} {what}{hint}", range_id)

@@ -10,9 +10,9 @@ from pymongo.errors import PyMongoError
 from engine.config import Settings
 from engine.errors import SourceError
 from engine.keyset import Key
-from engine.model import Document, Form
+from engine.model import Form, Page
 from engine.scan import Scan
-from engine.values import identity, value_at
+from engine.values import identity
 
 AbsentCallback = Callable[[list[Any]], Awaitable[None]]
 
@@ -41,7 +41,7 @@ class ChosenDocuments:
         # Without those inside another one: a projection must not name both.
         self._projection = {p: 1 for p in paths if not any(p.startswith(f"{other}.") for other in paths)}
 
-    async def pages(self, after: Key | None) -> AsyncGenerator[list[Document], None]:  # noqa: ARG002
+    async def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:  # noqa: ARG002
         """The documents; there is no checkpoint to begin after: what is done is not chosen again.
 
         Raises:
@@ -52,8 +52,8 @@ class ChosenDocuments:
             # A reply ends at 16 MiB: what it leaves out is asked for again, until nothing more is there.
             while page := await self._fetch(wanted):
                 yield page
-                for document in page:
-                    del wanted[identity(document.id)]
+                for document_id in page.ids:
+                    del wanted[identity(document_id)]
             if wanted and self._absent:
                 await self._absent(list(wanted.values()))
 
@@ -65,9 +65,10 @@ class ChosenDocuments:
         """None: nothing was counted before."""
         return 0
 
-    async def _fetch(self, wanted: Mapping[Any, Any]) -> list[Document]:
+    async def _fetch(self, wanted: Mapping[Any, Any]) -> Page | None:
+        """Those of them that are there; None if none is."""
         if not wanted:
-            return []
+            return None
         chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
         limit = -len(wanted) if self._scan.form is Form.INDEX_BOUNDS else len(wanted)
         try:
@@ -75,6 +76,5 @@ class ChosenDocuments:
             found = await cursor.to_list(length=None)
         except PyMongoError as error:
             raise SourceError(f"chosen documents could not be read: {error}") from error
-        of = self._scan.order.values_of
-        documents = [Document(of(stored), value_at(stored, self._text_field)) for stored in found]
-        return [document for document in documents if identity(document.id) in wanted]
+        found = [stored for stored in found if identity(stored["_id"]) in wanted]
+        return self._scan.order.page_of(found, self._text_field) if found else None

@@ -55,9 +55,11 @@ class Settings(BaseSettings):
     max_proven_documents: int = Field(
         100_000, ge=0, description="Plans up to it are proven by an independent count at one snapshot time."
     )
-    range_documents: int = Field(10_000, ge=1, description="Documents a range.")
+    range_documents: int = Field(25_000, ge=1, description="Documents a range.")
     max_ranges: int = Field(200, ge=1, le=1000, description="Most ranges; beyond it they grow.")
-    range_concurrency: int = Field(2, ge=1, le=64, description="Ranges run at once by `run`.")
+    range_concurrency: int = Field(
+        2, ge=1, le=64, description="Ranges that `run` has in work at once, read in turn."
+    )
 
     # How it is read
     page_documents: int = Field(1024, ge=1, le=100_000, description="Most documents a page.")
@@ -78,7 +80,7 @@ class Settings(BaseSettings):
     max_concurrency: int = Field(
         64, ge=1, le=1024, description="Most requests in flight, in one process; the limit adapts below it."
     )
-    batch_texts: int = Field(32, ge=1, le=10_000, description="Most texts a request.")
+    batch_texts: int = Field(64, ge=1, le=10_000, description="Most texts a request.")
     batch_chars: int = Field(100_000, ge=1, description="Most characters a request (one text at least).")
     repeat_cache_texts: int = Field(
         4096, ge=0, description="Texts of a range whose answers are kept for its repeats; 0: all are sent."

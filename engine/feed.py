@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from engine.keyset import Key
-from engine.model import Document
+from engine.model import Page
 
 
 class Feed(Protocol):
     """Where a range gets its documents: a Reader, or what stands in its place."""
 
-    def pages(self, after: Key | None) -> AsyncGenerator[list[Document], None]:
+    def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:
         """The documents after that Key, page by page, in an order that is the same at every attempt."""
         ...
 

@@ -186,10 +186,11 @@ def entities_of(shape: Format, unit: OffsetUnit, texts: Sequence[str], answer: A
     ]
 
 
-def check_answer(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
+def check_answer(texts: Sequence[str], answer: Any) -> list[tuple[Entity, ...]]:
     """The answer, if it can be true for these texts (TRAPS 27).
 
-    Every document passes here: the usual answer costs one condition an entity.
+    Every document passes here: the usual answer costs one condition an entity. Tuples, for documents of the
+    same text share them.
 
     Raises:
         ExtractionError: as many results as texts are wanted; offsets that are integers and inside the text,
@@ -200,16 +201,16 @@ def check_answer(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
         got = len(answer) if isinstance(answer, Sequence) else type(answer).__name__
         raise ExtractionError(f"the service gave {got} results for {len(texts)} texts")
     return [
-        _check_entities(text, entities, at)
+        () if type(entities) is list and not entities else _check_entities(text, entities, at)
         for at, (text, entities) in enumerate(zip(texts, answer, strict=True))
     ]
 
 
-def _check_entities(text: str, entities: Any, at: int) -> list[Entity]:
+def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
     size = len(text)
     problem: str | None = None
     try:
-        checked = [e if isinstance(e, Entity) else Entity(**e) for e in entities]
+        checked = tuple([e if isinstance(e, Entity) else Entity(**e) for e in entities])
         for start, end, label, surface, score in checked:
             if not (
                 type(start) is int

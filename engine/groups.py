@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from engine.batches import Batch
 from engine.config import Settings
 from engine.isolation import Outcome, Refusal
 from engine.ledger import Entry
-from engine.model import Counts, DeadLetter, Extraction
+from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.values import identity
 
 
@@ -27,13 +26,15 @@ class Sent:
 
     def results(self, range_id: str) -> tuple[list[Extraction], list[DeadLetter]]:
         """What is to be written for it."""
-        batch = self.batch
+        batch, rows = self.batch, zip(self.batch.ids, self.outcomes, self.batch.hashes, strict=True)
+        if Refusal not in set(map(type, self.outcomes)):
+            return batch.extractions + list(map(extraction_of, rows)), batch.dead_letters
         found, letters = list(batch.extractions), list(batch.dead_letters)
-        for document, text_hash, outcome in zip(batch.documents, batch.hashes, self.outcomes, strict=True):
+        for document_id, outcome, text_hash in rows:
             if isinstance(outcome, Refusal):
-                letters.append(outcome.dead_letter(document, text_hash, range_id))
+                letters.append(outcome.dead_letter(document_id, text_hash, range_id))
             else:
-                found.append(Extraction(document.id, outcome, text_hash))
+                found.append(Extraction(document_id, outcome, text_hash))
         return found, letters
 
     def counts(self, found: Sequence[Extraction], letters: int, unchanged: AbstractSet[Any]) -> Counts:
@@ -73,19 +74,23 @@ class Groups:
     async def next(self) -> list[Sent]:
         """Batches to write together: so many documents or characters, or a time; none at the end."""
         group: list[Sent] = []
+        documents = chars = 0
         async with self._gathering:
-            with suppress(TimeoutError):
-                while not self._ended and not self._is_full(group):
-                    # The first is waited for; others are worth a little time: few large writes cost less.
-                    async with asyncio.timeout(self._wait_s if group else None):
-                        sent = await self._ready.get()
-                    if sent is None:
-                        self._ended = True
-                    else:
-                        group.append(sent)
+            while not self._ended and documents < self._most_documents and chars < self._most_chars:
+                try:
+                    sent = await self._another(self._wait_s if group else None)
+                except TimeoutError:
+                    break
+                if sent is None:
+                    self._ended = True
+                else:
+                    group.append(sent)
+                    documents, chars = documents + sent.batch.read, chars + sent.batch.chars
         return group
 
-    def _is_full(self, group: Sequence[Sent]) -> bool:
-        documents = sum(sent.batch.read for sent in group)
-        chars = sum(sent.batch.chars for sent in group)
-        return documents >= self._most_documents or chars >= self._most_chars
+    async def _another(self, wait_s: float | None) -> Sent | None:
+        """The first is waited for; others are worth a little time: few large writes cost less."""
+        if not self._ready.empty():
+            return self._ready.get_nowait()
+        async with asyncio.timeout(wait_s):
+            return await self._ready.get()

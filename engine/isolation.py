@@ -22,7 +22,7 @@ from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, Se
 from engine.events import Events
 from engine.formats import check_answer
 from engine.limiter import Verdict
-from engine.model import DeadLetter, Document, Effort, Entity
+from engine.model import DeadLetter, Effort, Entity
 from engine.redaction import redact
 from engine.retry import Charges, RetryPolicy, classify
 from engine.slots import Slot, Slots
@@ -46,12 +46,13 @@ class Refusal:
     attempts: int
     first_at: datetime
     last_at: datetime
+    text_length: int
     text: str | None = None
 
-    def dead_letter(self, document: Document, text_hash: str, range_id: str) -> DeadLetter:
-        """The dead letter of the document whose text this was."""
+    def dead_letter(self, document_id: Any, text_hash: str, range_id: str) -> DeadLetter:
+        """The dead letter of a document whose text this was."""
         return DeadLetter(
-            document.id,
+            document_id,
             self.kind.value,
             self.message,
             range_id,
@@ -59,13 +60,13 @@ class Refusal:
             attempts=self.attempts,
             first_at=self.first_at,
             last_at=self.last_at,
-            text_length=len(document.text),
+            text_length=self.text_length,
             text_hash=text_hash,
             text=self.text,
         )
 
 
-Outcome: TypeAlias = list[Entity] | Refusal
+Outcome: TypeAlias = tuple[Entity, ...] | Refusal
 
 
 @dataclass
@@ -162,7 +163,7 @@ class Caller:
         middle = len(texts) // 2
         return [*await self._outcomes(texts[:middle], 1), *await self._outcomes(texts[middle:], 1)]
 
-    async def _try(self, texts: Sequence[str], tries: _Tries) -> list[list[Entity]]:
+    async def _try(self, texts: Sequence[str], tries: _Tries) -> list[tuple[Entity, ...]]:
         """One attempt, once there is a slot and the service is neither in doubt nor to be left alone."""
         while True:
             if self._prepare is not None:
@@ -176,7 +177,7 @@ class Caller:
                 tries.begin(self._successes, self._circuit.outages)
                 return await self._attempt(texts, slot)
 
-    async def _attempt(self, texts: Sequence[str], slot: Slot) -> list[list[Entity]]:
+    async def _attempt(self, texts: Sequence[str], slot: Slot) -> list[tuple[Entity, ...]]:
         """One request. Here and nowhere else the service is called, after all waits, probes included."""
         self._requests += 1
         try:
@@ -247,6 +248,7 @@ class Caller:
             tries.attempts,
             tries.first_at,
             self._now(),
+            len(text),
             text if self._settings.keep_failed_text else None,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -12,6 +13,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.errors import ConfigError
+from engine.model import Page
 from engine.values import bracket_of, from_extended_json, identity, is_nan, to_extended_json, value_at
 
 
@@ -65,6 +67,16 @@ class Order:
         """The key values of a document; a missing field is None, as in the index."""
         return tuple(value_at(document, name) for name in self.fields)
 
+    def page_of(self, documents: Sequence[dict[str, Any]], text_field: str) -> Page:
+        """What the engine reads of these documents."""
+        return Page(tuple(_column(documents, name) for name in self.fields), _column(documents, text_field))
+
+
+def _column(documents: Sequence[dict[str, Any]], path: str) -> list[Any]:
+    if "." in path:
+        return [value_at(document, path) for document in documents]
+    return [document.get(path) for document in documents]
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
@@ -77,6 +89,7 @@ class KeyRange:
         run_id: the run it belongs to; empty for a range made by hand.
         expected: documents counted in it at planning, if counted.
         about: an estimate of them, where they were not.
+        fresh: whether the target held no extraction at all at planning: then a first attempt looks for none.
     """
 
     start: Key
@@ -85,6 +98,7 @@ class KeyRange:
     run_id: str = ""
     expected: int | None = None
     about: int | None = None
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         if len(self.start.values) != len(self.stop.values):
@@ -113,6 +127,7 @@ class KeyRange:
             "stop": self.stop.to_json(),
             "expected": self.expected,
             "about": self.about,
+            "fresh": self.fresh,
         }
 
     @classmethod
@@ -123,8 +138,15 @@ class KeyRange:
             ConfigError: the dict is no KeyRange.
         """
         try:
-            bounds = Key.from_json(data["start"]), Key.from_json(data["stop"])
-            return cls(*bounds, data["range_id"], data["run_id"], data["expected"], data.get("about"))
+            return cls(
+                Key.from_json(data["start"]),
+                Key.from_json(data["stop"]),
+                data["range_id"],
+                data["run_id"],
+                data["expected"],
+                data.get("about"),
+                data.get("fresh", False),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not the JSON form of a KeyRange ({error!r}): {str(data)[:200]}") from error
 

@@ -15,7 +15,6 @@ from engine.access import open_scan
 from engine.config import Settings
 from engine.errors import SourceError, WriteError
 from engine.keyset import Key
-from engine.model import Document
 from engine.scan import Scan
 from engine.values import identity
 from engine.verifier import keys_of
@@ -115,6 +114,6 @@ class ReplayWriter(MongoWriter):
     valid, and its letter must go.
     """
 
-    async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:  # noqa: ARG002
+    async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:  # noqa: ARG002
         """None of them."""
         return {}

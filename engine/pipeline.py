@@ -15,6 +15,8 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from engine import collector, driver, telemetry
@@ -63,7 +65,7 @@ async def run_range(
         writer: where results go instead of the target's collections.
         checkpoints: where the checkpoint is kept instead of the target.
         progress: called after every write.
-        slots: bound the requests in flight; by default its own. Ranges of one process may share them.
+        slots: bound the requests in flight; by default its own. Ranges that share them are read in turn.
 
     Returns:
         The report of the range, all attempts together. Its status is `interrupted` if `deadline_s` passed,
@@ -128,8 +130,10 @@ class RangeAttempt:
             checkpoints,
             checkpoint,
             settings,
-            effort=lambda: effort_of(self._caller, self._retries),
-            in_flight=lambda: self._slots.in_flight,
+            # No reference to the attempt itself: a cycle would keep its texts and answers until the collector
+            # comes round, and a process runs many ranges.
+            effort=partial(effort_of, self._caller, self._retries),
+            in_flight=partial(getattr, self._slots, "in_flight"),
             progress=progress,
             clock=clock,
         )
@@ -139,6 +143,8 @@ class RangeAttempt:
         self._callers_left = settings.max_concurrency
         self._reading: asyncio.Task[None] | None = None
         self._stopped_by: str | None = None
+        first = checkpoint.key_range.fresh and checkpoint.attempts == 1
+        self._all_new = settings.force or first
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -213,13 +219,13 @@ class RangeAttempt:
 
     async def _read(self) -> None:
         """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
-        async with aclosing(self._reader.pages(after=self._accounts.position)) as pages:
+        pages_after = self._reader.pages(after=self._accounts.position)
+        async with self._slots.turn, aclosing(pages_after) as pages:
             async for page in pages:
-                known = {} if self._settings.force else await self._writer.known(page)
+                known = {} if self._all_new else await self._writer.known(page.ids)
                 for batch in cut(page, known, self._settings, self._range_id, self._repeats):
                     await self._ahead.acquire()
-                    ends_page = batch.last is page[-1].values
-                    position = self._reader.position(batch.last, ends_page=ends_page)
+                    position = self._reader.position(batch.last, ends_page=batch.ends_page)
                     await self._to_extract.put(Sent(batch, self._accounts.admit(position)))
         for _ in range(self._settings.max_concurrency):
             await self._to_extract.put(None)
@@ -251,8 +257,8 @@ class RangeAttempt:
         """
         while group := await self._to_write.next():
             results = [sent.results(self._range_id) for sent in group]
-            extractions = [e for found, _ in results for e in found]
-            letters_in_all = [d for _, letters in results for d in letters]
+            extractions = list(chain.from_iterable(found for found, _ in results))
+            letters_in_all = list(chain.from_iterable(letters for _, letters in results))
             with self._telemetry.write():
                 unchanged = await self._writer.write(extractions, letters_in_all)
             for sent, (found, letters) in zip(group, results, strict=True):

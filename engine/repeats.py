@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from engine.config import Settings
 
 Extract: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Any]]]
-"""Texts to what became of each: a list of entities, or a refusal that stands for it."""
+"""Texts to what became of each: its entities, or a refusal that stands for them."""
 
 
 class Sending:
@@ -31,7 +31,7 @@ class Sending:
     def __init__(self, hashes: Sequence[str | None] = ()) -> None:
         self.hashes = list(hashes)
         self.heirs: dict[str, Sending] = {}
-        self._outcomes: list[Any] | None = None
+        self._outcomes: Sequence[Any] | None = None
         self._over = False
         self._ended: asyncio.Event | None = None
 
@@ -41,11 +41,11 @@ class Sending:
         return self._outcomes is not None
 
     def settle(self, outcomes: Sequence[Any]) -> None:
-        """Takes the answer; keeps entities as tuples, out of reach of those who were given the lists."""
-        self._outcomes = [
-            None if text_hash is None else tuple(outcome) if type(outcome) is list else outcome
-            for text_hash, outcome in zip(self.hashes, outcomes, strict=True)
-        ]
+        """Takes the answer; keeps of it what may be asked for."""
+        if None in self.hashes:
+            pairs = zip(self.hashes, outcomes, strict=True)
+            outcomes = [None if text_hash is None else outcome for text_hash, outcome in pairs]
+        self._outcomes = outcomes
 
     def end(self) -> None:
         """Lets those go on who wait, for an answer is here or will not come."""
@@ -60,20 +60,16 @@ class Sending:
             await self._ended.wait()
 
     def outcome_of(self, text_hash: str) -> Any:
-        """What became of one text, once that is here; its entities as a list of the caller's own."""
-        outcome = self._kept(text_hash)
-        return list(outcome) if type(outcome) is tuple else outcome
+        """What became of one text, once that is here."""
+        return (self._outcomes or ())[self.hashes.index(text_hash)]
 
     def alone(self, text_hash: str) -> Sending:
         """The same for one text, without the others of its batch; itself as long as it has no answer."""
         if self._outcomes is None:
             return self
         one = Sending([text_hash])
-        one._outcomes, one._over = [self._kept(text_hash)], True
+        one._outcomes, one._over = [self.outcome_of(text_hash)], True
         return one
-
-    def _kept(self, text_hash: str) -> Any:
-        return (self._outcomes or ())[self.hashes.index(text_hash)]
 
 
 class Repeats:
@@ -101,18 +97,21 @@ class Repeats:
         if found is not None:
             return found
         found = self._old.get(text_hash)
-        kept = self._keep(text_hash, chars, sending if found is None else found.alone(text_hash))
+        kept = self._make_room(chars)
+        if kept:
+            self._young[text_hash] = sending if found is None else found.alone(text_hash)
+            self._chars += chars
         if found is None:
             sending.hashes.append(text_hash if kept else None)
         return found
 
-    def _keep(self, text_hash: str, chars: int, sending: Sending) -> bool:
-        if len(self._young) >= self._most_texts or self._chars + chars > self._most_chars:
-            if not self._most_texts or chars > self._most_chars:
-                return False
-            self._old, self._young, self._chars = self._young, {}, 0
-        self._young[text_hash] = sending
-        self._chars += chars
+    def _make_room(self, chars: int) -> bool:
+        """Whether there is room for one more text."""
+        if len(self._young) < self._most_texts and self._chars + chars <= self._most_chars:
+            return True
+        if not self._most_texts or chars > self._most_chars:
+            return False
+        self._old, self._young, self._chars = self._young, {}, 0
         return True
 
 
@@ -143,6 +142,9 @@ async def outcomes_of(
         Exception: what `extract` raised; these texts are left to those who wait for them.
     """
     outcomes = await _send(texts, sending, extract)
+    if not repeats:
+        return outcomes
+    outcomes = list(outcomes)
     for repeat in repeats:
         outcomes.insert(repeat.position, await _outcome_of(repeat, extract))
     return outcomes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pymongo.errors import PyMongoError
@@ -59,6 +60,9 @@ async def plan_ranges(
         _tell("plan_found", plan)
         return plan
     plan = await make_plan(collection, window, settings, run_id)
+    first = await _kept(target[settings.entities_of(collection.name)].find_one({}, {"_id": 1}))
+    if first is None:
+        plan = replace(plan, ranges=tuple(replace(r, fresh=True) for r in plan.ranges))
     if stored is not None:
         await _kept(MongoCheckpoints(target, settings).forget(run_id))
         await _kept(store.remove(run_id))

@@ -93,11 +93,14 @@ class Slots:
         limiter: decides; it is told of every attempt.
         charged: slots of attempts that ended and may still occupy the server.
         taken: slots that are held or charged; never raised to more than the limit.
+        turn: held by the range that is being read: while the last requests of one are in flight, the next
+            one begins, and no more documents are in memory than one range needs.
     """
 
     def __init__(self, limiter: Limiter, call_later: CallLater = _call_later) -> None:
         self.limiter = limiter
         self.taken = self.charged = 0
+        self.turn = asyncio.Lock()
         self._call_later = call_later
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timers: set[Timer] = set()

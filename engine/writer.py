@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from engine import driver
 from engine.config import Settings
 from engine.errors import WriteError
-from engine.model import DeadLetter, Document, Extraction
+from engine.model import DeadLetter, Extraction
 from engine.values import identity
 
 DUPLICATE_KEY = 11000
@@ -25,7 +25,7 @@ DUPLICATE_KEY = 11000
 class Writer(Protocol):
     """Where a range's results go. Up to `write_concurrency` writes run side by side."""
 
-    async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:
+    async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
         """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
         ...
 
@@ -64,10 +64,10 @@ class MongoWriter:
         self._now = now
         self._may_resolve: bool | None = None
 
-    async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:
+    async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
         """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
-        ids = [document.id for document in documents]
-        cursor = self._entities.find({"_id": {"$in": ids}, "extractor": self._extractor}, {"text_hash": 1})
+        wanted = {"_id": {"$in": list(ids)}, "extractor": self._extractor}
+        cursor = self._entities.find(wanted, {"text_hash": 1})
         return {identity(found["_id"]): found["text_hash"] for found in await cursor.to_list(length=None)}
 
     async def write(
@@ -76,7 +76,7 @@ class MongoWriter:
         """Inserts, then replaces what differs; resolves and records dead letters."""
         try:
             unchanged = await self._store(self._stored(extractions)) if extractions else frozenset()
-            await self._resolve([e.document_id for e in extractions])
+            await self._resolve(extractions)
             for letter in dead_letters:
                 await self._record(letter)
         except PyMongoError as error:
@@ -145,13 +145,13 @@ class MongoWriter:
             for document in documents:
                 await self._entities.replace_one({"_id": document["_id"]}, document, upsert=True)
 
-    async def _resolve(self, ids: list[Any]) -> None:
+    async def _resolve(self, extractions: Sequence[Extraction]) -> None:
         """Marks dead letters of documents that have succeeded now; their history stays."""
         if self._may_resolve is None:
             self._may_resolve = await self._dead_letters.find_one({}, {"_id": 1}) is not None
-        if self._may_resolve and ids:
+        if self._may_resolve and extractions:
             await self._dead_letters.update_many(
-                {"_id": {"$in": ids}, "resolved_at": None},
+                {"_id": {"$in": [e.document_id for e in extractions]}, "resolved_at": None},
                 {"$set": {"resolved_at": self._now(), "resolved_by": self._run_id}},
             )
 
@@ -201,7 +201,7 @@ class JsonLinesWriter:
         self._dead_letters = self._path.with_suffix(".dead_letters.jsonl")
         self._one_at_a_time = asyncio.Lock()
 
-    async def known(self, documents: Sequence[Document]) -> Mapping[Any, str]:  # noqa: ARG002
+    async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:  # noqa: ARG002
         """Nothing is known: the files are never read."""
         return {}
 

@@ -8,7 +8,7 @@ from virtual_time import now_s
 
 from engine import Key, KeyRange, Status
 from engine.checkpoints import MemoryCheckpoints
-from engine.model import Document
+from engine.model import Page
 from engine.pipeline import RangeAttempt
 from engine.values import identity
 
@@ -27,7 +27,7 @@ class MemoryFeed:
         for at in range(first, len(self.texts), self.page):
             await asyncio.sleep(0)
             until = min(at + self.page, len(self.texts))
-            yield [Document((n,), self.texts[n]) for n in range(at, until)]
+            yield Page((range(at, until),), self.texts[at:until])
 
     @staticmethod
     def position(last, *, ends_page):
@@ -51,10 +51,10 @@ class MemoryWriter:
     def __init__(self):
         self.stored, self.letters, self.writes = {}, {}, {}
 
-    async def known(self, documents):
+    async def known(self, ids):
         """As a target that has an index on `_id`."""
         await asyncio.sleep(0)
-        return {identity(d.id): self.stored[d.id] for d in documents if d.id in self.stored}
+        return {identity(i): self.stored[i] for i in ids if i in self.stored}
 
     async def write(self, extractions, dead_letters):
         """Durable from here on."""

@@ -218,17 +218,17 @@ def in_window(case):
 
 
 async def take(reader, after, most):
-    """Documents after a Key and the Key to go on after, as if the process died once so many were done.
+    """The values of Keys after a Key, and the Key to go on after: as if the process died after so many.
 
     Then the reader is closed, whatever it has ahead. What was done beyond that Key is done again.
     """
     done, taken = [], []
     async with aclosing(reader.pages(after)) as pages:
         async for page in pages:
-            part = page if most is None else page[: most - len(taken)]
+            part = list(zip(*page.keys, strict=True))[: None if most is None else most - len(taken)]
             taken += part
             assert len(taken) <= LARGEST, "the range never ends"
-            if part and (key := reader.position(part[-1].values, ends_page=len(part) == len(page))):
+            if part and (key := reader.position(part[-1], ends_page=len(part) == len(page))):
                 done, after = list(taken), key
             if most is not None and len(taken) >= most:
                 break
@@ -242,11 +242,11 @@ async def read_range(source, collection, key_range, case):
     for most in [*case.cuts, None]:
         reader = Reader(scan, KeyRange.from_json(json.loads(json.dumps(key_range.to_json()))), case.settings)
         taken, after = await take(reader, after, most)
-        found += [identity(document.id) for document in taken]
+        found += [identity(values[-1]) for values in taken]
         if taken:
             after = Key.from_json(json.loads(json.dumps(after.to_json())))
             if case.deleting:
-                await collection.delete_one({"$expr": {"$eq": ["$_id", {"$literal": taken[-1].id}]}})
+                await collection.delete_one({"$expr": {"$eq": ["$_id", {"$literal": taken[-1][-1]}]}})
     return found
 
 

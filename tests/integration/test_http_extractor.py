@@ -103,7 +103,7 @@ async def test_one_bad_text_of_comprehend_fails_no_other():
     assert isinstance(refused, Refusal)
     assert (refused.kind, refused.attempts) == (Failure.PERMANENT, 1)
     assert "TextSizeLimitExceeded" in refused.message
-    assert outcomes == [[Entity(0, 4, "X", "good", 0.5)]] * 24
+    assert outcomes == [(Entity(0, 4, "X", "good", 0.5),)] * 24
     assert len(seen) <= 16  # one batch, two halves at each of five levels, and probes
 
 

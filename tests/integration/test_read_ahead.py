@@ -55,9 +55,7 @@ async def test_the_next_page_is_fetched_while_one_is_processed(messages):
         await scan.begun.wait()
         assert (scan.calls, len(first), len(second)) == (3, 64, 64)
         scan.gate.set()
-        assert (
-            len([d for page in [first, second] for d in page] + [d async for p in pages for d in p]) == 1000
-        )
+        assert len(first) + len(second) + sum([len(page) async for page in pages]) == 1000
 
 
 @pytest.mark.parametrize("most_bytes", [0, 1000])

@@ -28,7 +28,7 @@ MIXED = [
 async def read(collection, key_range, settings, after=None):
     """The identities of what one range reads."""
     reader = Reader(await open_scan(collection, settings), key_range, settings)
-    return [identity(d.id) async for page in reader.pages(after) for d in page]
+    return [identity(id_) async for page in reader.pages(after) for id_ in page.ids]
 
 
 async def read_all(collection, settings, window=Window()):
@@ -90,8 +90,8 @@ async def test_deletes_behind_the_reader_shift_nothing(messages):
     reader = Reader(await open_scan(messages, settings), key_range, settings)
     found = []
     async for page in reader.pages(None):
-        found += [d.id for d in page]
-        await messages.delete_many({"_id": {"$in": [d.id for d in page]}})
+        found += page.ids
+        await messages.delete_many({"_id": {"$in": page.ids}})
     assert found == list(range(1000))
 
 
@@ -125,7 +125,7 @@ async def test_a_lost_connection_is_tried_again(messages):
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     scan = Failing(await open_scan(messages, settings), AutoReconnect("gone"), 2)
     reader = Reader(scan, key_range, settings, sleep=_no_sleep)
-    found = [d.id async for page in reader.pages(None) for d in page]
+    found = [id_ async for page in reader.pages(None) for id_ in page.ids]
     assert found == list(range(1000))
 
 
@@ -150,7 +150,7 @@ async def test_trap_16_pages_shrink_when_documents_are_large(database):
     settings = Settings(page_documents=100, max_page_bytes=1_000_000)
     key_range = (await plan_ranges(collection, Window(), settings)).ranges[0]
     reader = Reader(await open_scan(collection, settings), key_range, settings)
-    pages = [[len(d.text) for d in page] async for page in reader.pages(None)]
+    pages = [list(map(len, page.texts)) async for page in reader.pages(None)]
     assert sum(map(len, pages)) == 400
     large = [page for page in pages if page[0] == 100_000]
     assert len(large) > 10

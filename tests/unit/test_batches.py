@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Settings, batches
-from engine.model import Document, hash_text
+from engine.model import Page, hash_text
 from engine.repeats import Repeats
 from engine.values import identity
 
@@ -21,7 +21,7 @@ def cut(page, known=None, settings=None):
 
 def page_of(texts):
     """Documents with these texts and ascending ids."""
-    return [Document((n,), text) for n, text in enumerate(texts)]
+    return Page((range(len(texts)),), texts)
 
 
 @given(texts, st.integers(1, 5), st.integers(1, 30))
@@ -33,9 +33,7 @@ def test_every_document_is_in_exactly_one_batch(found, batch_texts, batch_chars)
         id_
         for b in made
         for id_ in sorted(
-            [d.id for d in b.documents]
-            + [e.document_id for e in b.extractions]
-            + [letter.document_id for letter in b.dead_letters]
+            b.ids + [e.document_id for e in b.extractions] + [letter.document_id for letter in b.dead_letters]
         )
     ]
     assert seen == list(range(len(found)))
@@ -56,7 +54,7 @@ def test_unchanged_documents_are_not_sent():
 def test_an_empty_text_needs_no_service():
     """It has no entities, and some services refuse it."""
     (batch,) = cut(page_of([""]))
-    assert (batch.texts, [e.entities for e in batch.extractions]) == ([], [[]])
+    assert (batch.texts, [e.entities for e in batch.extractions]) == ([], [()])
 
 
 def test_a_missing_text_is_a_dead_letter_that_says_what_to_do():
@@ -72,8 +70,8 @@ def test_a_missing_text_is_a_dead_letter_that_says_what_to_do():
 def test_a_batch_is_full_of_texts_that_were_not_sent_before():
     """Repeats need no room: a batch holds their documents besides."""
     first, second = cut(page_of(["a", "b", "a", "c", "b", "d", "a"]), settings=Settings(batch_texts=3))
-    assert (first.texts, [d.id for d in first.documents]) == (["a", "b", "c"], [0, 1, 2, 3])
-    assert (second.texts, [d.id for d in second.documents]) == (["d"], [4, 5, 6])
+    assert (first.texts, first.ids) == (["a", "b", "c"], [0, 1, 2, 3])
+    assert (second.texts, second.ids) == (["d"], [4, 5, 6])
     repeats = [[(r.position, r.text) for r in batch.repeats] for batch in (first, second)]
     assert repeats == [[(2, "a")], [(0, "b"), (2, "a")]]
     assert (first.chars, second.chars) == (3, 1)

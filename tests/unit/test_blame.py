@@ -159,8 +159,8 @@ def test_trap_24_a_call_that_met_the_end_of_an_outage_is_not_charged():
         caller._extract = extract
         slow = asyncio.create_task(caller.extract(["slow"]))
         await asyncio.sleep(0.1)
-        assert await caller.extract(["other"]) == [[]]
-        assert await slow == [[]]
+        assert await caller.extract(["other"]) == [()]
+        assert await slow == [()]
 
     run_virtually(main())
 
@@ -177,8 +177,8 @@ def test_trap_24_an_outage_that_begins_under_a_text_alone_does_not_blame_it():
         others = asyncio.create_task(caller.extract(["other"]))
         caller._circuit.succeeded()
         caller._successes += 1  # as another call's answer would, meanwhile
-        assert await alone == [[]]
-        assert await others == [[]]
+        assert await alone == [()]
+        assert await others == [()]
 
     run_virtually(main())
 

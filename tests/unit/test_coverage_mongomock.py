@@ -27,10 +27,10 @@ sizes = st.integers(1, 11)
 
 
 async def read(collection, key_range, chosen, after=None):
-    """The documents of a range after a Key; one that never ends fails."""
+    """The values of the Keys of a range's documents after a Key; one that never ends fails."""
     found = []
     async for page in Reader(await open_scan(collection, chosen), key_range, chosen).pages(after):
-        found += page
+        found += zip(*page.keys, strict=True)
         assert len(found) <= LARGEST, "the range never ends"
     return found
 
@@ -39,8 +39,8 @@ async def read_range(collection, key_range, chosen, cut):
     """The `_id`s of a range, read in two pieces; the position between them passes through JSON."""
     key_range = KeyRange.from_json(json.loads(json.dumps(key_range.to_json())))
     first = (await read(collection, key_range, chosen))[:cut]
-    after = Key.from_json(json.loads(json.dumps(Key(first[-1].values).to_json()))) if first else None
-    return [document.id for document in first + await read(collection, key_range, chosen, after)]
+    after = Key.from_json(json.loads(json.dumps(Key(first[-1]).to_json()))) if first else None
+    return [values[-1] for values in first + await read(collection, key_range, chosen, after)]
 
 
 async def covers(documents, window, chosen, cut):

@@ -106,15 +106,15 @@ def test_trap_27_every_answer_is_checked(answer, says):
 def test_trap_27_an_emoji_before_an_entity_tells_utf16_offsets():
     """Python counts code points; a service that counts UTF-16 units is one too far after an emoji."""
     text = "👍 Jane"
-    assert check_answer([text], [[Entity(2, 6, "PERSON", "Jane")]]) == [[Entity(2, 6, "PERSON", "Jane")]]
+    assert check_answer([text], [[Entity(2, 6, "PERSON", "Jane")]]) == [(Entity(2, 6, "PERSON", "Jane"),)]
     with pytest.raises(ExtractionError, match="outside|wrong unit"):
         check_answer([text], [[Entity(3, 7, "PERSON", "Jane")]])
 
 
 def test_trap_26_no_entities_is_an_answer():
-    """And plain dicts are as good as Entities; a score may be an integer."""
-    assert check_answer(["Jane"], [[Entity(0, 4, "P", "Jane", 1)]]) == [[Entity(0, 4, "P", "Jane", 1)]]
-    assert check_answer(["Jane"], [[]]) == [[]]
+    """And plain dicts are as good as Entities; a score may be an integer; tuples can be shared."""
+    assert check_answer(["Jane"], [[Entity(0, 4, "P", "Jane", 1)]]) == [(Entity(0, 4, "P", "Jane", 1),)]
+    assert check_answer(["Jane"], [[]]) == [()]
     assert check_answer(["Jane"], [[{"start": 0, "end": 4, "label": "P", "text": "Jane"}]]) == [
-        [Entity(0, 4, "P", "Jane")]
+        (Entity(0, 4, "P", "Jane"),)
     ]

@@ -132,7 +132,7 @@ async def test_trap_22_an_attempt_that_timed_out_keeps_its_slot(error, charged):
     """The call was given up, and may still occupy the service; one that was reset does not."""
     slots = Slots(FixedLimit(4))
     outcomes = await Caller(Once(error).extract, RetryPolicy(QUICK), slots).extract(["a"])
-    assert (outcomes, slots.charged, slots.in_flight) == ([[]], charged, 0)
+    assert (outcomes, slots.charged, slots.in_flight) == ([()], charged, 0)
     slots.close()
 
 
@@ -145,5 +145,5 @@ async def test_what_prepares_an_attempt_holds_no_slot():
         taken.append(slots.taken)
 
     caller = Caller(Service().extract, RetryPolicy(QUICK), slots, prepare=prepare)
-    assert await caller.extract(["a"]) == [[]]
+    assert await caller.extract(["a"]) == [()]
     assert taken == [0]

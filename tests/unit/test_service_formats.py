@@ -18,7 +18,7 @@ CORENLP, GLINER, COMPREHEND = FORMATS["corenlp"], FORMATS["gliner"], FORMATS["co
 
 def read(shape, texts, answer):
     """The entities of an answer, converted and checked as the engine does it."""
-    return check_answer(texts, entities_of(shape, shape.offsets, texts, answer))
+    return [list(found) for found in check_answer(texts, entities_of(shape, shape.offsets, texts, answer))]
 
 
 def test_native():

@@ -57,7 +57,7 @@ class BrokenFeed(MemoryFeed):
     async def pages(self, after):
         """Half of them."""
         async for page in super().pages(after):
-            if page[0].id >= 100:
+            if page.ids[0] >= 100:
                 raise SourceError("the cursor is gone")
             yield page
 
@@ -75,11 +75,11 @@ class BrokenWriter(MemoryWriter):
 class ForgetfulWriter(MemoryWriter):
     """Cannot say what it knows."""
 
-    async def known(self, documents):
+    async def known(self, ids):
         """Of the later documents."""
-        if documents[0].id >= 100:
+        if ids[0] >= 100:
             raise WriteError("not now")
-        return await super().known(documents)
+        return await super().known(ids)
 
 
 def of_progress(progress):
