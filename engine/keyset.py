@@ -113,10 +113,10 @@ class KeyRange:
 
     @property
     def label(self) -> str:
-        """For people: `2018-10-04 00:00 .. 2018-10-04 03:12 · 1,000 docs`."""
+        """For people: `2018-10-04 00:00 .. 03:12 · 1,000 docs`, with the date of the end if it is another."""
         documents = "" if self.about is None else f" · about {self.about:,} docs"
         documents = documents if self.expected is None else f" · {self.expected:,} docs"
-        return f"{_readable(self.start)} .. {_readable(self.stop)}{documents}"
+        return f"{_readable(self.start)} .. {_readable(self.stop, after=self.start)}{documents}"
 
     def to_json(self) -> dict[str, Any]:
         """A plain JSON dict; the Keys in canonical Extended JSON."""
@@ -151,14 +151,22 @@ class KeyRange:
             raise ConfigError(f"not the JSON form of a KeyRange ({error!r}): {str(data)[:200]}") from error
 
 
-def _readable(key: Key) -> str:
+def _readable(key: Key, after: Key | None = None) -> str:
+    """A Key's first value, of a time only what is needed: no date where `after` has the same."""
     value = key.values[0]
     if isinstance(value, datetime):
-        text = value.strftime("%Y-%m-%d %H:%M")
-        return text if value.second == value.microsecond == 0 else value.isoformat(" ", "milliseconds")[:23]
+        before = after.values[0] if after else None
+        same_day = isinstance(before, datetime) and before.date() == value.date()
+        return ("" if same_day else f"{value:%Y-%m-%d} ") + value.time().isoformat(_precision(value))
     if isinstance(value, MaxKey | MinKey):
         return "end" if isinstance(value, MaxKey) else "start"
     return str(value)[:24]
+
+
+def _precision(value: datetime) -> str:
+    if value.microsecond:
+        return "milliseconds"
+    return "seconds" if value.second else "minutes"
 
 
 # --- the filter form: for servers, views and mocks without min() and max() ---

@@ -61,13 +61,20 @@ def test_a_range_made_by_hand_is_identified_by_its_bounds():
     assert one.range_id == same.range_id != other.range_id
 
 
-def test_the_label_shows_times_and_documents():
-    """What the Airflow grid shows for a mapped task."""
-    start, stop = (
-        Key((datetime(2018, 10, 4, tzinfo=UTC), MinKey())),
-        Key((datetime(2018, 10, 4, 3, 12, tzinfo=UTC), 5)),
-    )
-    assert KeyRange(start, stop, expected=1000).label == "2018-10-04 00:00 .. 2018-10-04 03:12 · 1,000 docs"
+@pytest.mark.parametrize(
+    ("stop", "label"),
+    [
+        (datetime(2018, 10, 4, 3, 12, tzinfo=UTC), "2018-10-04 00:00 .. 03:12 · 1,000 docs"),
+        (datetime(2018, 10, 4, 0, 0, 6, tzinfo=UTC), "2018-10-04 00:00 .. 00:00:06 · 1,000 docs"),
+        (datetime(2018, 10, 4, 3, 12, 6, 1000, tzinfo=UTC), "2018-10-04 00:00 .. 03:12:06.001 · 1,000 docs"),
+        (datetime(2018, 10, 5, tzinfo=UTC), "2018-10-04 00:00 .. 2018-10-05 00:00 · 1,000 docs"),
+        (MaxKey(), "2018-10-04 00:00 .. end · 1,000 docs"),
+    ],
+)
+def test_the_label_shows_times_and_documents(stop, label):
+    """What the Airflow grid shows for a mapped task: no more of the times than is needed."""
+    start = Key((datetime(2018, 10, 4, tzinfo=UTC), MinKey()))
+    assert KeyRange(start, Key((stop, 5)), expected=1000).label == label
 
 
 @given(moments)
