@@ -13,6 +13,8 @@ from airflow.sdk import Param
 _NAME = {"type": "string", "minLength": 1}
 _OPTIONAL = {"type": ["string", "null"], "minLength": 1}
 _CONNECTION = {"pattern": r"^[\w.\-]+$", "section": "Connections"}
+_MOMENT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$"
+"""ISO-8601, as the engine reads it; refused by the form already, not only by the task that plans."""
 
 
 def _number(
@@ -33,8 +35,8 @@ def _number(
 WINDOW = {
     "start": Param(
         None,
-        "First moment of the window, such as 2018-10-01T00:00:00Z (without a zone: UTC). Empty: from the "
-        "first document. Where the order is by strings or numbers: one as the collection has it.",
+        "First moment of the window, such as 2018-10-01 or 2018-10-01T06:00:00Z (without a zone: UTC). "
+        "Empty: from the first document. Where the DAG orders by strings or numbers: one of these.",
         title="Start",
         **_OPTIONAL,
     ),
@@ -67,6 +69,11 @@ LETTERS = {
         type="array",
         items={"type": "string", "enum": ["permanent", "transient", "invalid_text"]},
         examples=["permanent", "transient", "invalid_text"],
+        values_display={
+            "permanent": "permanent: refused",
+            "transient": "transient: failed too often",
+            "invalid_text": "invalid_text: no text",
+        },
         uniqueItems=True,
     ),
     "limit": Param(
@@ -114,7 +121,7 @@ DOCUMENTS = {
     ),
     "order_type": Param(
         "date",
-        "BSON type of the order field.",
+        "BSON type of the order field. For windows of strings or numbers, make it the DAG's default.",
         title="Order type",
         type="string",
         enum=["date", "string", "number"],
@@ -143,6 +150,14 @@ SERVICE = {
         title="Service format",
         type="string",
         enum=["native", "presidio", "huggingface", "corenlp", "gliner", "comprehend"],
+        values_display={
+            "native": "native: the project's own",
+            "presidio": "Presidio analyzer",
+            "huggingface": "Hugging Face token classification",
+            "corenlp": "Stanford CoreNLP",
+            "gliner": "GLiNER",
+            "comprehend": "like AWS Comprehend",
+        },
         section="Service",
     ),
     "extractor_name": Param(
@@ -172,6 +187,12 @@ PLANNING = {
         title="Strategy",
         type="string",
         enum=["auto", "exact", "counted", "sample"],
+        values_display={
+            "auto": "auto: by the window's size",
+            "exact": "exact: walk the index",
+            "counted": "counted: sample, then count",
+            "sample": "sample: without counts",
+        },
         section="Size and limits",
     ),
     "range_documents": _number(
@@ -253,7 +274,10 @@ def params_of(groups: Iterable[Mapping[str, Param]], defaults: Mapping[str, Any]
     params = {name: param for group in groups for name, param in group.items()}
     if unknown := sorted(set(defaults) - set(params)):
         raise ValueError(f"no such param: {', '.join(unknown)}; there are {', '.join(params)}")
-    for name, default in defaults.items():
-        params[name] = Param(default, params[name].description, **params[name].schema)
+    dated = defaults.get("order_type", "date") == "date"
+    for name in params.keys() & {*defaults, *WINDOW}:
+        param = params[name]
+        more = {"pattern": _MOMENT} if dated and name in WINDOW else {}
+        params[name] = Param(defaults.get(name, param.value), param.description, **{**param.schema, **more})
         params[name].resolve()
     return params

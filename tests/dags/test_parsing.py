@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,67 @@ def test_a_default_for_no_param_is_an_import_error(airflow, tmp_path):
 
     assert "no such param: colection; there are start, end" in errors["misspelt.py"]
     assert "'grpc' is not one of" in errors["wrong.py"]
+
+
+MOMENTS = {
+    "2018-10-01": True,
+    "2018-10-01T06:00": True,
+    "2018-10-01 06:00:00.123+02:00": True,
+    "2018-10-01T06:00:00Z": True,
+    "yesterday": False,
+    "01.10.2018": False,
+    "2018-10-01T6": False,
+}
+
+
+@pytest.mark.parametrize(("moment", "allowed"), MOMENTS.items())
+def test_the_form_takes_a_window_s_ends_as_the_engine_does(dag, moment, allowed):
+    """What is no moment is refused before a run begins; what is one, the engine reads too."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    for name in ("start", "end"):
+        if allowed:
+            assert dag.params.get_param(name).resolve(moment) == moment
+            datetime.fromisoformat(moment)
+        else:
+            with pytest.raises(ParamValidationError):
+                dag.params.get_param(name).resolve(moment)
+
+
+def test_windows_of_another_order_have_ends_of_its_type(airflow):
+    """A DAG whose order is by numbers takes numbers: no moment is asked of them."""
+    from airflow_factory import backfill_dag
+
+    dag = backfill_dag("numbered", order_type="number", order_field="seq", start="10")
+    assert dag.params.get_param("end").resolve("2000") == "2000"
+
+
+def test_choices_of_the_form_say_what_they_mean(dags):
+    """A text for each value, and for no other; the value itself is what the run gets."""
+    told = 0
+    for dag in dags.values():
+        for name in dag.params:
+            schema = dag.params.get_param(name).schema
+            if "values_display" in schema:
+                told += 1
+                assert set(schema["values_display"]) == set(schema.get("enum") or schema["examples"]), name
+    assert told
+
+
+def test_the_owner_s_name_leads_somewhere(airflow, monkeypatch):
+    """A deployment names its owner and an address once for all DAGs; one DAG may still have its own."""
+    import airflow_factory
+
+    monkeypatch.setattr(airflow_factory, "OWNER", "data-platform")
+    monkeypatch.setattr(airflow_factory, "OWNER_LINK", "https://wiki.example.com/data-platform")
+    ours = airflow_factory.replay_dag("ours")
+    own = {"default_args": {"owner": "shop"}, "owner_links": {"shop": "mailto:shop@example.com"}}
+    theirs = airflow_factory.replay_dag("theirs", dag_args=own)
+    assert (ours.owner, ours.owner_links) == (
+        "data-platform",
+        {"data-platform": "https://wiki.example.com/data-platform"},
+    )
+    assert (theirs.owner, theirs.owner_links) == ("shop", {"shop": "mailto:shop@example.com"})
 
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)
