@@ -13,9 +13,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import ner_params as params
+from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import (
     DAG,
     Asset,
@@ -24,8 +26,8 @@ from airflow.sdk import (
     RetryAction,
     RetryRule,
     TriggerRule,
-    task,
 )
+from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 from ner_errors import ServiceOutage
 
 POOL = "extract_pool"
@@ -36,6 +38,10 @@ OUTAGE_DELAY_S = float(os.environ.get("NER_OUTAGE_DELAY_S", "900"))
 TASK_TIMEOUT_S = float(os.environ.get("NER_TASK_TIMEOUT_S", "7200"))
 DEADLINE_S = TASK_TIMEOUT_S - min(60.0, TASK_TIMEOUT_S / 10)
 """A task stops by itself, its checkpoint saved, before Airflow would stop it."""
+
+OWNER = os.environ.get("NER_OWNER", "airflow")
+OWNER_LINK = os.environ.get("NER_OWNER_LINK")
+"""Who answers for the DAGs, and where: a `https:` or `mailto:` address that the owner's name leads to."""
 
 CALLS_SERVICE = {
     "execution_timeout": timedelta(seconds=TASK_TIMEOUT_S),
@@ -180,14 +186,15 @@ def _dag(
 ) -> DAG:
     """One run at a time: the next one finds what it has done. The caller's arguments win."""
     more = dict(dag_args or {})
-    retries = {"retries": 3, "retry_delay": timedelta(seconds=RETRY_DELAY_S)}
+    usual = {"owner": OWNER, "retries": 3, "retry_delay": timedelta(seconds=RETRY_DELAY_S)}
     arguments: dict[str, Any] = {
         "description": description,
         "catchup": False,
         "max_active_runs": 1,
         "params": params.params_of(groups, defaults),
         "tags": ["ner", "mongodb"],
-        "default_args": {**retries, **more.pop("default_args", {})},
+        "owner_links": {OWNER: OWNER_LINK} if OWNER_LINK else {},
+        "default_args": {**usual, **more.pop("default_args", {})},
     }
     return DAG(dag_id, schedule=more.pop("schedule", None), **{**arguments, **more})
 
@@ -200,6 +207,19 @@ def _extraction(pool: str, outlets: Sequence[Asset]) -> None:
 
 
 # --- tasks: what they do is in `extract_glue`, which the DAG processor never imports ---
+
+
+class ExtractionOperator(DecoratedOperator, PythonOperator):
+    """What `@task` makes, under a name of its own, by which the plugin knows what to link to its views."""
+
+    custom_operator_name = "@task"
+
+    def __init__(self, *, python_callable: Any, op_args: Any, op_kwargs: Any, **kwargs: Any) -> None:
+        called = {"python_callable": python_callable, "op_args": op_args, "op_kwargs": op_kwargs}
+        super().__init__(kwargs_to_upstream=called, **called, **kwargs)
+
+
+task = partial(task_decorator_factory, decorated_operator_class=ExtractionOperator)
 
 
 @task(

@@ -6,6 +6,7 @@ succeeds only if every planned range finished, and what was read equals what was
 unchanged plus what was dead-lettered.
 
 - **Start it** with *Trigger*: the form explains each parameter. Without *Start* and *End* it does everything.
+- **How far is it?** See the tab *Progress* of the run, or its mapped tasks: each is named by its range.
 - **A task failed?** It is retried from its checkpoint, and so is a cleared one: nothing is done twice. Once
   the cause is gone, clear the failed `run_range` instances together with `summarize`.
 - **Texts the service refuses** become documents in `<collection>_dead_letters`, each with its reason. More

@@ -77,8 +77,9 @@ def environment(tmp_path_factory, secret_uri, service):
     return {
         "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(DAGS / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "for tests only, and long enough for the algorithm it signs with",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "for tests only, and long enough for each algorithm to sign with it",
         "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(mongo_connection(secret_uri)),
         "AIRFLOW_CONN_NER_DEFAULT": json.dumps(ner),
         "NER_RETRY_DELAY_S": "0",
@@ -96,6 +97,7 @@ def _set(environment):
             patch.delenv(name)
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.syspath_prepend(str(DAGS / "plugins"))
         patch.syspath_prepend(str(DAGS))
         yield
 

@@ -1,0 +1,91 @@
+"""Reads a run's plan and checkpoints from MongoDB, soon or not at all. Only the API server imports this."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pymongo
+from airflow.exceptions import AirflowConfigException, AirflowNotFoundException
+from airflow.models.connection import Connection
+from airflow.providers.mongo.hooks.mongo import MongoHook
+from ner_progress_numbers import COUNTED
+from pymongo.errors import InvalidName, OperationFailure, PyMongoError
+
+TIMEOUT_S = 3.0
+"""For all that one request reads: people wait for it, and so does a thread of the API server."""
+
+PLAN_FIELDS = ("run_id", "ranges.range_id", "ranges.label", "ranges.expected", "ranges.about")
+REPORT_FIELDS = ("report.status", "report.reconciled", "report.problems")
+RANGE_FIELDS = ("range_id", "status", "attempts", "active_s", "started_at", "updated_at", "problem", *COUNTED)
+"""Of a checkpoint, and no more: it holds keys of documents too, and much that is not shown here."""
+
+Document = dict[str, Any]
+
+
+class NotReadableError(Exception):
+    """What a run has in MongoDB cannot be read; the message is for people, and names no address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run keeps its plan and its checkpoints.
+
+    Attributes:
+        conn_id: Connection of type mongo.
+    """
+
+    conn_id: str
+    database: str
+    plans: str
+    checkpoints: str
+
+
+def place_of(params: Mapping[str, Any]) -> Place | None:
+    """The place that a run's params name, as tasks read them; None if they name none: no run of the engine.
+
+    As on the workers, `ENGINE_PLANS_COLLECTION` and `ENGINE_CHECKPOINTS_COLLECTION` name other collections.
+    """
+    conn_id = params.get("target_conn_id") or params.get("mongo_conn_id")
+    database = params.get("target_database") or params.get("database")
+    if not isinstance(conn_id, str) or not isinstance(database, str):
+        return None
+    plans = os.environ.get("ENGINE_PLANS_COLLECTION", "engine_plans")
+    checkpoints = os.environ.get("ENGINE_CHECKPOINTS_COLLECTION", "engine_checkpoints")
+    return Place(conn_id, database, plans, checkpoints)
+
+
+def read_run(place: Place, run_id: str) -> tuple[Document | None, list[Document]]:
+    """The plan of a run, None before it is made, and the checkpoints of its ranges.
+
+    Raises:
+        NotReadableError: the Connection is none, or MongoDB does not answer in time, or refuses.
+    """
+    try:
+        # Address, login and options are those of the tasks; the patience is not.
+        with _ServerHook(place.conn_id).get_conn() as client, pymongo.timeout(TIMEOUT_S):
+            database = client[place.database]
+            plan = database[place.plans].find_one({"_id": run_id}, [*PLAN_FIELDS, *REPORT_FIELDS])
+            mine = {"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id}
+            return plan, list(database[place.checkpoints].find(mine, RANGE_FIELDS))
+    except (AirflowNotFoundException, AirflowConfigException, InvalidName) as error:
+        raise NotReadableError(str(error)) from error
+    except OperationFailure as error:
+        why = (error.details or {}).get("codeName", f"code {error.code}")
+        raise NotReadableError(f"MongoDB of Connection {place.conn_id!r} refuses: {why}") from error
+    except (PyMongoError, TypeError, ValueError) as error:
+        raise NotReadableError(
+            f"MongoDB of Connection {place.conn_id!r} cannot be reached from the API server within "
+            f"{TIMEOUT_S:.0f} s ({type(error).__name__})"
+        ) from error
+
+
+class _ServerHook(MongoHook):
+    """Reads its Connection as the API server does, from its environment, secrets backends or database."""
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Any:
+        return Connection.get_connection_from_secrets(conn_id)
