@@ -19,6 +19,8 @@ from engine.demo.waiting import wait_for
 
 POOL = "extract_pool"
 POOL_SLOTS = 4
+PROGRESS_TAB = "ner-progress"
+"""The plugin's tab of a DAG run, as the user interface's addresses name it."""
 _START_S = 180.0
 _PARSE_S = 60.0
 
@@ -29,7 +31,7 @@ class AirflowSettings:
 
     Attributes:
         home: Its AIRFLOW_HOME; secrets, the migrated database and logs stay here.
-        dags_folder: Where its DAGs are.
+        dags_folder: Where its DAGs are, and in `plugins` its plugins.
         connections: Its Connections, by id.
         extra_env: More environment, `AIRFLOW__SECTION__KEY` for instance; it wins over all else.
         parallelism: Tasks at once; the executor forks that many workers in advance.
@@ -47,6 +49,15 @@ class AirflowSettings:
     def url(self) -> str:
         """The address of the API server."""
         return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def reports(self) -> Path:
+        """Where the DAGs save the reports of their runs."""
+        return self.home.resolve() / "reports"
+
+    def report_of(self, dag_id: str, dag_run_id: str) -> Path:
+        """Where they save that of a run."""
+        return self.reports / dag_id / f"{dag_run_id}.html"
 
 
 class Airflow:
@@ -141,6 +152,7 @@ def _options(settings: AirflowSettings) -> dict[str, str]:
     sections = {
         "CORE": {
             "DAGS_FOLDER": str(settings.dags_folder.resolve()),
+            "PLUGINS_FOLDER": str(settings.dags_folder.resolve() / "plugins"),
             "LOAD_EXAMPLES": "False",
             "EXECUTOR": "LocalExecutor",
             "PARALLELISM": str(settings.parallelism),
@@ -159,7 +171,8 @@ def _options(settings: AirflowSettings) -> dict[str, str]:
         for section, keys in sections.items()
         for key, value in keys.items()
     }
-    return {"AIRFLOW_HOME": str(settings.home.resolve()), **options}
+    places = {"AIRFLOW_HOME": str(settings.home.resolve()), "NER_REPORTS_PATH": str(settings.reports)}
+    return {**places, **options}
 
 
 def _secrets(home: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from engine.demo.airflow import PROGRESS_TAB
 from engine.demo.corpus import COLLECTION, DATABASE
 from engine.demo.display import Display
 from engine.demo.errors import DemoError
@@ -110,6 +111,7 @@ def _outcome(run: DagRun, state: str, options: Options, servers: Servers) -> Out
     api, database = servers.airflow.api, servers.client[DATABASE]
     plan = database[PLANS].find_one({"run_id": run.run_id}, {"report": 1}) or {}
     instances = api.task_instances(run.dag_id, run.dag_run_id)
+    page = servers.airflow.settings.report_of(run.dag_id, run.dag_run_id)
     return Outcome(
         run_id=run.run_id,
         state=state,
@@ -118,6 +120,8 @@ def _outcome(run: DagRun, state: str, options: Options, servers: Servers) -> Out
         extractions=options.window.count_extractions(database),
         entities=options.window.frequent_entities(database),
         ui=api.run_url(run.dag_id, run.dag_run_id),
+        progress=f"{api.run_url(run.dag_id, run.dag_run_id)}/plugin/{PROGRESS_TAB}",
+        page=page if page.exists() else None,
         server=f"${OWN_SERVER}" if servers.mongod.own else servers.mongod.uri,
         own_server=servers.mongod.own,
         log=first_failure(servers.airflow.settings.home, run, instances),

@@ -33,6 +33,8 @@ class Outcome:
         extractions: Those of them that have an extraction, counted by MongoDB.
         entities: The most frequent entities, `{_id: {label, text}, count}`.
         ui: Where the user interface shows the run.
+        progress: Where it shows the progress of its ranges.
+        page: The file with its report for people, if it has saved one.
         server: The database server for a shell: the user's own by its variable (it hides secrets).
         own_server: Whether it is the user's own.
         log: The log of the first task that failed, if one has.
@@ -45,6 +47,8 @@ class Outcome:
     extractions: int
     entities: list[dict[str, Any]] = field(default_factory=list)
     ui: str = ""
+    progress: str = ""
+    page: Path | None = None
     server: str = ""
     own_server: bool = False
     log: Path | None = None
@@ -98,7 +102,8 @@ def show_places(console: Console, outcome: Outcome, *, kept: bool) -> None:
     ):
         places.add_row(what, f"{DATABASE}.{collection}")
     console.print(places)
-    lines = [_mongosh(outcome)] if kept or outcome.own_server else []
+    lines = [f"The report in a browser: {outcome.page}"] if outcome.page else []
+    lines += [_mongosh(outcome)] if kept or outcome.own_server else []
     for line in [*(_kept_lines(outcome) if kept else _ENDED), *lines]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -109,7 +114,11 @@ def _mongosh(outcome: Outcome) -> str:
 
 
 def _kept_lines(outcome: Outcome) -> list[str]:
-    return ["All servers stay up until `make demo-down`.", f"The run in Airflow: {outcome.ui}"]
+    return [
+        "All servers stay up until `make demo-down`.",
+        f"The run in Airflow: {outcome.ui}",
+        f"Its progress: {outcome.progress}",
+    ]
 
 
 def show_durations(console: Console, durations_s: Mapping[str, float], total_s: float) -> None:

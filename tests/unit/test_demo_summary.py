@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -25,6 +26,7 @@ GOOD = Outcome(
     extractions=5846,
     entities=[{"_id": {"label": "ORG", "text": "[CS]"}, "count": 28}],
     ui="http://127.0.0.1:1/dags/x",
+    progress="http://127.0.0.1:1/dags/x/plugin/p",
     server="mongodb://127.0.0.1:2",
 )
 
@@ -74,11 +76,24 @@ def test_a_failed_tasks_log_is_shown_with_its_place(tmp_path):
 
 
 def test_a_kept_demo_tells_its_addresses():
-    """Airflow's page of the run, a line for mongosh, and how to end it."""
+    """Airflow's page of the run, its progress, a line for mongosh, and how to end it."""
     text = shown(show_places, GOOD, kept=True)
-    for part in ("http://127.0.0.1:1/dags/x", 'mongosh "mongodb://127.0.0.1:2"', "make demo-down"):
+    for part in (
+        "http://127.0.0.1:1/dags/x\n",
+        "http://127.0.0.1:1/dags/x/plugin/p",
+        'mongosh "mongodb://127.0.0.1:2"',
+        "make demo-down",
+    ):
         assert part in text
     assert "make demo KEEP=1" in shown(show_places, GOOD, kept=False)
+
+
+def test_a_saved_report_is_a_file_to_open():
+    """It stays when the servers have ended; where none was saved, none is named."""
+    page = Path("/demo/reports/ner_backfill/r.html")
+    for kept in (True, False):
+        assert f"The report in a browser: {page}" in shown(show_places, replace(GOOD, page=page), kept=kept)
+        assert "in a browser" not in shown(show_places, GOOD, kept=kept)
 
 
 def test_a_server_that_stays_has_its_line_for_mongosh():
