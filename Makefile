@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv/installed
 
-.PHONY: help install demo demo-down test lint bench lock clean
+.PHONY: help install demo demo-down pictures test lint bench lock clean
 
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | column -t -s '	'

@@ -1,0 +1,235 @@
+"""Takes the pictures of Airflow's user interface: `make pictures`.
+
+Starts what the demo starts (a real MongoDB, a real NER service, a real Airflow, real messages) in a folder of
+its own, runs the DAG, and takes four pictures in a real browser. Each is taken only once the page shows
+what it is to show, and the script fails if it never does.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from rich.console import Console
+
+from engine.demo.airflow import PROGRESS_TAB
+from engine.demo.airflow_api import FINAL_STATES
+from engine.demo.corpus import DATABASE
+from engine.demo.display import Display
+from engine.demo.errors import DemoError
+from engine.demo.following import CHECKPOINTS, DagRun
+from engine.demo.mongod import OWN_SERVER
+from engine.demo.processes import Supervisor
+from engine.demo.servers import DAG_ID, Servers, running_servers
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+STATE = REPOSITORY / ".demo" / "pictures"
+
+RUN = DagRun(DAG_ID, "backfill-october-2018")
+PARAMS = {
+    "start": "2018-10-01",
+    "end": "2018-10-15",
+    "range_documents": 2000,
+    "max_concurrency": 4,
+}
+"""Ranges of some twenty seconds, four at a time: some end while others run and others wait."""
+
+TALL = ViewportSize(width=1600, height=1280)
+WIDTH = 1280
+"""Of a picture, in pixels; the window is wider, and shown smaller."""
+WINDOW = ViewportSize(width=1600, height=1000)
+MOST_BYTES = 200_000
+COLOURS = 256
+WAIT_MS = 30_000
+RUN_S = 600.0
+DONE, MOVING = 2, 3
+"""Ranges that have succeeded, and that run, before a picture of a run under way is taken."""
+ALONE = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+"""The browser asks for nothing but the pages of this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A browser that looks at one Airflow.
+
+    Attributes:
+        url: of Airflow.
+    """
+
+    page: Page
+    url: str
+
+    def visit(self, path: str) -> None:
+        """Opens a page of the user interface, and waits for its words."""
+        self.page.goto(f"{self.url}/{path}")
+        expect(self.page.get_by_test_id("nav-home-link")).to_contain_text("Home")
+
+    def take(self, name: str) -> None:
+        """Saves what is seen, with no more colours than are needed."""
+        expect(self.page.locator(".chakra-spinner, .chakra-skeleton")).to_have_count(0)
+        picture = Image.open(io.BytesIO(self.page.screenshot(animations="disabled")))
+        path = HERE / f"{name}.png"
+        picture.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+        size = path.stat().st_size
+        print(f"{path.relative_to(REPOSITORY)}: {picture.width} x {picture.height}, {size:,} bytes")
+        if size > MOST_BYTES:
+            raise DemoError(f"{path} has more than {MOST_BYTES:,} bytes")
+
+
+def main() -> int:
+    """Takes all pictures; 1 if something is missing or wrong."""
+    os.environ.pop(OWN_SERVER, None)  # the pictures are of a run on fresh data, never of the user's own
+    shutil.rmtree(STATE, ignore_errors=True)
+    console = Console()
+    try:
+        chromium = _chromium()
+        with (
+            Supervisor(STATE) as supervisor,
+            Display(console) as display,
+            running_servers(STATE, REPOSITORY / "airflow_dags", supervisor, display) as servers,
+            _browser(chromium) as browser,
+        ):
+            _take_all(servers, browser, supervisor.check)
+    except (DemoError, AssertionError) as error:
+        console.print(f"✗ {error}", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def _take_all(servers: Servers, browser: Browser, check: Callable[[], object]) -> None:
+    api = servers.airflow.api
+    page = browser.new_page(
+        viewport=WINDOW, device_scale_factor=WIDTH / WINDOW["width"], color_scheme="light"
+    )
+    page.set_default_timeout(WAIT_MS)
+    expect.set_options(timeout=WAIT_MS)
+    camera = Camera(page, api.url)
+    _form(camera)
+    api.trigger(RUN.dag_id, RUN.dag_run_id, PARAMS)
+    _await_middle(servers, check)
+    _progress(camera)
+    _grid(camera)
+    _await_end(servers, check)
+    _report(camera)
+
+
+def _form(camera: Camera) -> None:
+    """The trigger form, as people fill it in for this run."""
+    page = camera.page
+    page.set_viewport_size(TALL)
+    camera.visit(f"dags/{DAG_ID}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    for name in ("start", "end"):
+        form.locator(f"[name=element_{name}]").fill(str(PARAMS[name]))
+    for section in ("Documents", "Service", "Size and limits", "Connections"):
+        expect(form.get_by_text(section, exact=True)).to_be_visible()
+    expect(form.get_by_text("First moment of the window, such as 2018-10-01")).to_be_visible()
+    camera.take("params_form")
+    page.set_viewport_size(WINDOW)
+
+
+def _progress(camera: Camera) -> None:
+    """The plugin's tab while ranges run."""
+    camera.visit(f"{_run_path()}/plugin/{PROGRESS_TAB}")
+    seen = camera.page.frame_locator("iframe[title=Progress]").locator("main")
+    for status, at_least in (("running", MOVING), ("succeeded", DONE), ("pending", 1)):
+        expect(seen.locator(f"td.{status}").nth(at_least - 1)).to_be_visible()
+    expect(seen).to_contain_text("Verdict: open")
+    expect(seen).to_contain_text(re.compile(r"time left\s*\d+ (s|min)"))
+    before = seen.inner_text()
+    expect(seen).not_to_have_text(before)  # it lives: its script has asked again
+    camera.take("progress")
+
+
+def _grid(camera: Camera) -> None:
+    """The mapped task's instances, named by their ranges."""
+    camera.visit(f"{_run_path()}/tasks/run_range/mapped")
+    page = camera.page
+    expect(page.get_by_text(re.compile(r"^2018-10-0\d \d\d:\d\d.* \.\. .* docs$")).first).to_be_visible()
+    for state in ("Running", "Success"):
+        expect(page.get_by_role("row").get_by_text(state).first).to_be_visible()
+    camera.take("mapped_grid")
+
+
+def _report(camera: Camera) -> None:
+    """The saved report, by the link of the task that saved it."""
+    camera.visit(f"{_run_path()}/tasks/summarize/details")
+    camera.page.set_viewport_size(TALL)
+    camera.page.get_by_role("link", name="Run report").click()
+    expect(camera.page.locator("body")).to_contain_text(RUN.run_id)
+    expect(camera.page.locator("body")).to_contain_text("Reconciled")
+    camera.take("report")
+
+
+def _run_path() -> str:
+    return f"dags/{RUN.dag_id}/runs/{RUN.dag_run_id}"
+
+
+def _await_middle(servers: Servers, check: Callable[[], object]) -> None:
+    """Waits until some ranges are done and others under way."""
+    checkpoints = servers.client[DATABASE][CHECKPOINTS]
+    done, moving = {"status": "succeeded"}, {"status": "running", "read": {"$gt": 0}}
+
+    def in_the_middle() -> bool:
+        return checkpoints.count_documents(done) >= DONE and checkpoints.count_documents(moving) >= MOVING
+
+    _await(in_the_middle, "the middle of the run", check)
+
+
+def _await_end(servers: Servers, check: Callable[[], object]) -> None:
+    """Waits for the run's success."""
+    api = servers.airflow.api
+    _await(lambda: api.run_state(RUN.dag_id, RUN.dag_run_id) in FINAL_STATES, "the end of the run", check)
+    state = api.run_state(RUN.dag_id, RUN.dag_run_id)
+    if state != "success":
+        raise DemoError(f"the run ended as {state}: see the logs in {STATE}")
+
+
+def _await(probe: Callable[[], bool], what: str, check: Callable[[], object]) -> None:
+    deadline = time.monotonic() + RUN_S
+    while not probe():
+        check()
+        if time.monotonic() > deadline:
+            raise DemoError(f"{what} did not come within {RUN_S:.0f} s")
+        time.sleep(0.2)
+
+
+def _chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    raise DemoError("Chromium is missing: apt-get install chromium")
+
+
+@contextmanager
+def _browser(program: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(ALONE))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
