@@ -200,6 +200,18 @@ def test_params_name_the_place(ask, begun, stored):
     assert ask("numbers", "ner_backfill", run_id).json()["totals"]["read"] == 40
 
 
+def test_no_more_is_read_than_is_shown(client, stored):
+    """A checkpoint holds keys of documents, and may come to hold more: they do not leave MongoDB."""
+    from ner_progress_store import Place, read_run
+
+    keep(stored, "r", position="a key", timeline={"much": "more"})
+    place = Place("mongo_default", stored.name, "engine_plans", "engine_checkpoints")
+    plan, (checkpoint,) = read_run(place, "ner_backfill/r")
+    assert set(plan) == {"_id", "run_id", "ranges"}
+    assert not {"position", "timeline"} & set(checkpoint)
+    assert checkpoint["read"] == 40
+
+
 def test_the_page_holds_no_secret_and_no_text(ask, begun, stored, secrets):
     """Neither the login of the Connection, nor keys or texts that documents near by hold."""
     run_id = begun(database=stored.name)
@@ -322,6 +334,16 @@ def test_the_report_is_served_as_a_file_without_rights(client, ask, plain):
     assert "allow-scripts" not in policy
     assert "script-src" not in policy
     assert "Run report" in ask("progress", ended.dag_id, ended.dag_run_id).text
+
+
+def test_a_file_of_no_run_is_not_served(ask, plain):
+    """Whatever lies in the storage: only reports of runs that Airflow knows, and lets the user read."""
+    import ner_progress_app
+
+    file = ner_progress_app.report_file("ner_backfill", "no-such-run")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(REPORT)
+    assert ask("report", "ner_backfill", "no-such-run").status_code == 404
 
 
 def test_a_storage_of_reports_that_fails_hides_no_progress(ask, plain, monkeypatch):
