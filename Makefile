@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv/installed
 
-.PHONY: help install demo demo-down pictures test lint bench lock clean
+.PHONY: help install demo demo-celery demo-down pictures test lint bench lock clean
 
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | column -t -s '	'
@@ -22,6 +22,9 @@ $(VENV): requirements.lock pyproject.toml
 
 demo: $(VENV)     ## the main job on real input (KEEP=1 leaves it running, ALL=1 takes the whole history)
 	@.venv/bin/python -m engine.demo run $(if $(KEEP),--keep) $(if $(ALL),--all)
+
+demo-celery: $(VENV) ## the same on two Celery workers with PostgreSQL and Redis, one killed in mid-run (KEEP=1 likewise)
+	@.venv/bin/python -m engine.demo celery $(if $(KEEP),--keep)
 
 demo-down: $(VENV) ## end a demo that was left running
 	@.venv/bin/python -m engine.demo down

@@ -1,4 +1,4 @@
-"""The demo's command line: `run` and `down`."""
+"""The demo's command line: `run`, `celery` and `down`."""
 
 import signal
 from pathlib import Path
@@ -10,15 +10,19 @@ from rich.console import Console
 from rich.markup import escape
 
 from engine.demo.errors import DemoError
+from engine.demo.platforms import CELERY
 from engine.demo.processes import ROSTER_NAME, end_recorded
-from engine.demo.session import Options, run_demo
+from engine.demo.session import Options, clean_up, run_demo
 from engine.demo.summary import show_log
 from engine.demo.window import DEFAULT_WINDOW, EVERYTHING
 
 _FAILED = 1
 _INTERRUPTED = 130
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_REPOSITORY = Path(__file__).parents[2]
+_DAGS = Path(__file__).parents[2] / "airflow_dags"
+
+CELERY_STATE = "celery"
+"""The folder of the demo with Celery, within the state directory."""
 
 StateDir = Annotated[Path, typer.Option(help="Where data, logs and the record of processes are.")]
 
@@ -31,7 +35,7 @@ def run(
     keep: Annotated[bool, typer.Option("--keep", help="Leave all servers running.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="The whole history, not three days.")] = False,
     state_dir: StateDir = Path(".demo"),
-    dags: Annotated[Path, typer.Option(help="The folder with the DAG.")] = _REPOSITORY / "airflow_dags",
+    dags: Annotated[Path, typer.Option(help="The folder with the DAG.")] = _DAGS,
 ) -> None:
     """Extract the entities of real messages, on servers started here."""
     options = Options(
@@ -41,6 +45,29 @@ def run(
         range_documents=10_000 if everything else 1_000,
         keep=keep,
     )
+    _run(options)
+
+
+@app.command()
+def celery(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave all servers running.")] = False,
+    state_dir: StateDir = Path(".demo"),
+    dags: Annotated[Path, typer.Option(help="The folder with the DAG.")] = _DAGS,
+) -> None:
+    """The same on two Celery workers with PostgreSQL and Redis; one of them is killed in mid-run."""
+    options = Options(
+        state_dir=state_dir.resolve() / CELERY_STATE,
+        dags_folder=dags.resolve(),
+        window=DEFAULT_WINDOW,
+        range_documents=500,
+        keep=keep,
+        platform=CELERY,
+    )
+    _run(options)
+
+
+def _run(options: Options) -> None:
     console = Console()
     _interrupt_on_signals()
     try:
@@ -56,9 +83,12 @@ def run(
 
 @app.command()
 def down(*, state_dir: StateDir = Path(".demo")) -> None:
-    """End what `run --keep` has left running; its data stay."""
-    roster = end_recorded(state_dir.resolve() / ROSTER_NAME)
-    names = ", ".join(dict.fromkeys(entry.name for entry in roster.entries))
+    """End what `--keep` has left running; the data stay."""
+    ended: list[str] = []
+    for place in (state_dir.resolve(), state_dir.resolve() / CELERY_STATE):
+        ended += (entry.name for entry in end_recorded(place / ROSTER_NAME).entries)
+        clean_up(place)
+    names = ", ".join(dict.fromkeys(ended))
     Console().print(f"Ended: {names}." if names else "Nothing is running.", soft_wrap=True)
 
 

@@ -93,6 +93,13 @@ def end_families(leaders: Iterable[Leader], *, grace_s: float) -> None:
     _await_end(members, grace_s)
 
 
+def kill_family(leader: Leader) -> None:
+    """End all members at once and unasked, those that are started meanwhile too."""
+    while members := family(leader):
+        _signal(members, kill=True)
+        _await_end(members, _POLL_S)
+
+
 def ask_to_end(leader: Leader, *, timeout_s: float) -> None:
     """Send SIGTERM to this process alone and wait for its end, `timeout_s` seconds at most."""
     process = leader.process()

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from engine.demo.errors import DemoError
-from engine.demo.families import Leader, ask_to_end, end_families
+from engine.demo.families import Leader, ask_to_end, end_families, kill_family
 from engine.demo.guardian import RELEASE
 from engine.demo.roster import Entry, Roster, read_roster, this_process, write_roster
 
@@ -100,10 +100,16 @@ class Supervisor:
         """
         child = self.start(name, command, env=env)
         status = child.popen.wait()
-        with self._lock:
-            self._children = [other for other in self._children if other is not child]
+        self._watch_no_longer(child)
         if status:
             raise DemoError(f"{name} failed with exit status {status}", log=child.log)
+
+    def kill(self, name: str) -> None:
+        """End a server with all it has started by SIGKILL, as if its machine were lost."""
+        child = next(child for child in self._children if child.name == name)
+        self._watch_no_longer(child)
+        kill_family(Leader.of(child.popen.pid))
+        child.popen.wait()
 
     def check(self) -> None:
         """Make sure that all servers run.
@@ -134,6 +140,10 @@ class Supervisor:
             child.popen.returncode = 0  # Otherwise Popen's destructor warns of a process left running.
         self._roster = Roster()
         self._forget()
+
+    def _watch_no_longer(self, child: Child) -> None:
+        with self._lock:
+            self._children = [other for other in self._children if other is not child]
 
     def _forget(self) -> None:
         self._children = []

@@ -27,6 +27,7 @@ _NER_START_S = 120.0
 _MONGO_MS = 5_000
 
 Document = dict[str, Any]
+MakeAirflow = Callable[[AirflowSettings, Supervisor], Airflow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,11 @@ class Servers:
 
 @contextmanager
 def running_servers(
-    state_dir: Path, dags_folder: Path, supervisor: Supervisor, display: Display
+    state_dir: Path,
+    dags_folder: Path,
+    supervisor: Supervisor,
+    display: Display,
+    make_airflow: MakeAirflow = Airflow,
 ) -> Iterator[Servers]:
     """All servers, the messages loaded and the DAG known; the supervisor's owner ends them."""
     ner_port = free_port()
@@ -58,7 +63,7 @@ def running_servers(
             "ner_default": http_connection(LOOPBACK, ner_port),
         }
         settings = AirflowSettings(state_dir / "airflow", dags_folder, connections)
-        airflow = Airflow(settings, supervisor)
+        airflow = make_airflow(settings, supervisor)
         with MongoClient[Document](mongod.uri, serverSelectionTimeoutMS=_MONGO_MS, tz_aware=True) as client:
             together(
                 lambda: _start_airflow(airflow, display),

@@ -14,6 +14,8 @@ from engine.demo.display import Display
 from engine.demo.errors import DemoError
 from engine.demo.following import PLANS, DagRun, follow
 from engine.demo.mongod import OWN_SERVER
+from engine.demo.platforms import LOCAL, Platform, Watcher
+from engine.demo.postgres import remove_cluster
 from engine.demo.processes import ROSTER_NAME, Supervisor, end_recorded
 from engine.demo.roster import read_roster
 from engine.demo.servers import DAG_ID, Servers, running_servers
@@ -35,6 +37,7 @@ class Options:
         window: Which messages.
         range_documents: Documents a mapped task.
         keep: Whether all servers stay up afterwards.
+        platform: What runs the DAG.
     """
 
     state_dir: Path
@@ -42,6 +45,12 @@ class Options:
     window: DemoWindow
     range_documents: int
     keep: bool = False
+    platform: Platform = LOCAL
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether this run sends every message, so that none may keep an earlier run's extraction."""
+        return bool(self.conf().get("force"))
 
     def conf(self) -> dict[str, Any]:
         """The DAG run's parameters."""
@@ -52,6 +61,7 @@ class Options:
             "collection": COLLECTION,
             "range_documents": self.range_documents,
             "max_concurrency": _MAX_CONCURRENCY,
+            **self.platform.conf,
         }
 
 
@@ -66,15 +76,24 @@ def run_demo(options: Options, console: Console) -> bool:
     """
     started = time.monotonic()
     _make_room(options.state_dir, console)
-    with Supervisor(options.state_dir) as supervisor:
-        with Display(console) as display:
-            outcome = _work(options, supervisor, display)
-        show_outcome(console, outcome)
-        show_durations(console, display.durations_s, time.monotonic() - started)
-        if options.keep:
-            supervisor.release({UI_NOTE: outcome.ui})
+    try:
+        with Supervisor(options.state_dir) as supervisor:
+            with Display(console) as display:
+                outcome = _work(options, supervisor, display)
+            show_outcome(console, outcome)
+            show_durations(console, display.durations_s, time.monotonic() - started)
+            if options.keep:
+                supervisor.release({UI_NOTE: outcome.ui})
+    finally:
+        clean_up(options.state_dir)
     show_places(console, outcome, kept=options.keep)
     return not outcome.problems
+
+
+def clean_up(state_dir: Path) -> None:
+    """Remove what no later demo uses, unless servers were left running."""
+    if not read_roster(state_dir / ROSTER_NAME).running:
+        remove_cluster(state_dir)
 
 
 def _make_room(state_dir: Path, console: Console) -> None:
@@ -92,22 +111,35 @@ def _make_room(state_dir: Path, console: Console) -> None:
 
 def _work(options: Options, supervisor: Supervisor, display: Display) -> Outcome:
     run = DagRun(DAG_ID, f"demo-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-    with running_servers(options.state_dir, options.dags_folder, supervisor, display) as servers:
-        state = _backfill(run, options, servers, supervisor, display)
+    servers_running = running_servers(
+        options.state_dir, options.dags_folder, supervisor, display, options.platform.airflow
+    )
+    with servers_running as servers:
+        watcher = options.platform.watcher(run, servers.airflow.api, servers.client[DATABASE], supervisor)
+        state = _backfill(run, options, servers, supervisor, watcher, display)
         with display.step("checking"):
-            return _outcome(run, state, options, servers)
+            return _outcome(run, state, options, servers, watcher)
 
 
 def _backfill(
-    run: DagRun, options: Options, servers: Servers, supervisor: Supervisor, display: Display
+    run: DagRun,
+    options: Options,
+    servers: Servers,
+    supervisor: Supervisor,
+    watcher: Watcher,
+    display: Display,
 ) -> str:
+    def check() -> None:
+        supervisor.check()
+        watcher.look()
+
     api = servers.airflow.api
     with display.step("extraction") as step:
         api.trigger(run.dag_id, run.dag_run_id, options.conf())
-        return follow(run, api, servers.client[DATABASE], step, check=supervisor.check)
+        return follow(run, api, servers.client[DATABASE], step, check=check)
 
 
-def _outcome(run: DagRun, state: str, options: Options, servers: Servers) -> Outcome:
+def _outcome(run: DagRun, state: str, options: Options, servers: Servers, watcher: Watcher) -> Outcome:
     api, database = servers.airflow.api, servers.client[DATABASE]
     plan = database[PLANS].find_one({"run_id": run.run_id}, {"report": 1}) or {}
     instances = api.task_instances(run.dag_id, run.dag_run_id)
@@ -117,7 +149,7 @@ def _outcome(run: DagRun, state: str, options: Options, servers: Servers) -> Out
         state=state,
         report=plan.get("report"),
         messages=options.window.count_messages(database),
-        extractions=options.window.count_extractions(database),
+        extractions=options.window.count_extractions(database, run.run_id if options.all_sent else None),
         entities=options.window.frequent_entities(database),
         ui=api.run_url(run.dag_id, run.dag_run_id),
         progress=f"{api.run_url(run.dag_id, run.dag_run_id)}/plugin/{PROGRESS_TAB}",
@@ -125,4 +157,6 @@ def _outcome(run: DagRun, state: str, options: Options, servers: Servers) -> Out
         server=f"${OWN_SERVER}" if servers.mongod.own else servers.mongod.uri,
         own_server=servers.mongod.own,
         log=first_failure(servers.airflow.settings.home, run, instances),
+        findings=watcher.findings(instances),
+        command=options.platform.command,
     )

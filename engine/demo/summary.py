@@ -10,14 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.demo.corpus import COLLECTION, DATABASE
+from engine.demo.findings import Finding
 from engine.demo.following import CHECKPOINTS, PLANS
 from engine.demo.task_logs import render_line
 from engine.demo.window import DEAD_LETTERS, ENTITIES
 
-_ENDED = (
-    "All servers that the demo started have ended; the data stay. `make demo KEEP=1` leaves them up,",
-    "with Airflow's user interface, and prints a line for mongosh.",
-)
 _COUNTS = ("expected", "read", "written", "unchanged", "dead_lettered")
 
 
@@ -38,6 +35,8 @@ class Outcome:
         server: The database server for a shell: the user's own by its variable (it hides secrets).
         own_server: Whether it is the user's own.
         log: The log of the first task that failed, if one has.
+        findings: What else there is to say.
+        command: How the demo was started.
     """
 
     run_id: str
@@ -52,6 +51,8 @@ class Outcome:
     server: str = ""
     own_server: bool = False
     log: Path | None = None
+    findings: tuple[Finding, ...] = ()
+    command: str = "make demo"
 
     @property
     def problems(self) -> list[str]:
@@ -65,7 +66,8 @@ class Outcome:
                 self.messages == self.extractions
             ),
         }
-        return [problem for problem, passed in checks.items() if not passed]
+        problems = [problem for problem, passed in checks.items() if not passed]
+        return [*problems, *(finding.words for finding in self.findings if not finding.passed)]
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
@@ -76,6 +78,9 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
             f"[green]✓[/] counted by MongoDB: {outcome.messages:,} messages in the window, "
             f"{outcome.extractions:,} with an extraction"
         )
+    for finding in outcome.findings:
+        if finding.passed:
+            console.print(f"[green]✓[/] {escape(finding.words)}", highlight=False, soft_wrap=True)
     console.print(_entities_table(outcome.entities))
     for problem in outcome.problems:
         console.print(f"[red]✗ {escape(problem)}[/]")
@@ -104,7 +109,7 @@ def show_places(console: Console, outcome: Outcome, *, kept: bool) -> None:
     console.print(places)
     lines = [f"The report in a browser: {outcome.page}"] if outcome.page else []
     lines += [_mongosh(outcome)] if kept or outcome.own_server else []
-    for line in [*(_kept_lines(outcome) if kept else _ENDED), *lines]:
+    for line in [*(_kept_lines(outcome) if kept else _ended_lines(outcome)), *lines]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -118,6 +123,13 @@ def _kept_lines(outcome: Outcome) -> list[str]:
         "All servers stay up until `make demo-down`.",
         f"The run in Airflow: {outcome.ui}",
         f"Its progress: {outcome.progress}",
+    ]
+
+
+def _ended_lines(outcome: Outcome) -> list[str]:
+    return [
+        f"All servers that the demo started have ended; the data stay. `{outcome.command} KEEP=1`",
+        "leaves them up, with Airflow's user interface, and prints a line for mongosh.",
     ]
 
 

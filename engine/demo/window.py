@@ -40,9 +40,10 @@ class DemoWindow:
         """How many messages there are."""
         return database[COLLECTION].count_documents(self.filter)
 
-    def count_extractions(self, database: Database[Document]) -> int:
-        """How many of the messages have an extraction."""
-        counted = list(database[COLLECTION].aggregate([*self._extractions(), {"$count": "all"}]))
+    def count_extractions(self, database: Database[Document], run_id: str | None = None) -> int:
+        """How many of the messages have an extraction, of one run if that is given."""
+        of_run = [] if run_id is None else [{"$match": {"extraction.run_id": run_id}}]
+        counted = list(database[COLLECTION].aggregate([*self._extractions(), *of_run, {"$count": "all"}]))
         return int(counted[0]["all"]) if counted else 0
 
     def frequent_entities(self, database: Database[Document], limit: int = 10) -> list[Document]:

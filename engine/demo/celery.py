@@ -1,0 +1,115 @@
+"""The demo's Airflow with CeleryExecutor: PostgreSQL, Redis, and workers that could be on two machines."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+
+from engine.demo import worker_name
+from engine.demo.airflow import Airflow, AirflowSettings
+from engine.demo.postgres import Postgres
+from engine.demo.processes import Supervisor
+from engine.demo.programs import find_programs, require_provider
+from engine.demo.redis import Redis
+from engine.demo.waiting import wait_for
+
+WORKERS = ("worker-1", "worker-2")
+WORKER_SLOTS = 2
+"""Tasks at once of each worker; the pool has as many slots as both together."""
+
+HEARTBEAT_TIMEOUT_S = 15
+"""A task that is silent for so long is lost, and tried again; Airflow's default is 300."""
+
+_START_S = 120.0
+_PING_S = 1.0
+_WAIT = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT_S),
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    # A task whose message a killed worker had taken, without having begun it, is sent again after this time.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "NER_RETRY_DELAY_S": "1",
+}
+"""How soon the tasks of a lost worker are tried again; `docs/deploy.md` says what to set in production."""
+
+
+class CeleryAirflow(Airflow):
+    """Starts such an Airflow under a supervisor, which ends it."""
+
+    def __init__(self, settings: AirflowSettings, supervisor: Supervisor) -> None:
+        require_provider()
+        programs = find_programs()
+        state_dir = settings.home.parent
+        self._postgres = Postgres(state_dir, programs.postgres, supervisor)
+        self._redis = Redis(state_dir, programs.redis, supervisor)
+        extra = {**celery_environment(self._postgres, self._redis), **settings.extra_env}
+        super().__init__(replace(settings, extra_env=extra), supervisor)
+
+    def migrate(self) -> None:
+        """Start PostgreSQL and Redis, and make a fresh metadata database.
+
+        Raises:
+            DemoError: One of them did not come up, or the migration failed.
+        """
+        self._postgres.start()
+        self._redis.start()
+        self._supervisor.call("airflow-migrate", _command("db", "migrate"), env=self.environment())
+
+    def start(self) -> None:
+        """Start Airflow's three processes and the workers."""
+        super().start()
+        for name in WORKERS:
+            environment = {**self.environment(), **worker_environment(name)}
+            self._supervisor.start(process_name(name), worker_command(name), env=environment)
+
+    def await_dag(self, dag_id: str, *, timeout_s: float = _START_S) -> None:
+        """See `Airflow.await_dag`; the workers answer then, too."""
+        super().await_dag(dag_id, timeout_s=timeout_s)
+        wait_for(
+            lambda: set(WORKERS) <= self.answering() or None,
+            "the Celery workers",
+            timeout_s=timeout_s,
+            check=self._supervisor.check,
+        )
+
+    def answering(self) -> set[str]:
+        """The names of the workers that answer a ping through the broker."""
+        import celery  # noqa: PLC0415 - slow, and of an extra that the plain demo does not need
+
+        with celery.Celery(broker=self._redis.url) as app:
+            answers = app.control.ping(timeout=_PING_S)
+        return {name.partition("@")[2] for answer in answers for name in answer}
+
+
+def process_name(worker: str) -> str:
+    """What the supervisor calls a worker."""
+    return f"celery-{worker}"
+
+
+def celery_environment(postgres: Postgres, redis: Redis) -> dict[str, str]:
+    """What makes an Airflow use these servers."""
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url("psycopg2"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": postgres.url("asyncpg"),
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{postgres.url('psycopg2')}",
+        "AIRFLOW__CELERY__BROKER_URL": redis.url,
+        # Of the DAGs' bundles, which have no versions here: one process less a worker.
+        "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
+        **_WAIT,
+    }
+
+
+def worker_environment(name: str) -> Mapping[str, str]:
+    """What makes a worker seem a machine of its own to Airflow."""
+    return {worker_name.VARIABLE: name, "AIRFLOW__CORE__HOSTNAME_CALLABLE": worker_name.CALLABLE}
+
+
+def worker_command(name: str) -> list[str]:
+    """A worker without its log server, which would listen on all interfaces: they share a folder."""
+    options = ["--celery-hostname", name, "--concurrency", str(WORKER_SLOTS), "--skip-serve-logs"]
+    return _command("celery", "worker", *options, "--without-mingle", "--without-gossip")
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "airflow", *arguments]

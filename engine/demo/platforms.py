@@ -1,0 +1,68 @@
+"""Where the DAG of a demo runs: beside the scheduler, or on Celery's workers, of which one is lost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pymongo.database import Database
+
+from engine.demo.airflow import Airflow
+from engine.demo.airflow_api import AirflowApi, Json
+from engine.demo.celery import CeleryAirflow
+from engine.demo.findings import Finding
+from engine.demo.following import DagRun, Document
+from engine.demo.loss import WorkerKiller
+from engine.demo.processes import Supervisor
+from engine.demo.servers import MakeAirflow
+
+
+class Watcher(Protocol):
+    """Looks at a run while it goes on, and may interfere."""
+
+    def look(self) -> None:
+        """Called each second."""
+
+    def findings(self, instances: Sequence[Json]) -> tuple[Finding, ...]:
+        """What there is to say about the run once it has ended, given its task instances."""
+
+
+class Bystander:
+    """Leaves a run alone."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def look(self) -> None:
+        """See `Watcher.look`."""
+
+    def findings(self, instances: Sequence[Json]) -> tuple[Finding, ...]:  # noqa: ARG002
+        """See `Watcher.findings`."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A way to run Airflow.
+
+    Attributes:
+        command: How its demo is started.
+        airflow: Makes the Airflow.
+        watcher: Makes what looks at the run.
+        conf: More parameters of the DAG run.
+    """
+
+    command: str
+    airflow: MakeAirflow
+    watcher: Callable[[DagRun, AirflowApi, Database[Document], Supervisor], Watcher]
+    conf: Mapping[str, Any] = field(default_factory=dict)
+
+
+LOCAL = Platform("make demo", Airflow, Bystander)
+
+CELERY = Platform(
+    "make demo-celery",
+    CeleryAirflow,
+    WorkerKiller,
+    # Everything is sent, also a second time: a worker is to be killed while it has work.
+    {"force": True},
+)

@@ -1,0 +1,63 @@
+"""A Redis server of our own, as Celery's broker: loopback only, with a password, nothing kept."""
+
+import secrets
+import socket
+from pathlib import Path
+
+from engine.demo.ports import LOOPBACK, free_port
+from engine.demo.processes import Supervisor
+from engine.demo.waiting import wait_for
+
+_START_S = 30.0
+_CONNECT_S = 1.0
+
+
+class Redis:
+    """One server; its supervisor ends it.
+
+    Attributes:
+        url: Its address, the password in it.
+    """
+
+    def __init__(self, state_dir: Path, program: Path, supervisor: Supervisor) -> None:
+        self._port = free_port()
+        self._password = secrets.token_urlsafe(24)
+        self._configuration = state_dir / "redis.conf"
+        self._program = program
+        self._supervisor = supervisor
+        self.url = f"redis://:{self._password}@{LOOPBACK}:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections.
+
+        Raises:
+            DemoError: It did not come up.
+        """
+        _write_private(self._configuration, configuration(self._port, self._password))
+        self._supervisor.start("redis", [str(self._program), str(self._configuration)], outlives=True)
+        wait_for(self._answers, "Redis", timeout_s=_START_S, check=self._supervisor.check, interval_s=0.05)
+
+    def _answers(self) -> bool | None:
+        try:
+            with socket.create_connection((LOOPBACK, self._port), timeout=_CONNECT_S):
+                return True
+        except OSError:
+            return None
+
+
+def configuration(port: int, password: str) -> str:
+    """The file's text. The password stands there, and not on a command line, which everybody may read."""
+    options = {
+        "bind": LOOPBACK,
+        "port": str(port),
+        "requirepass": password,
+        "save": '""',
+        "appendonly": "no",
+    }
+    return "".join(f"{name} {value}\n" for name, value in options.items())
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
