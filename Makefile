@@ -40,6 +40,7 @@ test: lint        ## all checks and tests
 
 bench: $(VENV)    ## all benchmarks, about three quarters of an hour on an idle machine; results in benchmarks/results
 	@.venv/bin/python benchmarks/memory.py
+	@.venv/bin/python benchmarks/overhead.py
 	@.venv/bin/python benchmarks/pipeline.py
 	@.venv/bin/python benchmarks/planning.py
 	@.venv/bin/python benchmarks/skip_vs_keyset.py

@@ -63,10 +63,14 @@ class AirflowApi:
         status, answer = self._request("POST", f"dags/{_part(dag_id)}/dagRuns", body)
         return _expect_success(status, answer, f"a run of {dag_id}")
 
+    def run(self, dag_id: str, dag_run_id: str) -> Json:
+        """A run, with `state, queued_at, start_date, end_date, ...`."""
+        status, answer = self._request("GET", _run_path(dag_id, dag_run_id))
+        return _expect_success(status, answer, f"run {dag_run_id}")
+
     def run_state(self, dag_id: str, dag_run_id: str) -> str:
         """`queued`, `running`, `success` or `failed`."""
-        status, answer = self._request("GET", _run_path(dag_id, dag_run_id))
-        return str(_expect_success(status, answer, f"run {dag_run_id}")["state"])
+        return str(self.run(dag_id, dag_run_id)["state"])
 
     def task_instances(self, dag_id: str, dag_run_id: str) -> list[Json]:
         """All task instances of a run, with `task_id, map_index, state, try_number, pid, ...`."""

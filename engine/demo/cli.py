@@ -14,7 +14,7 @@ from engine.demo.platforms import CELERY
 from engine.demo.processes import ROSTER_NAME, end_recorded
 from engine.demo.session import Options, clean_up, run_demo
 from engine.demo.summary import show_log
-from engine.demo.window import DEFAULT_WINDOW, EVERYTHING
+from engine.demo.window import DEFAULT_WINDOW, EVERYTHING, WEEK_WINDOW
 
 _FAILED = 1
 _INTERRUPTED = 130
@@ -59,8 +59,8 @@ def celery(
     options = Options(
         state_dir=state_dir.resolve() / CELERY_STATE,
         dags_folder=dags.resolve(),
-        window=DEFAULT_WINDOW,
-        range_documents=500,
+        window=WEEK_WINDOW,  # long enough for a worker to be lost in its midst
+        range_documents=1_000,
         keep=keep,
         platform=CELERY,
     )

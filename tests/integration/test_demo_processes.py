@@ -133,6 +133,18 @@ def test_a_server_that_died_is_noticed_with_its_log(tmp_path):
         assert caught.value.log.read_text() == "the disk is full\n"
 
 
+def test_a_killed_server_is_gone_at_once_and_missed_by_nobody(tmp_path):
+    """With all that it has started, as if its machine were lost; the others go on."""
+    with Supervisor(tmp_path, grace_s=0.2) as supervisor:
+        supervisor.start("stubborn", [sys.executable, "-c", STUBBORN, str(tmp_path / "pids")])
+        other = supervisor.start("other", ["sleep", "600"])
+        members = processes(tmp_path / "pids")
+        supervisor.kill("stubborn")
+        assert not any(map(is_alive, members))
+        supervisor.check()
+        assert other.popen.poll() is None
+
+
 def test_a_command_runs_to_its_end(tmp_path):
     """Its failure is an error; its success leaves nothing to watch."""
     with Supervisor(tmp_path) as supervisor:

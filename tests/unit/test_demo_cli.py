@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from engine.demo import cli
 from engine.demo.errors import DemoError
+from engine.demo.platforms import CELERY
 
 
 @pytest.fixture
@@ -15,9 +16,9 @@ def invoke(monkeypatch, tmp_path):
     """Runs the command with a function in place of the demo; restores the signal handlers."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
-    def call(run_demo, *arguments):
+    def call(run_demo, *arguments, command="run"):
         monkeypatch.setattr(cli, "run_demo", run_demo)
-        return CliRunner().invoke(cli.app, ["run", "--state-dir", str(tmp_path), *arguments])
+        return CliRunner().invoke(cli.app, [command, "--state-dir", str(tmp_path), *arguments])
 
     yield call
     for number, handler in handlers.items():
@@ -68,6 +69,18 @@ def test_the_window_is_three_days_or_everything(invoke):
     assert short.conf()["start"].startswith("2018-10-04")
     assert (short.conf()["range_documents"], short.keep) == (1_000, False)
     assert (whole.conf()["start"], whole.conf()["range_documents"], whole.keep) == (None, 10_000, True)
+
+
+def test_the_demo_with_celery_has_a_folder_of_its_own(invoke, tmp_path):
+    """It never touches what `run` keeps; its window has several ranges for each slot of each worker."""
+    seen = []
+    invoke(lambda options, _: seen.append(options) or True, "--keep", command="celery")
+    (options,) = seen
+    assert options.state_dir == tmp_path / "celery"
+    assert options.platform is CELERY
+    assert options.conf()["end"].startswith("2018-10-12")
+    assert options.conf()["range_documents"] == 1_000
+    assert options.keep
 
 
 def test_down_with_nothing_running_says_so(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from engine.demo.findings import Finding
 from engine.demo.summary import Outcome, show_durations, show_outcome, show_places
 
 REPORT = {
@@ -59,6 +60,17 @@ def test_any_disagreement_is_a_problem_and_is_shown(change, problem):
     assert problem in shown(show_outcome, outcome)
 
 
+def test_what_else_was_seen_counts_and_is_shown():
+    """A finding is a line of its own; one that is not as it should be fails the demo."""
+    outcome = replace(
+        GOOD, findings=(Finding("one [was] lost", passed=True), Finding("two hang", passed=False))
+    )
+    text = shown(show_outcome, outcome)
+    assert "✓ one [was] lost" in text
+    assert "✗ two hang" in text
+    assert outcome.problems == ["two hang"]
+
+
 def test_the_report_and_the_entities_are_shown():
     """Numbers as people write them; an entity's brackets are no markup."""
     text = shown(show_outcome, GOOD)
@@ -86,6 +98,8 @@ def test_a_kept_demo_tells_its_addresses():
     ):
         assert part in text
     assert "make demo KEEP=1" in shown(show_places, GOOD, kept=False)
+    celery = replace(GOOD, command="make demo-celery")
+    assert "make demo-celery KEEP=1" in shown(show_places, celery, kept=False)
 
 
 def test_a_saved_report_is_a_file_to_open():

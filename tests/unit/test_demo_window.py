@@ -43,6 +43,13 @@ def test_only_extractions_of_messages_of_the_window_count(database):
     assert DemoWindow(end="2018-10-04T00:00:00+00:00").count_extractions(database) == 0
 
 
+def test_extractions_of_one_run_are_counted_alone(database):
+    """Those of an earlier run prove nothing of a run that sends everything again."""
+    database["messages_entities"].update_one({"_id": 1}, {"$set": {"run_id": "a/b"}})
+    assert DEFAULT_WINDOW.count_extractions(database, "a/b") == 1
+    assert DEFAULT_WINDOW.count_extractions(database, "a/c") == 0
+
+
 def test_entities_are_counted_by_label_and_text(database):
     """Most frequent first."""
     assert DEFAULT_WINDOW.frequent_entities(database) == [

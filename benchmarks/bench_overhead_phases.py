@@ -1,0 +1,127 @@
+"""Where the time of a DAG run goes, by the times that Airflow and the engine note. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from statistics import fmean
+from typing import Any
+
+MAPPED = "run_range"
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task instance that has succeeded, in seconds since its DAG run was asked for.
+
+    Attributes:
+        queued: the executor got it.
+        began, ended: of its process, as Airflow notes them: imports come after `began`.
+        worked_from, worked_to: of the engine's work in it; None where no report tells.
+    """
+
+    task_id: str
+    queued: float
+    began: float
+    ended: float
+    worked_from: float | None = None
+    worked_to: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What one mapped task takes, on average.
+
+    Attributes:
+        count: how many there are.
+        queued_s: from the executor's queue to its process.
+        starting_s: of its process until the engine begins: imports, the DAG's file, Connections.
+        working_s: of the engine, on the range.
+        ending_s: from there to the end of the process: the report into XCom.
+        wall_s: of the phase with all of them, a task.
+        idle_share: of the slots' time in that phase, in which no process ran in them.
+    """
+
+    count: int
+    queued_s: float
+    starting_s: float
+    working_s: float
+    ending_s: float
+    wall_s: float
+    idle_share: float
+
+
+def tasks_of(run: Json, instances: Sequence[Json], reports: Sequence[Json]) -> list[Task]:
+    """The tasks of a DAG run.
+
+    Args:
+        run: of Airflow's API, with `queued_at`.
+        instances: likewise, with `task_id, map_index, queued_when, start_date, end_date`.
+        reports: of the ranges, from the engine's report: `range_id, started_at, finished_at`.
+    """
+    asked = datetime.fromisoformat(run["queued_at"])
+    work = {int(report["range_id"]): report for report in reports}
+
+    def seconds(moment: str | None) -> float | None:
+        return None if moment is None else (datetime.fromisoformat(moment) - asked).total_seconds()
+
+    def task_of(instance: Json) -> Task:
+        report = work.get(instance["map_index"], {}) if instance["task_id"] == MAPPED else {}
+        noted = (instance[name] for name in ("queued_when", "start_date", "end_date"))
+        worked = (report.get(name) for name in ("started_at", "finished_at"))
+        return Task(instance["task_id"], *map(seconds, noted), *map(seconds, worked))  # type: ignore[arg-type]
+
+    return [task_of(instance) for instance in instances]
+
+
+def phases_of(tasks: Sequence[Task], wall_s: float) -> dict[str, float]:
+    """Seconds of each phase, in their order; together they are the wall time."""
+    plan, summary = _only(tasks, "plan"), _only(tasks, "summarize")
+    ranges = _ranges(tasks)
+    moments = {
+        "": 0.0,
+        "run asked for, plan queued": plan.queued,
+        "plan: its process comes up": plan.began,
+        "plan: runs": plan.ended,
+        "ranges queued, the first process comes up": min(task.began for task in ranges),
+        "ranges: all of them": max(task.ended for task in ranges),
+        "summarize queued, its process comes up": summary.began,
+        "summarize: runs": summary.ended,
+        "the run's end is noted": wall_s,
+    }
+    return {name: after - before for (_, before), (name, after) in pairwise(moments.items())}
+
+
+def mapped_of(tasks: Sequence[Task], slots: int) -> Mapped:
+    """What a mapped task takes, of those whose work is known."""
+    ranges = _ranges(tasks)
+    known = [(t, t.worked_from, t.worked_to) for t in ranges if t.worked_from is not None]
+    phase_s = max(task.ended for task in ranges) - min(task.began for task in ranges)
+    occupied_s = sum(task.ended - task.began for task in ranges)
+    return Mapped(
+        count=len(ranges),
+        queued_s=fmean(task.began - task.queued for task in ranges),
+        starting_s=fmean(begin - task.began for task, begin, _ in known),
+        working_s=fmean((end or begin) - begin for _, begin, end in known),
+        ending_s=fmean(task.ended - (end or begin) for task, begin, end in known),
+        wall_s=phase_s / len(ranges),
+        idle_share=1 - occupied_s / (slots * phase_s),
+    )
+
+
+def overhead(wall_s: float, alone_s: float) -> float:
+    """How much longer the DAG takes than the engine alone, as a share of the latter."""
+    return (wall_s - alone_s) / alone_s
+
+
+def _only(tasks: Sequence[Task], task_id: str) -> Task:
+    (task,) = (task for task in tasks if task.task_id == task_id)
+    return task
+
+
+def _ranges(tasks: Sequence[Task]) -> list[Task]:
+    return [task for task in tasks if task.task_id == MAPPED]
