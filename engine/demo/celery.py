@@ -37,7 +37,6 @@ class CeleryAirflow(Airflow):
     """Starts such an Airflow under a supervisor, which ends it."""
 
     def __init__(self, settings: AirflowSettings, supervisor: Supervisor) -> None:
-        require_provider()
         programs = find_programs()
         state_dir = settings.home.parent
         self._postgres = Postgres(state_dir, programs.postgres, supervisor)
@@ -79,6 +78,16 @@ class CeleryAirflow(Airflow):
         with celery.Celery(broker=self._redis.url) as app:
             answers = app.control.ping(timeout=_PING_S)
         return {name.partition("@")[2] for answer in answers for name in answer}
+
+
+def require_all() -> None:
+    """Make sure that everything is installed, before anything is started.
+
+    Raises:
+        DemoError: Something is missing; the message says what to install.
+    """
+    require_provider()
+    find_programs()
 
 
 def process_name(worker: str) -> str:

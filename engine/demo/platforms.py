@@ -8,7 +8,7 @@ from pymongo.database import Database
 
 from engine.demo.airflow import Airflow
 from engine.demo.airflow_api import AirflowApi, Json
-from engine.demo.celery import CeleryAirflow
+from engine.demo.celery import CeleryAirflow, require_all
 from engine.demo.findings import Finding
 from engine.demo.following import DagRun, Document
 from engine.demo.loss import WorkerKiller
@@ -49,12 +49,14 @@ class Platform:
         airflow: Makes the Airflow.
         watcher: Makes what looks at the run.
         conf: More parameters of the DAG run.
+        require: Raises a DemoError if something that it needs is not installed.
     """
 
     command: str
     airflow: MakeAirflow
     watcher: Callable[[DagRun, AirflowApi, Database[Document], Supervisor], Watcher]
     conf: Mapping[str, Any] = field(default_factory=dict)
+    require: Callable[[], object] = lambda: None
 
 
 LOCAL = Platform("make demo", Airflow, Bystander)
@@ -65,4 +67,5 @@ CELERY = Platform(
     WorkerKiller,
     # Everything is sent, also a second time: a worker is to be killed while it has work.
     {"force": True},
+    require_all,
 )

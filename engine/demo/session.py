@@ -75,6 +75,7 @@ def run_demo(options: Options, console: Console) -> bool:
         DemoError: A server did not come up, or the demo is running already.
     """
     started = time.monotonic()
+    options.platform.require()
     _make_room(options.state_dir, console)
     try:
         with Supervisor(options.state_dir) as supervisor:

@@ -4,16 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import mongomock
 import pytest
+from rich.console import Console
 
 from engine.demo import celery, worker_name
 from engine.demo.airflow import POOL_SLOTS, AirflowSettings
 from engine.demo.celery import WORKER_SLOTS, WORKERS, CeleryAirflow, worker_command, worker_environment
+from engine.demo.errors import DemoError
 from engine.demo.following import DagRun
 from engine.demo.loss import Loss, WorkerKiller, busy_worker, under_way, what_became
 from engine.demo.platforms import CELERY, LOCAL
 from engine.demo.processes import Supervisor
 from engine.demo.programs import Programs
-from engine.demo.session import Options
+from engine.demo.session import Options, run_demo
 from engine.demo.window import DEFAULT_WINDOW
 
 RUN = DagRun("ner_backfill", "demo-1")
@@ -64,6 +66,19 @@ def test_each_worker_has_a_name_and_half_of_the_pool(monkeypatch):
     assert (
         worker_environment("a")["AIRFLOW__CORE__HOSTNAME_CALLABLE"] == "engine.demo.worker_name.worker_name"
     )
+
+
+def test_what_is_missing_is_told_before_anything_is_started(monkeypatch, tmp_path):
+    """Not even the state directory is made."""
+
+    def missing():
+        raise DemoError("apt-get install redis-server")
+
+    monkeypatch.setattr(celery, "find_programs", missing)
+    options = Options(tmp_path / "state", tmp_path, DEFAULT_WINDOW, 500, platform=CELERY)
+    with pytest.raises(DemoError, match="apt-get install redis-server"):
+        run_demo(options, Console())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_everything_is_sent_a_second_time_too(tmp_path):
