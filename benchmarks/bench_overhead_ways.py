@@ -90,7 +90,13 @@ def scheduler(uri: str, services: Mapping[str, str]) -> Iterator[AirflowApi]:
 
 
 def dag_run(
-    api: AirflowApi, name: str, source: Database[Json], target: Database[Json], work: Work, conn_id: str
+    api: AirflowApi,
+    name: str,
+    source: Database[Json],
+    target: Database[Json],
+    work: Work,
+    conn_id: str,
+    collection: str = COLLECTION,
 ) -> tuple[Json, list[Json]]:
     """A run of the DAG, as Airflow's API tells it in the end, and its task instances.
 
@@ -100,7 +106,7 @@ def dag_run(
     """
     conf = {
         "database": source.name,
-        "collection": COLLECTION,
+        "collection": collection,
         "target_database": target.name,
         "service_conn_id": conn_id,
         "range_documents": work.range_documents,
