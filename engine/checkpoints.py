@@ -17,6 +17,7 @@ from engine.config import Settings
 from engine.errors import ConfigError, Interrupted, WriteError
 from engine.keyset import Key, KeyRange
 from engine.model import Counts, Effort, Status
+from engine.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class Checkpoint:
         fingerprint: what the position depends on: order, collation, filter.
         attempts: how often the range was begun, this time included.
         active_s: seconds spent on it, over all attempts.
+        problem: what ended the last attempt early, for people; `reason` is its class, such as `ServiceDown`.
         owner: token of the attempt that may move it; a later claim takes it away.
+        timeline: its course over time, all attempts together.
     """
 
     key_range: KeyRange
@@ -43,6 +46,8 @@ class Checkpoint:
     problem: str | None = None
     owner: str = ""
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    timeline: Timeline = field(default_factory=Timeline)
 
 
 class CheckpointStore(Protocol):
@@ -196,6 +201,7 @@ def _begin(
         owner=uuid.uuid4().hex,
         updated_at=now,
         problem=None,
+        reason=None,
         fingerprint=dict(fingerprint or {}),
     )
 
@@ -235,6 +241,8 @@ def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
         "problem": checkpoint.problem,
         "owner": checkpoint.owner,
         "fingerprint": dict(checkpoint.fingerprint),
+        "reason": checkpoint.reason,
+        "timeline": checkpoint.timeline.to_document(),
     }
 
 
@@ -248,8 +256,10 @@ def _decode(stored: Mapping[str, Any]) -> Checkpoint:
         Status(stored["status"]),
         Key.from_json(json.loads(position)) if position else None,
         Counts.from_document(stored),
-        Effort(*(stored[name] for name in ("requests", "retries", "throttled"))),
-        *(stored[name] for name in _AS_STORED),
+        Effort(*(stored.get(name, 0) for name in ("requests", "retries", "throttled", "refused"))),
+        **{name: stored[name] for name in _AS_STORED},
+        reason=stored.get("reason"),
+        timeline=Timeline.from_document(stored.get("timeline")),
     )
 
 

@@ -273,4 +273,5 @@ def _reason(error: Exception) -> str:
 
 def effort_of(caller: Caller, failures: Sequence[Failure]) -> Effort:
     """What the calls took, given the failures that were tried again."""
-    return Effort(caller.requests, len(failures), sum(f is Failure.THROTTLED for f in failures))
+    by_class = (failures.count(Failure.THROTTLED), failures.count(Failure.PERMANENT))
+    return Effort(caller.requests, len(failures), *by_class)

@@ -198,16 +198,27 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What calling the service took; summed over attempts, outside the accounting identity."""
+    """What calling the service took; summed over attempts, outside the accounting identity.
+
+    Attributes:
+        retries: requests that were repeats, whatever the failure before them.
+        throttled: repeats after the service asked for patience.
+        refused: repeats after a refusal for good that an outage turned out to be the cause of. All others
+            are repeats after transient failures.
+    """
 
     requests: int = 0
     retries: int = 0
     throttled: int = 0
+    refused: int = 0
 
     def __add__(self, other: Effort) -> Effort:
         """The sums, field by field."""
         return Effort(
-            self.requests + other.requests, self.retries + other.retries, self.throttled + other.throttled
+            self.requests + other.requests,
+            self.retries + other.retries,
+            self.throttled + other.throttled,
+            self.refused + other.refused,
         )
 
 

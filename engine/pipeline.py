@@ -25,7 +25,7 @@ from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import cut
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.config import Settings
-from engine.errors import ConfigError, EngineError, Failure, ServiceDown, SourceError, root_error
+from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
 from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
@@ -133,7 +133,7 @@ class RangeAttempt:
             # No reference to the attempt itself: a cycle would keep its texts and answers until the collector
             # comes round, and a process runs many ranges.
             effort=partial(effort_of, self._caller, self._retries),
-            in_flight=partial(getattr, self._slots, "in_flight"),
+            slots=self._slots,
             progress=progress,
             clock=clock,
         )
@@ -142,7 +142,7 @@ class RangeAttempt:
         self._to_write = Groups(settings)
         self._callers_left = settings.max_concurrency
         self._reading: asyncio.Task[None] | None = None
-        self._stopped_by: str | None = None
+        self._stopped_by: Interrupted | None = None
         first = checkpoint.key_range.fresh and checkpoint.attempts == 1
         self._all_new = settings.force or first
 
@@ -160,13 +160,13 @@ class RangeAttempt:
         try:
             await self._until_stopped()
         except asyncio.CancelledError:
-            await self._accounts.save_at_end(Status.INTERRUPTED, "cancelled")
+            await self._accounts.save_at_end(Status.INTERRUPTED, Interrupted("cancelled"))
             raise
         except (EngineError, BaseExceptionGroup) as raised:
             error = root_error(raised)
             if isinstance(error, EngineError):
                 error.range_id = error.range_id or self._range_id
-            await self._accounts.save_at_end(Status.FAILED, str(error))
+            await self._accounts.save_at_end(Status.FAILED, error)
             raise error from raised
         if self._stopped_by:
             await self._accounts.save_at_end(Status.INTERRUPTED, self._stopped_by)
@@ -182,10 +182,10 @@ class RangeAttempt:
         try:
             await asyncio.wait([stages], timeout=self._settings.deadline_s)
             if not stages.done():
-                self._stop(f"deadline of {self._settings.deadline_s} s")
+                self._stop(Interrupted(f"deadline of {self._settings.deadline_s} s"))
                 await asyncio.wait([stages], timeout=self._settings.drain_s)
         except asyncio.CancelledError:
-            self._stop("cancelled")
+            self._stop(Interrupted("cancelled"))
             await asyncio.wait([stages], timeout=self._settings.drain_s)
             raise
         finally:
@@ -196,7 +196,11 @@ class RangeAttempt:
             raise error
 
     async def _stages(self) -> None:
-        with collector.calmed(), self._telemetry.watching(self._slots, self._depths):
+        with (
+            collector.calmed(),
+            self._accounts.watching(),
+            self._telemetry.watching(self._slots, self._depths),
+        ):
             async with asyncio.TaskGroup() as stages:
                 self._reading = stages.create_task(self._read())
                 for _ in range(self._settings.max_concurrency):
@@ -206,7 +210,7 @@ class RangeAttempt:
         if not self._stopped_by:
             await self._check_coverage()
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: Interrupted) -> None:
         """Admits nothing more: ends the reader, and drops what waits to be sent."""
         if self._stopped_by or self._reading is None:
             return
@@ -237,7 +241,7 @@ class RangeAttempt:
             try:
                 sent.outcomes = await outcomes_of(batch.texts, batch.sending, batch.repeats, self._send)
             except ServiceDown as down:
-                self._stop(str(down))
+                self._stop(down)
                 break
             await self._to_write.put(sent)
         self._callers_left -= 1
@@ -247,7 +251,7 @@ class RangeAttempt:
     async def _send(self, texts: Sequence[str]) -> list[Outcome]:
         """Calls the service; once stopped, not for texts that another batch has failed to send."""
         if self._stopped_by:
-            raise ServiceDown(self._stopped_by)
+            raise ServiceDown(str(self._stopped_by))
         return await self._caller.extract(texts)
 
     async def _write(self) -> None:

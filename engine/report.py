@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -18,11 +18,12 @@ class Report:
         range_id: None for a run.
         expected: documents counted at planning.
         read, written, unchanged, dead_lettered: what became of the documents; all attempts together.
-        requests, retries, throttled: attempts at the service, those that were repeats, and refusals for load.
+        requests, retries, throttled, refused: what calling the service took (`engine.model.Effort`).
         attempts: how often the range was begun (for a run: the most of its ranges).
         active_s: seconds of work (for a run: the sum over its ranges).
         outside: documents outside the window's type, by type, counted at planning.
         problems: why it failed or does not reconcile, for people.
+        reason: class of the error that ended it early, such as `ServiceDown` (for a run: its first range's).
         ranges: a run's reports, one for each range that reported.
         planned_ranges: a run's number of planned ranges.
         digest: of the `_id`s read, in hexadecimal; the same documents give the same, in whatever order.
@@ -48,12 +49,19 @@ class Report:
     ranges: tuple[Report, ...] = ()
     planned_ranges: int | None = None
     digest: str = "0" * 32
+    refused: int = 0
+    reason: str | None = None
 
     @property
     def counts(self) -> Counts:
         """The four counts that must balance, and the digest."""
         digest = int(self.digest, 16)
         return Counts(self.read, self.written, self.unchanged, self.dead_lettered, digest)
+
+    @property
+    def effort(self) -> Effort:
+        """What calling the service took."""
+        return Effort(self.requests, self.retries, self.throttled, self.refused)
 
     @property
     def reconciled(self) -> bool:
@@ -113,8 +121,8 @@ class Report:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The report that `to_json` was called on."""
-        plain = {name: data[name] for name in cls.__slots__}
+        """The report that `to_json` was called on; one of an earlier version lacks what came later."""
+        plain = {name: data[name] for name in cls.__slots__ if name in data}
         plain["status"] = Status(plain["status"])
         for name in ("started_at", "finished_at"):
             plain[name] = datetime.fromisoformat(plain[name]) if plain[name] else None
@@ -157,7 +165,7 @@ def merge(
     by_id = {r.range_id: r for r in reports}
     ranges = tuple(by_id[range_id] for range_id in planned if range_id in by_id)
     counts = sum((r.counts for r in ranges), Counts())
-    effort = sum((Effort(r.requests, r.retries, r.throttled) for r in ranges), Effort())
+    effort = sum((r.effort for r in ranges), Effort())
     problems = tuple(_problems(planned, ranges, counts, max_dead_letters))
     starts = [r.started_at for r in ranges if r.started_at]
     ends = [r.finished_at for r in ranges if r.finished_at]
@@ -166,9 +174,7 @@ def merge(
         _status(ranges, problems),
         expected=expected,
         **counts.to_document(),
-        requests=effort.requests,
-        retries=effort.retries,
-        throttled=effort.throttled,
+        **asdict(effort),
         attempts=max((r.attempts for r in ranges), default=0),
         active_s=sum(r.active_s for r in ranges),
         started_at=min(starts, default=None),
@@ -177,6 +183,7 @@ def merge(
         problems=problems,
         ranges=ranges,
         planned_ranges=len(planned),
+        reason=next((r.reason for r in ranges if r.reason), None),
     )
 
 

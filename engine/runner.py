@@ -205,6 +205,7 @@ def _failed(key_range: KeyRange, error: EngineError) -> Report:
         range_id=key_range.range_id,
         expected=key_range.expected,
         problems=(str(error),),
+        reason=type(error).__name__,
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -93,13 +94,14 @@ class Slots:
         limiter: decides; it is told of every attempt.
         charged: slots of attempts that ended and may still occupy the server.
         taken: slots that are held or charged; never raised to more than the limit.
+        sharing: ranges at work with them.
         turn: held by the range that is being read: while the last requests of one are in flight, the next
             one begins, and no more documents are in memory than one range needs.
     """
 
     def __init__(self, limiter: Limiter, call_later: CallLater = _call_later) -> None:
         self.limiter = limiter
-        self.taken = self.charged = 0
+        self.taken = self.charged = self.sharing = 0
         self.turn = asyncio.Lock()
         self._call_later = call_later
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -124,6 +126,15 @@ class Slots:
             retried: the same was tried before, so that its success is no evidence of capacity.
         """
         return Slot(self, retried=retried)
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Around a range at work."""
+        self.sharing += 1
+        try:
+            yield
+        finally:
+            self.sharing -= 1
 
     def close(self) -> None:
         """Ends all charges; from now on none is made."""

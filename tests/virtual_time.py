@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+MOST_S = 86_400.0
+"""Nothing in a test waits for longer: timers that come again and again do not hide a hang."""
+
 
 class _Jump(selectors.SelectSelector):
     """Never waits: it moves the time by what the loop would have waited."""
@@ -16,6 +19,8 @@ class _Jump(selectors.SelectSelector):
     passed_s = 0.0
 
     def select(self, timeout=None):
+        if self.passed_s > MOST_S:
+            raise RuntimeError("a day has passed, and the loop still waits: a hang")
         if timeout is None:
             raise RuntimeError("nothing is left that could wake the loop: a hang")
         self.passed_s += max(0.0, timeout)
