@@ -23,21 +23,18 @@ from airflow.sdk.exceptions import (
 )
 from ner_connections import extractor_of, mongo_client
 from ner_errors import ServiceOutage, Unfinished
-from ner_reports import numbers_of, show, summary_of
+from ner_reports import numbers_of, page_of, save, show, summary_of
 from ner_settings import settings_of, share_of, window_of
 from pymongo.errors import InvalidName
 
 import engine
 from engine import ConfigError, KeyRange, PlanError, Report, Settings, Status, Verification, Window
+from engine.errors import ServiceDown
 from engine.loops import loop_runner
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-OUTAGE = "the service does not work"
-"""How the engine's problem begins when a service was down for too long (`engine.errors.ServiceDown`)."""
-
 
 # --- a run of ranges ---
 
@@ -89,8 +86,10 @@ def summarize(
     """
     if planned is None:
         raise AirflowFailException("the plan failed: nothing was run")
+    context = get_current_context()
     with _job() as job:
-        report = run_to_end(_conclude(job))
+        report, page = run_to_end(_conclude(job))
+    save(page, context["dag"].dag_id, context["dag_run"].run_id)
     reached = reports[:]
     log.info("%s of %s ranges reported to Airflow", len(reached), report.planned_ranges)
     cap = max((reported["max_concurrency"] for reported in reached), default=None)
@@ -98,10 +97,12 @@ def summarize(
     return _concluded(report, max_concurrency=cap)
 
 
-async def _conclude(job: Job) -> Report:
+async def _conclude(job: Job) -> tuple[Report, str | None]:
+    """The run's report, and the page about it if it is to be saved."""
     made = await engine.load_plan(job.settings.run_id or "", job.target, job.settings)
     begun = await engine.range_reports(made, job.target, job.settings)
-    return await engine.conclude(made, begun, job.target, job.settings)
+    report = await engine.conclude(made, begun, job.target, job.settings)
+    return report, await page_of(made, report, job.target, job.settings)
 
 
 # --- dead letters, and what is missing ---
@@ -193,7 +194,7 @@ def _refuse_unfinished(report: Report, what: str) -> None:
     if report.status is not Status.INTERRUPTED:
         return
     reasons = "; ".join(report.problems)
-    kind = ServiceOutage if OUTAGE in reasons else Unfinished
+    kind = ServiceOutage if report.reason == ServiceDown.__name__ else Unfinished
     raise kind(f"{what} is {report.status} after {report.read} documents ({reasons}): the next try goes on")
 
 

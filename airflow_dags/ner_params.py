@@ -202,6 +202,13 @@ PLANNING = {
         maximum=10_000_000,
     ),
     "max_ranges": _number(200, "Most ranges", "Beyond it, ranges grow.", maximum=1000),
+    "report_entities": _number(
+        20,
+        "Entities in the report",
+        "Most frequent entities that the saved report names; they are parts of texts. 0: none.",
+        minimum=0,
+        maximum=1000,
+    ),
 }
 
 LIMITS = {

@@ -19,10 +19,15 @@ MOST_CHARS = 150
 
 def report_file(dag_id: str, run_id: str) -> ObjectStoragePath | None:
     """The file of a run's report, whether it is there or not; None where none is to be saved."""
-    place = os.environ.get("NER_REPORTS_PATH")
-    if not place:
+    place = reports_path()
+    if place is None:
         return None
     return ObjectStoragePath(place) / file_name(dag_id) / f"{file_name(run_id)}.html"
+
+
+def reports_path() -> str | None:
+    """The setting; None where no report is to be saved."""
+    return os.environ.get("NER_REPORTS_PATH") or None
 
 
 def file_name(name: str) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from engine import Report, Verification
+from ner_report_files import report_file, reports_path
+
+import engine
+from engine import Plan, Report, Settings, Verification
 from engine.report import COLUMNS, rows
 from engine.values import to_relaxed_json
 
@@ -30,6 +33,31 @@ def summary_of(report: Report) -> dict[str, Any]:
     whole = report.to_json()
     del whole["ranges"], whole["range_id"]
     return whole
+
+
+async def page_of(plan: Plan, report: Report, target: Any, settings: Settings) -> str | None:
+    """The page about a run; None where none is to be saved, or it cannot be made: that fails no run."""
+    if not reports_path():
+        return None
+    try:
+        return await engine.report_html(plan, report, target, settings)
+    except Exception:
+        log.warning("the report could not be made", exc_info=True)
+        return None
+
+
+def save(page: str | None, dag_id: str, run_id: str) -> None:
+    """Saves the page of a DAG run, if there is one; a failure is told, and fails no run."""
+    if page is None:
+        return
+    try:
+        file = report_file(dag_id, run_id)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(page, encoding="utf-8")
+            log.info("report in %s", file)
+    except Exception:
+        log.warning("the report could not be saved", exc_info=True)
 
 
 def numbers_of(found: Verification) -> dict[str, Any]:

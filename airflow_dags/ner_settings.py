@@ -29,6 +29,7 @@ SETTINGS = (
     "extractor_name",
     "extractor_version",
     "force",
+    "report_entities",
 )
 """The params that are settings of the engine under the same name."""
 

@@ -13,6 +13,7 @@ from engine.errors import (
     WriteError,
 )
 from engine.extractor import Extractor, HttpExtractor
+from engine.inquiry import report_html
 from engine.keyset import Key, KeyRange
 from engine.model import Entity, Progress, Status, Window
 from engine.pipeline import run_range
@@ -53,6 +54,7 @@ __all__ = [
     "range_reports",
     "repair",
     "replay",
+    "report_html",
     "run",
     "run_range",
     "split_range",

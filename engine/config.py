@@ -161,6 +161,20 @@ class Settings(BaseSettings):
         "engine_checkpoints", description="Where checkpoints are kept."
     )
 
+    # What its page shows
+    report_entities: int = Field(
+        20,
+        ge=0,
+        le=1000,
+        description="Most frequent entities that an HTML report names (they are parts of texts); 0: none.",
+    )
+    report_dead_letters: int = Field(
+        50,
+        ge=0,
+        le=10_000,
+        description="Dead letters that an HTML report lists, by `_id`; never their texts.",
+    )
+
     # When it ends
     max_dead_letters: int = Field(
         0, ge=0, description="More dead letters in a run fail it, once all is done."

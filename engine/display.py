@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,9 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from engine import driver
+from engine.config import Settings
+from engine.errors import WriteError
+from engine.inquiry import report_html
 from engine.model import Progress
 from engine.plan import Plan
 from engine.report import COLUMNS, Report, rows
+from engine.runner import load_plan
 from engine.values import to_relaxed_json
 from engine.verifier import Verification
 
@@ -124,6 +130,27 @@ def show_report(report: Report) -> None:
         out.print(f"[red]{problem}", highlight=False)
     verdict = "reconciles: nothing was lost" if report.reconciled else "does not reconcile"
     out.print(f"{report.status.value}; {verdict}", style="bold green" if report.reconciled else "bold red")
+
+
+async def save_page(path: Path | None, report: Report, target: driver.Database, settings: Settings) -> None:
+    """Writes the report as an HTML file, if there is a place for it.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    if path is None:
+        return
+    page = await report_html(await load_plan(report.run_id, target, settings), report, target, settings)
+    _write(path, page)
+    out.print(f"report in {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise WriteError(f"the report could not be written to {path}: {error}") from error
 
 
 def show_verification(found: Verification) -> None:

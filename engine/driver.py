@@ -67,9 +67,11 @@ async def options(collection: Collection) -> Mapping[str, Any]:
     return found
 
 
-async def aggregate(collection: Collection, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def aggregate(
+    collection: Collection, pipeline: list[dict[str, Any]], **options: Any
+) -> list[dict[str, Any]]:
     """The documents of an aggregation: PyMongo's is awaited to its cursor, Motor's is the cursor."""
-    cursor = collection.aggregate(pipeline)
+    cursor = collection.aggregate(pipeline, **options)
     if isawaitable(cursor):
         cursor = await cursor
     found: list[dict[str, Any]] = await cursor.to_list(length=None)

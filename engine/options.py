@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +36,12 @@ Set = Annotated[
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Send every document, and replace what is there, unchanged or not.")
+]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "--html", metavar="FILE", dir_okay=False, writable=True, help="Write the report as an HTML file too."
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show events.")]
 

@@ -1,0 +1,67 @@
+"""The sections of a run's page about what failed, and what was found. Pure."""
+
+from __future__ import annotations
+
+from engine.findings import Findings
+from engine.html_report import tables
+from engine.html_report.charts import bar
+from engine.html_report.markup import Html, foreign, tag
+from engine.html_report.sections import section
+from engine.html_report.wording import plural, share
+from engine.report import Report
+
+
+def retries(report: Report) -> Html:
+    """Repeats of requests, by the class of the failure before them."""
+    transient = report.retries - report.throttled - report.refused
+    rows = (
+        ("Throttled", "the service asked for patience", report.throttled),
+        ("Transient", "connection, timeout or server error", transient),
+        ("Refused", "refused for good, and an outage was the cause", report.refused),
+    )
+    most = max(*(count for *_, count in rows), 1)
+    items = (_meter(name, why, count, count / most) for name, why, count in rows)
+    part = share(report.retries, report.requests)
+    said = f"{report.retries:,} of {plural(report.requests, 'request')} were repeats ({part})."
+    return section("Retries by class", tag("p", said), tag("ul", *items, class_="meters"))
+
+
+def _meter(name: str, why: str, count: int, part: float) -> Html:
+    words = tag("span", tag("b", name), tag("small", f" {why}"))
+    return tag("li", words, tag("span", f"{count:,}", class_="count"), bar(part))
+
+
+def entities(found: Findings) -> Html | None:
+    """The most frequent ones, and of how many documents; None where a setting keeps them out."""
+    top = found.entities
+    if top is None:
+        return None
+    problem = tag("p", foreign(top.problem, 300), class_="note") if top.problem else None
+    if not top.top:
+        said = "None were found." if top.documents else "This run wrote no extractions to the target."
+        return section("Top entities", tag("p", said, class_="none"), problem)
+    of = (
+        f"A sample: the {top.documents:,} documents written last, of {top.written:,}."
+        if top.sampled
+        else f"In all {plural(top.documents, 'document')} that this run wrote."
+    )
+    return section("Top entities", tag("p", of), problem, tables.entities(top))
+
+
+def letters(found: Findings) -> Html:
+    """How many by class, and the first of them."""
+    known = found.letters
+    counted = sum((known.by_kind or {}).values())
+    if not (counted or known.first or known.problem or found.report.dead_lettered):
+        return section("Dead letters", tag("p", "None.", class_="none"))
+    kinds = sorted((known.by_kind or {}).items(), key=lambda item: -item[1])
+    each = (tag("li", tag("b", f"{count:,}"), " ", foreign(kind, 30)) for kind, count in kinds)
+    said = [f"{plural(found.report.dead_lettered, 'document')} failed for good in this run."]
+    if known.resolved:
+        said.append(f"{known.resolved:,} of them have succeeded since.")
+    if counted > len(known.first) > 0:
+        said.append(f"The first {len(known.first):,} of {counted:,}, by _id:")
+    problem = tag("p", foreign(known.problem, 300), class_="note") if known.problem else None
+    chips = tag("ul", *each, class_="chips") if kinds else None
+    listed = tables.letters(known.first) if known.first else None
+    return section("Dead letters", tag("p", " ".join(said)), chips, problem, listed)

@@ -1,0 +1,233 @@
+"""The sections of a run's page, each from what is known of the run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from statistics import median
+
+from engine.findings import Findings
+from engine.html_report import tables
+from engine.html_report.charts import Pair, columns, over_time, stacked
+from engine.html_report.markup import Child, Html, foreign, tag
+from engine.html_report.verdict import verdict_of
+from engine.html_report.wording import duration, moment, number, plural, share
+from engine.model import Status
+from engine.report import Report
+from engine.timeline import course_of
+
+MOST_PROBLEMS = 12
+SLOWEST = 10
+ICONS = {
+    "good": "M5 13l4.5 4.5L19 7",
+    "fair": "M12 6v8M12 17.5v1",
+    "bad": "M7 7l10 10M17 7L7 17",
+    "open": "M7 12h1M12 12h1M17 12h1",
+}
+
+
+def section(title: str, *children: Child, class_: str | None = None) -> Html:
+    """A part of the page under a heading of its own."""
+    return tag("section", tag("h2", title), *children, class_=class_)
+
+
+# --- what came of it ---
+
+
+def head(found: Findings) -> Html:
+    """What was run."""
+    report, plan = found.report, found.plan
+    name = foreign(plan.namespace) if plan else "A run"
+    window = [_window(plan.parameters), " · "] if plan else []
+    return tag(
+        "header",
+        tag("p", "Run report", class_="eyebrow"),
+        tag("h1", name),
+        tag("p", *window, "run ", tag("code", foreign(report.run_id)), class_="window"),
+    )
+
+
+def _window(parameters: Mapping[str, str]) -> Html:
+    start, end = parameters.get("start", "None"), parameters.get("end", "None")
+    first = "the first document" if start == "None" else start
+    last = "the last one at planning" if end == "None" else end
+    return foreign(f"{first} to {last}")
+
+
+def verdict(report: Report) -> Html:
+    """Reconciled or not, and why."""
+    found = verdict_of(report)
+    icon = tag("svg", tag("path", d=ICONS[found.kind]), viewBox="0 0 24 24", aria_hidden="true")
+    more = len(report.problems) - MOST_PROBLEMS
+    notes = [*report.problems[:MOST_PROBLEMS], *([f"and {more:,} more"] if more > 0 else [])]
+    why = tag("ul", *(tag("li", foreign(note, 600)) for note in notes)) if notes else None
+    differences = [tag("li", foreign(difference)) for difference in report.differences]
+    since = [tag("p", "Since planning, which is no failure:"), tag("ul", *differences)] if differences else []
+    words = tag("div", tag("h2", found.title), tag("p", found.text), why, *since)
+    return tag("section", icon, words, class_=f"verdict {found.kind}")
+
+
+def sums(report: Report) -> Html:
+    """The identity that must hold, and the parts of what was read."""
+    parts = (
+        ("Written", "written", report.written),
+        ("Unchanged", "unchanged", report.unchanged),
+        ("Dead-lettered", "dead", report.dead_lettered),
+    )
+    lost = report.read - sum(count for *_, count in parts)
+    terms: list[Child] = [_term("Read", "read", report.read, "")]
+    for at, (name, class_, count) in enumerate(parts):
+        terms.append(_term(name, class_, count, "+" if at else "=" if not lost else "≠"))
+    note = tag("p", f"{lost:,} documents are unaccounted for.", class_="bad") if lost else None
+    shapes = stacked([(class_, count) for _, class_, count in parts])
+    return tag("section", tag("dl", *terms, class_="sum"), shapes, note, class_="sums", aria_label="Totals")
+
+
+def _term(name: str, class_: str, count: int, sign: str) -> Html:
+    signed = tag("dt", tag("span", sign, class_="sign") if sign else None, tag("span", name))
+    return tag("div", signed, tag("dd", f"{count:,}"), class_=class_)
+
+
+def figures(found: Findings) -> Html:
+    """What it took."""
+    report = found.report
+    seconds = report.duration_s
+    rate = report.read / seconds if seconds else None
+    succeeded = sum(r.status is Status.SUCCEEDED for r in report.ranges)
+    pairs: list[tuple[str, Child]] = [
+        ("From start to end", tables.duration_or_none(seconds)),
+        ("Documents a second", "unknown" if rate is None else number(rate)),
+        ("Ranges succeeded", f"{succeeded:,} of {report.planned_ranges or len(report.ranges):,}"),
+        ("Requests", f"{report.requests:,}"),
+        ("Repeated", share(report.retries, report.requests)),
+        ("Work of all ranges", duration(report.active_s)),
+    ]
+    return tables.facts(pairs, "figures")
+
+
+# --- how it went ---
+
+
+def course(found: Findings) -> Html:
+    """Throughput, and requests in flight, over time."""
+    steps = course_of(found.timelines.values())
+    if steps is None:
+        return section("Over time", tag("p", "No samples were kept: it was over too soon.", class_="none"))
+    span_s = steps.step_s * len(steps.limit)
+    rates, flights = steps.documents_per_s, steps.in_flight
+    rate_note, flight_note = _mean_and_most(rates), f"{_mean_and_most(flights)}; dashed: the limit"
+    started = moment(steps.start)
+    ended = moment(steps.start + timedelta(seconds=span_s))
+    charts = (
+        over_time("Documents a second", rate_note, span_s, rates),
+        over_time("Requests in flight", flight_note, span_s, flights, steps.limit),
+    )
+    note = tag("p", f"From {started} to {ended}, in steps of {duration(steps.step_s)}.", class_="note")
+    return section("Over time", tag("div", *charts, class_="pair"), note)
+
+
+def _mean_and_most(values: Sequence[float]) -> str:
+    return f"{number(sum(values) / len(values))} in the mean, {number(max(values))} at most"
+
+
+def _in_order(found: Findings) -> list[tuple[str, Report | None]]:
+    """Every planned range with its report, if there is one."""
+    by_id = {r.range_id or "": r for r in found.report.ranges}
+    planned = [r.range_id for r in found.plan.ranges] if found.plan else list(by_id)
+    return [(range_id, by_id.get(range_id)) for range_id in planned]
+
+
+def labels_of(found: Findings) -> dict[str, str]:
+    """The keys of each range, by its id."""
+    ranges = found.plan.ranges if found.plan else ()
+    return {r.range_id: r.label.rpartition(" · ")[0] or r.label for r in ranges}
+
+
+def ranges(found: Findings) -> Html | None:
+    """Each range's duration and documents as a pair of columns, and which did not succeed."""
+    ordered = _in_order(found)
+    if not ordered:
+        return None
+    labels = labels_of(found)
+    pairs = [_pair(range_id, r, labels.get(range_id, "")) for range_id, r in ordered]
+    note = _least_to_most([pair.rises for pair in pairs], [pair.hangs for pair in pairs])
+    caption = tag("figcaption", tag("strong", plural(len(pairs), "range")), " ", tag("span", note))
+    plot = columns(pairs, f"Ranges: {note}")
+    return section("Ranges", tag("figure", caption, plot, class_="chart"), _not_succeeded(ordered))
+
+
+def _least_to_most(times_s: Sequence[float], sizes: Sequence[float]) -> str:
+    if len(sizes) == 1:
+        return f"above: {duration(times_s[0])} at work; below: {plural(int(sizes[0]), 'document')}"
+    middle = f", {duration(median(times_s))} in the median"
+    return (
+        f"above: {duration(min(times_s))} to {duration(max(times_s))} at work{middle}; "
+        f"below: {number(min(sizes))} to {number(max(sizes))} documents"
+    )
+
+
+def _pair(range_id: str, r: Report | None, label: str) -> Pair:
+    if r is None:
+        return Pair(range_id, f"{range_id} · {label}: did not report", "missing", 0.0, 0.0)
+    title = (
+        f"{range_id} · {label}\n{r.status}: {plural(r.read, 'document')} in {duration(r.active_s)}"
+        f"{f', {r.dead_lettered:,} dead-lettered' if r.dead_lettered else ''}"
+    )
+    return Pair(range_id, title, r.status.value, r.active_s, float(r.read))
+
+
+def _not_succeeded(ordered: Sequence[tuple[str, Report | None]]) -> Html | None:
+    others = [(range_id, r) for range_id, r in ordered if r is None or r.status is not Status.SUCCEEDED]
+    if not others:
+        return None
+    listed: list[Child] = []
+    for range_id, r in others[:MOST_PROBLEMS]:
+        status = tables.state("missing" if r is None else r.status.value)
+        listed.append(tag("li", tag("code", foreign(range_id, 30)), " ", status))
+    if len(others) > MOST_PROBLEMS:
+        listed.append(tag("li", f"and {len(others) - MOST_PROBLEMS:,} more"))
+    return tag("ul", *listed, class_="others", aria_label="Ranges that did not succeed")
+
+
+def slowest(found: Findings) -> Html | None:
+    """The ranges that took longest, if there are more than those."""
+    reports = sorted(found.report.ranges, key=lambda r: r.active_s, reverse=True)[:SLOWEST]
+    if len(found.report.ranges) <= SLOWEST:
+        return None
+    caption = f"The {len(reports)} slowest ranges"
+    return section("Slowest ranges", tables.ranges(caption, reports, labels_of(found)))
+
+
+def all_ranges(found: Findings) -> Html | None:
+    """Every range that reported."""
+    reports = found.report.ranges
+    if not reports:
+        return None
+    table = tables.ranges("All ranges, in the order of their keys", reports, labels_of(found), "long")
+    return section("All ranges", table)
+
+
+# --- how it was made ---
+
+
+def provenance(found: Findings) -> Html:
+    """How the run was made, so that somebody can make it again."""
+    report, plan = found.report, found.plan
+    pairs: list[tuple[str, Child]] = [
+        ("Run", tag("code", foreign(report.run_id, 300))),
+        ("Started", moment(report.started_at)),
+        ("Ended", moment(report.finished_at)),
+        ("Tries of a range", f"{report.attempts:,} at most"),
+        ("Digest of the _ids read", tag("code", report.digest)),
+    ]
+    if plan:
+        chosen = plan.parameters
+        names = (("Order", "order"), ("Text", "text_field"), ("Filter", "filter"), ("Extractor", "extractor"))
+        pairs += [(name, foreign(chosen.get(key, ""), 300)) for name, key in names]
+        pairs += [
+            ("Planned", f"{moment(plan.planned_at)}, {plan.strategy} plan"),
+            ("Guarantee", plan.guarantee),
+        ]
+    outside = ", ".join(f"{count:,} {kind}" for kind, count in report.outside.items())
+    pairs.append(("Outside every window of this type", foreign(outside or "none", 300)))
+    return section("How it was run", tables.facts(pairs, "facts"))

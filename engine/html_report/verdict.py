@@ -1,0 +1,63 @@
+"""What a report comes to, in words. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.html_report.wording import plural, share
+from engine.model import Status
+from engine.report import Report
+
+
+class Verdict(NamedTuple):
+    """A run in one sentence.
+
+    Attributes:
+        kind: `good`, `fair` (nothing was lost, but ...), `bad`, or `open` (it goes on).
+        text: what follows from it.
+    """
+
+    kind: str
+    title: str
+    text: str
+
+
+def verdict_of(report: Report) -> Verdict:
+    """Reconciled or not, and what that means; `report.problems` say why not."""
+    if report.status in {Status.PENDING, Status.RUNNING}:
+        return Verdict("open", "Not finished yet", _so_far(report))
+    if not report.reconciled:
+        return _not_reconciled(report)
+    if report.status is not Status.SUCCEEDED:
+        return Verdict(
+            "fair",
+            "Reconciled, and failed",
+            "Every document read is accounted for, and nothing was lost. The run failed all the same:",
+        )
+    return Verdict("good", "Reconciled: nothing was lost", _sums(report))
+
+
+def _not_reconciled(report: Report) -> Verdict:
+    if report.status is Status.INTERRUPTED:
+        text = f"{_so_far(report)} The same run goes on from its checkpoints. What stopped it:"
+        return Verdict("fair", "Interrupted: not reconciled yet", text)
+    return Verdict("bad", "Not reconciled", f"{_so_far(report)} What is wrong:")
+
+
+def _so_far(report: Report) -> str:
+    done = sum(r.status is Status.SUCCEEDED for r in report.ranges)
+    ranges = f"{done:,} of {plural(report.planned_ranges or len(report.ranges), 'range')} succeeded"
+    if not report.expected:
+        return f"{ranges}; {plural(report.read, 'document')} are done."
+    return (
+        f"{ranges}; {report.read:,} of {report.expected:,} planned documents are done "
+        f"({share(report.read, report.expected)})."
+    )
+
+
+def _sums(report: Report) -> str:
+    if not report.planned_ranges:
+        return "The window holds no documents: there was nothing to do."
+    counted = "" if report.expected is None else f" {report.expected:,} documents were counted at planning."
+    ranges = f"Every planned range reported ({report.planned_ranges:,})"
+    return f"{ranges}, and every document read is accounted for.{counted}"

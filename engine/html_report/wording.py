@@ -1,0 +1,50 @@
+"""Numbers, times and durations as people read them. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+
+
+def number(value: float) -> str:
+    """`12,345`; below ten one decimal, where there is one."""
+    return f"{value:,.1f}".removesuffix(".0") if abs(value) < 10 else f"{value:,.0f}"  # noqa: PLR2004
+
+
+def duration(seconds: float) -> str:
+    """`4.3 s`, `95 s`, `12 min 5 s`, `3 h 4 min`, `2 d 1 h`."""
+    if seconds < 2 * MINUTE_S:
+        return f"{number(seconds)} s"
+    if round(seconds) < HOUR_S:
+        return _two(round(seconds), MINUTE_S, "min", 1, "s")
+    if seconds < DAY_S:
+        return _two(round(seconds), HOUR_S, "h", MINUTE_S, "min")
+    return _two(round(seconds), DAY_S, "d", HOUR_S, "h")
+
+
+def _two(seconds: int, large_s: int, large: str, small_s: int, small: str) -> str:
+    most, rest = divmod(seconds, large_s)
+    return f"{most} {large} {rest // small_s} {small}" if rest // small_s else f"{most} {large}"
+
+
+def moment(at: datetime | None) -> str:
+    """`2026-11-22 18:19:17 UTC`."""
+    return "never" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def share(part: float, whole: float) -> str:
+    """`12.5%`; what is more than none is never `0%`, what is less than all never `100%`."""
+    if not whole:
+        return "0%"
+    percent = 100 * part / whole
+    if 0 < percent < 0.1:  # noqa: PLR2004
+        return "under 0.1%"
+    if 99.9 < percent < 100:  # noqa: PLR2004
+        return "over 99.9%"
+    return f"{percent:.1f}".removesuffix(".0") + "%"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 range`, `1,234 ranges`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
