@@ -158,6 +158,7 @@ class Accounts:
             problem=None if error is None else str(error),
             reason=None if error is None else type(error).__name__,
             timeline=self._timeline,
+            updated_at=self._now(),
         )
         await self._store.save(self.checkpoint)
 

@@ -257,3 +257,24 @@ def test_an_unreachable_server_is_told_without_its_password(workplace):
     workplace.environment["MONGODB_URI"] = "mongodb://me:secret@127.0.0.1:1/?serverSelectionTimeoutMS=200"
     code, printed = workplace.call("plan")
     assert (code, "127.0.0.1:1" in printed, "secret" in printed) == (1, True, False)
+
+
+def test_a_run_and_its_status_are_written_as_html(workplace):
+    """By either command, also of a run that failed: its verdict, its dead letter, its time."""
+    arguments = ("--extractor", "mine:refuse", "--run-id", "r", "--html", "out/run.html")
+    code, printed = workplace.call("run", *arguments)
+    assert (code, "report in out/run.html" in printed) == (1, True)
+    assert workplace.call("status", "r", "--html", "status.html", collection=None)[0] == 1
+    for name in ("out/run.html", "status.html"):
+        written = (workplace.folder / name).read_text()
+        assert "Reconciled, and failed" in written
+        assert "<bdi>7</bdi>" in written
+        assert "<dt>From start to end</dt><dd>0 s</dd>" not in written
+
+
+def test_an_html_file_that_cannot_be_written_is_told(workplace):
+    """The run is done all the same; the exit status is 1."""
+    (workplace.folder / "file").write_text("")
+    code, printed = workplace.call("run", "--extractor", "mine:extract", "--html", "file/run.html")
+    assert (code, "the report could not be written to file/run.html" in printed) == (1, True)
+    assert workplace.database["messages_entities"].count_documents({}) == 500

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from engine import ConfigError, ExtractionError, Failure, Settings
 from engine.errors import ServiceDown
-from engine.isolation import PROBE_TEXT, Caller, Refusal
+from engine.isolation import PROBE_TEXT, Caller, Refusal, effort_of
 from engine.limiter import FixedLimit
+from engine.model import Effort
 from engine.retry import RetryPolicy
 from engine.slots import Slots, slots_of
 
@@ -147,3 +148,9 @@ async def test_what_prepares_an_attempt_holds_no_slot():
     caller = Caller(Service().extract, RetryPolicy(QUICK), slots, prepare=prepare)
     assert await caller.extract(["a"]) == [()]
     assert taken == [0]
+
+
+def test_repeats_are_counted_by_the_class_of_the_failure():
+    """Those that are neither throttled nor refused were transient."""
+    failures = [Failure.THROTTLED, Failure.TRANSIENT, Failure.PERMANENT, Failure.THROTTLED]
+    assert effort_of(caller_of(Service()), failures) == Effort(0, retries=4, throttled=2, refused=1)

@@ -92,6 +92,25 @@ def test_a_report_survives_json():
     assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
+def test_a_report_of_an_earlier_version_is_read():
+    """Plans keep reports for as long as people like; what came later has its default."""
+    stored = merged(of_range("a", reason="SourceError", refused=2), of_range("b")).to_json()
+    for report in (stored, *stored["ranges"]):
+        del report["refused"], report["reason"]
+    read = Report.from_json(stored)
+    assert (read.read, read.refused, read.reason, read.ranges[0].reason) == (20, 0, None, None)
+
+
+def test_a_run_says_why_its_first_unfinished_range_ended():
+    """And sums what calling the service took, by class."""
+    report = merged(
+        of_range("a", requests=9, retries=5, throttled=2, refused=1),
+        of_range("b", status=Status.INTERRUPTED, reason="ServiceDown", requests=4, retries=1, refused=1),
+    )
+    assert report.reason == "ServiceDown"
+    assert (report.requests, report.retries, report.throttled, report.refused) == (13, 6, 2, 2)
+
+
 def test_rows_have_a_line_a_range_and_one_for_the_run():
     """For tables."""
     assert [row[0] for row in rows(merged(of_range("a"), of_range("b")))] == ["a", "b", "run"]
