@@ -23,7 +23,7 @@ from airflow.sdk.exceptions import (
 )
 from ner_connections import extractor_of, mongo_client
 from ner_errors import ServiceOutage, Unfinished
-from ner_reports import numbers_of, page_of, save, show, summary_of
+from ner_reports import html_of, numbers_of, save, show, summary_of
 from ner_settings import settings_of, share_of, window_of
 from pymongo.errors import InvalidName
 
@@ -88,8 +88,8 @@ def summarize(
         raise AirflowFailException("the plan failed: nothing was run")
     context = get_current_context()
     with _job() as job:
-        report, page = run_to_end(_conclude(job))
-    save(page, context["dag"].dag_id, context["dag_run"].run_id)
+        report, html = run_to_end(_conclude(job))
+    save(html, context["dag"].dag_id, context["dag_run"].run_id)
     reached = reports[:]
     log.info("%s of %s ranges reported to Airflow", len(reached), report.planned_ranges)
     cap = max((reported["max_concurrency"] for reported in reached), default=None)
@@ -98,11 +98,11 @@ def summarize(
 
 
 async def _conclude(job: Job) -> tuple[Report, str | None]:
-    """The run's report, and the page about it if it is to be saved."""
+    """The run's report, and its HTML if that is to be saved."""
     made = await engine.load_plan(job.settings.run_id or "", job.target, job.settings)
     begun = await engine.range_reports(made, job.target, job.settings)
     report = await engine.conclude(made, begun, job.target, job.settings)
-    return report, await page_of(made, report, job.target, job.settings)
+    return report, await html_of(made, report, job.target, job.settings)
 
 
 # --- dead letters, and what is missing ---

@@ -35,8 +35,8 @@ def summary_of(report: Report) -> dict[str, Any]:
     return whole
 
 
-async def page_of(plan: Plan, report: Report, target: Any, settings: Settings) -> str | None:
-    """The page about a run; None where none is to be saved, or it cannot be made: that fails no run."""
+async def html_of(plan: Plan, report: Report, target: Any, settings: Settings) -> str | None:
+    """The HTML report of a run; None where none is to be saved, or it cannot be made: that fails no run."""
     if not reports_path():
         return None
     try:
@@ -46,15 +46,15 @@ async def page_of(plan: Plan, report: Report, target: Any, settings: Settings) -
         return None
 
 
-def save(page: str | None, dag_id: str, run_id: str) -> None:
-    """Saves the page of a DAG run, if there is one; a failure is told, and fails no run."""
-    if page is None:
+def save(html: str | None, dag_id: str, run_id: str) -> None:
+    """Saves the HTML report of a DAG run, if there is one; a failure is told, and fails no run."""
+    if html is None:
         return
     try:
         file = report_file(dag_id, run_id)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(page, encoding="utf-8")
+            file.write_text(html, encoding="utf-8")
             log.info("report in %s", file)
     except Exception:
         log.warning("the report could not be saved", exc_info=True)

@@ -27,8 +27,8 @@ from engine.options import (
     End,
     Force,
     Function,
+    HtmlFile,
     Offsets,
-    Page,
     Parameters,
     Places,
     RunId,
@@ -95,7 +95,7 @@ def run(
     jsonl: Annotated[
         Path | None, typer.Option(help="Write results to this file, not to the target's collections.")
     ] = None,
-    html: Page = None,
+    html: HtmlFile = None,
     run_id: RunId = None,
     set_: Set = None,
     *,
@@ -124,7 +124,7 @@ def run(
                     writer=JsonLinesWriter(jsonl) if jsonl else None,
                     progress=progress,
                 )
-            await display.save_page(html, report, target, settings)
+            await display.save_html(html, report, target, settings)
         display.show_report(report)
         return 0 if report.status is Status.SUCCEEDED and report.reconciled else 1
 
@@ -238,7 +238,7 @@ def status(
     uri: Annotated[
         str, typer.Option(envvar=["ENGINE_TARGET_URI", "MONGODB_URI"], help="Its server.")
     ] = LOCAL,
-    html: Page = None,
+    html: HtmlFile = None,
     set_: Set = None,
     *,
     verbose: Verbose = False,
@@ -251,7 +251,7 @@ def status(
             made = await runner.load_plan(run_id, target, settings)
             begun = await runner.range_reports(made, target, settings)
             report = runner.as_of_now(made, begun, settings)
-            await display.save_page(html, report, target, settings)
+            await display.save_html(html, report, target, settings)
         display.show_report(report)
         return 0 if report.status is Status.SUCCEEDED else 1
 

@@ -161,7 +161,7 @@ class Settings(BaseSettings):
         "engine_checkpoints", description="Where checkpoints are kept."
     )
 
-    # What its page shows
+    # What its HTML report shows
     report_entities: int = Field(
         20,
         ge=0,

@@ -132,7 +132,7 @@ def show_report(report: Report) -> None:
     out.print(f"{report.status.value}; {verdict}", style="bold green" if report.reconciled else "bold red")
 
 
-async def save_page(path: Path | None, report: Report, target: driver.Database, settings: Settings) -> None:
+async def save_html(path: Path | None, report: Report, target: driver.Database, settings: Settings) -> None:
     """Writes the report as an HTML file, if there is a place for it.
 
     Raises:
@@ -140,15 +140,15 @@ async def save_page(path: Path | None, report: Report, target: driver.Database, 
     """
     if path is None:
         return
-    page = await report_html(await load_plan(report.run_id, target, settings), report, target, settings)
-    _write(path, page)
+    html = await report_html(await load_plan(report.run_id, target, settings), report, target, settings)
+    _write(path, html)
     out.print(f"report in {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _write(path: Path, page: str) -> None:
+def _write(path: Path, html: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
+        path.write_text(html, encoding="utf-8")
     except OSError as error:
         raise WriteError(f"the report could not be written to {path}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""What is known of a run besides its report: the parts that a page about it is made of. Pure."""
+"""What is known of a run besides its report: the parts that its HTML report is made of. Pure."""
 
 from __future__ import annotations
 

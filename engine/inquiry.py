@@ -1,8 +1,8 @@
-"""Looks up what a page about a run needs, in a bounded time, and makes the page.
+"""Looks up what the HTML report of a run needs, in a bounded time, and makes it.
 
 No index serves these questions, and none is made for them: the dead letters are counted as long as
-`LOOK_S` allows, and entities are counted in what was written last. What could not be looked up is said on the
-page; it never fails a run.
+`LOOK_S` allows, and entities are counted in what was written last. What could not be looked up is said
+there, and fails nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def report_html(
     settings: Settings,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> str:
-    """The page about a run, as one HTML file that needs nothing else; to be written in UTF-8.
+    """A run's report as one HTML file that needs nothing else; to be written in UTF-8.
 
     Args:
         report: of the run, whatever became of it (`engine.run`, `engine.conclude`).

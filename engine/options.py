@@ -37,7 +37,7 @@ Set = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", help="Send every document, and replace what is there, unchanged or not.")
 ]
-Page = Annotated[
+HtmlFile = Annotated[
     Path | None,
     typer.Option(
         "--html", metavar="FILE", dir_okay=False, writable=True, help="Write the report as an HTML file too."

@@ -1,6 +1,6 @@
-"""Charts as SVG without a script: shapes that stretch with the page, labels in HTML that do not. Pure.
+"""Charts as SVG without a script: shapes that stretch with their place, labels in HTML that do not. Pure.
 
-A chart's shapes are drawn on a plane of `WIDE` by `HIGH`, which the page stretches to its place; so strokes
+A chart's shapes are drawn on a plane of `WIDE` by `HIGH`, which is stretched to its place; so strokes
 keep their width by `vector-effect`, and all text stands beside the SVG, placed in percent.
 """
 

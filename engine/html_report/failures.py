@@ -1,4 +1,4 @@
-"""The sections of a run's page about what failed, and what was found. Pure."""
+"""The sections of an HTML report about what failed, and what was found. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sections of a run's page, each from what is known of the run. Pure."""
+"""The sections of an HTML report, each from what is known of the run. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ICONS = {
 
 
 def section(title: str, *children: Child, class_: str | None = None) -> Html:
-    """A part of the page under a heading of its own."""
+    """A part of the report under a heading of its own."""
     return tag("section", tag("h2", title), *children, class_=class_)
 
 

@@ -32,7 +32,7 @@ MARKS = {
 
 
 def table(caption: str, heads: Sequence[Column], rows: Iterable[Sequence[Child]], class_: str = "") -> Html:
-    """A table that scrolls sideways inside itself where the page is narrow; the first cell names its row."""
+    """A table that scrolls sideways inside itself where there is no room; the first cell names its row."""
     head = tag("tr", *(tag("th", h.name, scope="col", class_=h.class_) for h in heads))
     body = (tag("tr", *_cells(heads, row)) for row in rows)
     parts = tag("caption", caption), tag("thead", head), tag("tbody", *body)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faults.ner_service import serve_in_thread
@@ -231,6 +232,20 @@ def plain(airflow, make_source, service):
     service.reset()
     source = make_source()
     return _run_in_place(_parsed()["ner_backfill"], source), source
+
+
+@pytest.fixture
+def in_task(glue, dag, source, monkeypatch):
+    """Stands in for the task that calls the glue: a context with these params."""
+
+    def context(**params):
+        given = {**dict(dag.params), "database": source.database.name, **params}
+        run, task = SimpleNamespace(run_id="by-hand"), SimpleNamespace(pool="extract_pool", outlets=[])
+        named = {"params": given, "dag": dag, "dag_run": run, "task": task}
+        monkeypatch.setattr(glue, "get_current_context", lambda: named)
+
+    context()
+    return context
 
 
 @pytest.fixture

@@ -1,88 +1,98 @@
-"""The page about a DAG run: saved where a setting says, whatever became of the run, and never its fault."""
+"""The HTML report of a DAG run: saved where a setting says, for success and failure, never a run's fault."""
 
+# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
 from __future__ import annotations
 
 import pytest
-from faults.misbehaviour import status
+
+import engine
 
 
 @pytest.fixture
-def reports(monkeypatch, tmp_path):
+def reports(airflow, monkeypatch, tmp_path):
     """The folder of the reports."""
     monkeypatch.setenv("NER_REPORTS_PATH", str(tmp_path / "reports"))
     return tmp_path / "reports"
 
 
 @pytest.fixture
-def saved(reports):
-    """The page of a run that has ended."""
-    return lambda ended: (reports / ended.dag_id / f"{_file_name(ended.dag_run_id)}.html").read_text()
+def logged(caplog):
+    """What tasks have logged so far."""
+    caplog.set_level("INFO")
+    return lambda: caplog.text
 
 
-def _file_name(run_id):
-    from ner_report_files import file_name  # noqa: PLC0415  (it imports Airflow)
+def test_a_run_has_its_report(run_dag, reports, secrets, text_of, logged):
+    """With its ranges and entities; the log names the place, and no secret or text is on it."""
+    from ner_report_files import file_name
 
-    return file_name(run_id)
-
-
-def test_a_run_that_succeeds_has_its_page(run_dag, saved, secrets, text_of, caplog):
-    """With its ranges, entities and samples; the log names the place, and no secret or text is in it."""
     ended = run_dag()
 
-    page = saved(ended)
+    file = reports / "ner_backfill" / f"{file_name(ended.dag_run_id)}.html"
+    html = file.read_text()
     assert ended.state == "success"
-    assert "Reconciled: nothing was lost" in page
-    assert page.count("<g class=") == 3
-    assert "<bdi>Paris</bdi>" in page
-    assert "No samples were kept" not in page
-    assert "/reports/ner_backfill/" in caplog.text
-    assert [word for word in (*secrets.values(), text_of(1)) if word in page] == []
+    assert "Reconciled: nothing was lost" in html
+    assert html.count("<g class=") == 3
+    assert "<bdi>Paris</bdi>" in html
+    assert "No samples were kept" not in html
+    assert f"report in {file}" in logged()
+    assert [word for word in (*secrets.values(), text_of(1)) if word in html] == []
 
 
-def test_a_run_that_fails_has_its_page_too(run_dag, saved, service):
-    """It says why; entities are left out by the param."""
-    service.down = status(503)
+def test_a_run_that_fails_has_its_report_too(glue, in_task, reports):
+    """Made before the task fails: a range that nobody ran is named; the param keeps entities out."""
+    from airflow.sdk.exceptions import AirflowFailException
 
-    ended = run_dag(end="2025-01-01T00:00:05Z", report_entities=0)
+    in_task(range_documents=30, report_entities=0)
+    planned = glue.plan()
+    done = [glue.run_range(planned[0], deadline_s=60)]
 
-    page = saved(ended)
-    assert ended.state == "failed"
-    assert "Interrupted: not reconciled yet" in page
-    assert "ServiceDown" in page
-    assert "Top entities" not in page
+    with pytest.raises(AirflowFailException, match="1 of 2 ranges did not report: 0001"):
+        glue.summarize(planned, done)
+
+    html = (reports / "ner_backfill" / "by-hand.html").read_text()
+    assert "Not reconciled" in html
+    assert "1 of 2 ranges did not report: 0001" in html
+    assert "Top entities" not in html
 
 
-def test_a_page_that_cannot_be_saved_fails_no_run(run_dag, reports, caplog):
+def broken(*_):
+    """Stands in for the report's maker."""
+    raise RuntimeError("no report today")
+
+
+def test_a_report_that_cannot_be_made_or_saved_fails_no_run(glue, in_task, reports, monkeypatch, logged):
     """The log says why."""
+    in_task()
+    planned = glue.plan()
+    done = [glue.run_range(planned[0], deadline_s=60)]
     reports.write_text("a file, no folder")
-
-    ended = run_dag()
-
-    assert (ended.state, ended.tries["summarize"]) == ("success", 1)
-    assert "the report could not be saved" in caplog.text
-
-
-def test_a_page_that_cannot_be_made_fails_no_run(run_dag, reports, monkeypatch, caplog):
-    """Whatever is wrong with it."""
-    import engine  # noqa: PLC0415
-
-    def broken(*_):
-        raise RuntimeError("no page today")
+    assert glue.summarize(planned, done)["reconciled"]
+    assert "the report could not be saved" in logged()
 
     monkeypatch.setattr(engine, "report_html", broken)
-
-    ended = run_dag()
-
-    assert ended.state == "success"
-    assert "the report could not be made" in caplog.text
-    assert not reports.exists()
+    assert glue.summarize(planned, done)["reconciled"]
+    assert "the report could not be made" in logged()
 
 
-def test_without_a_place_no_page_is_made(run_dag, glue, monkeypatch):
+def test_without_a_place_no_report_is_made(glue, in_task, monkeypatch, logged):
     """Nothing is looked up for it either."""
-    import engine  # noqa: PLC0415
-
     monkeypatch.delenv("NER_REPORTS_PATH", raising=False)
-    monkeypatch.setattr(engine, "report_html", None)  # calling it would be logged as an error
+    monkeypatch.setattr(engine, "report_html", broken)
+    in_task()
+    planned = glue.plan()
+    done = [glue.run_range(planned[0], deadline_s=60)]
+    assert glue.summarize(planned, done)["reconciled"]
+    assert "could not be made" not in logged()
 
-    assert run_dag(report_entities=5).state == "success"
+
+def test_an_outage_is_told_by_its_class(glue, reports):
+    """Not by the words of its message; other interruptions are no outage."""
+    from ner_errors import ServiceOutage, Unfinished
+
+    for reason, kind in (("ServiceDown", ServiceOutage), ("Interrupted", Unfinished)):
+        words = ("the service does not work",) if kind is Unfinished else ("whatever",)
+        report = engine.Report("run", engine.Status.INTERRUPTED, "0000", problems=words, reason=reason)
+        with pytest.raises(Unfinished) as raised:
+            glue._refuse_unfinished(report, "range 0000")
+        assert type(raised.value) is kind

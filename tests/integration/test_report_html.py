@@ -1,4 +1,4 @@
-"""What the page about a run is made of, looked up in a real MongoDB."""
+"""What the HTML report of a run is made of, looked up in a real MongoDB."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ async def refuse_bad(texts):
 
 
 async def ended(database, documents, settings=RUN, extractor=refuse_bad):
-    """A run over these documents, and its page."""
+    """A run over these documents, and its report."""
     source = await fill(database["messages"], documents)
     report = await run(Window(), source=source, extractor=extractor, target=database, settings=settings)
-    return report, await page(database, report, settings)
+    return report, await html_of(database, report, settings)
 
 
-async def page(database, report, settings=RUN):
-    """The page about a run."""
+async def html_of(database, report, settings=RUN):
+    """The HTML report of a run."""
     plan = await load_plan(report.run_id, database, settings)
     return await report_html(plan, report, database, settings)
 
@@ -52,7 +52,7 @@ async def test_a_page_has_what_the_run_left(database):
 
 
 async def test_no_text_and_no_answer_is_on_the_page(pymongo_database):
-    """Nor with failed texts kept, nor when the service quotes them: the page asks for neither."""
+    """Nor with failed texts kept, nor when the service quotes them: the report asks for neither."""
     documents = [message(n, n, "Anna said confidential things") for n in range(5)]
     settings = RUN.model_copy(update={"keep_failed_text": True})
     _, html = await ended(pymongo_database, [*documents, message(9, 9, "Bad secret words")], settings)
@@ -78,7 +78,7 @@ async def test_hostile_ids_and_entities_are_shown_as_they_are(pymongo_database):
 
 
 async def test_entities_are_counted_in_what_was_written_last(pymongo_database, monkeypatch):
-    """No more than so many documents, however large the run; the page says that it is a sample."""
+    """No more than so many documents, however large the run; the report says that it is a sample."""
     monkeypatch.setattr(inquiry, "MOST_COUNTED", 10)
     settings = RUN.model_copy(update={"range_concurrency": 1})
     documents = [message(n, n, f"{'Early' if n < 20 else 'Late'} {n}") for n in range(40)]
@@ -100,7 +100,7 @@ async def test_what_another_run_wrote_is_not_counted(pymongo_database):
         target=pymongo_database,
         settings=again,
     )
-    html = await page(pymongo_database, report, again)
+    html = await html_of(pymongo_database, report, again)
     assert (report.unchanged, report.dead_lettered) == (1, 1)
     assert "Anna" not in html
     assert "This run wrote no extractions to the target." in html
@@ -108,12 +108,12 @@ async def test_what_another_run_wrote_is_not_counted(pymongo_database):
 
 
 async def test_letters_that_were_resolved_since_are_told(pymongo_database):
-    """The page may be made long after the run."""
+    """The report may be made long after the run."""
     report, before = await ended(pymongo_database, [message(n, n, "Bad") for n in range(3)])
     letters = pymongo_database["messages_dead_letters"]
     await letters.update_one({"_id": 1}, {"$currentDate": {"resolved_at": True}})
     assert "have succeeded since" not in before
-    assert "1 of them have succeeded since." in await page(pymongo_database, report)
+    assert "1 of them have succeeded since." in await html_of(pymongo_database, report)
 
 
 async def test_only_the_first_letters_are_listed(pymongo_database):
@@ -130,9 +130,9 @@ async def test_only_the_first_letters_are_listed(pymongo_database):
 
 
 async def test_what_takes_too_long_is_left_out_and_said(pymongo_database, monkeypatch):
-    """The page is made all the same, from the report."""
+    """The report is made all the same, from the report."""
     report, _ = await ended(pymongo_database, [message(1, 1, "Anna wrote"), message(2, 2, "Bad")])
     monkeypatch.setattr(inquiry, "LOOK_S", 0.0)
-    html = await page(pymongo_database, report)
+    html = await html_of(pymongo_database, report)
     assert html.count("Not all could be looked up") == 2
     assert "Reconciled: nothing was lost" in html

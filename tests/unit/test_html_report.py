@@ -1,4 +1,4 @@
-"""The page about a run: it tells the truth, loads nothing, and nothing can be slipped into it."""
+"""The HTML report of a run: it tells the truth, loads nothing, and nothing can be slipped into it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VOID = {"meta", "br"}
 
 
 class Parsed(HTMLParser):
-    """What a browser would make of a page.
+    """What a browser would make of a report.
 
     Attributes:
         tags: how often each element comes.
@@ -34,10 +34,10 @@ class Parsed(HTMLParser):
         attributes: of all elements, as (element, name, value).
     """
 
-    def __init__(self, page):
+    def __init__(self, html):
         super().__init__()
         self.open, self.tags, self.words, self.attributes = [], {}, [], []
-        self.feed(page)
+        self.feed(html)
         self.close()
         assert self.open == []
 
@@ -93,8 +93,8 @@ def findings(*reports, planned=None, allowed=9, **more):
     return Findings(report, START, **{"plan": plan, **more})
 
 
-def page_of(*reports, **more):
-    """The page about them, parsed."""
+def html_of(*reports, **more):
+    """The report about them, parsed."""
     return Parsed(render(findings(*reports, **more)))
 
 
@@ -134,21 +134,21 @@ VERDICTS = {
 @pytest.mark.parametrize(("reports", "more", "said"), VERDICTS.values(), ids=VERDICTS)
 def test_the_verdict_says_whether_the_run_reconciles_and_why(reports, more, said):
     """In words, at the top; and never the other verdict."""
-    text = page_of(*reports, **more).text
+    text = html_of(*reports, **more).text
     assert [words for words in said if words not in text] == []
     assert ("Not reconciled" in text) == (said[0] == "Not reconciled")
 
 
 def test_the_totals_are_those_of_the_report():
     """Read = written + unchanged + dead-lettered, with the numbers."""
-    text = page_of(*(range_of(n) for n in range(12))).text
+    text = html_of(*(range_of(n) for n in range(12))).text
     assert "Read 1,200 = Written 1,176 + Unchanged 12 + Dead-lettered 12" in text
 
 
 def test_retries_are_told_by_class():
     """What is neither throttled nor refused was transient."""
     report = range_of(0, requests=100, retries=20, throttled=7, refused=1)
-    text = page_of(report).text
+    text = html_of(report).text
     assert "20 of 100 requests were repeats (20%)" in text
     counts = re.findall(r"(Throttled|Transient|Refused)\D+(\d+)", text[text.index("Retries by class") :])
     assert counts[:3] == [("Throttled", "7"), ("Transient", "12"), ("Refused", "1")]
@@ -156,42 +156,42 @@ def test_retries_are_told_by_class():
 
 def test_the_slowest_ranges_come_first():
     """Ten of them; where there are no more than ten, the table of all will do."""
-    page = render(findings(*(range_of(n) for n in range(12))))
-    slowest = page[page.index("Slowest ranges") : page.index("Retries by class")]
+    html = render(findings(*(range_of(n) for n in range(12))))
+    slowest = html[html.index("Slowest ranges") : html.index("Retries by class")]
     rows = re.findall(r'<th scope="row"[^>]*><bdi>(\d+)', slowest)
     assert rows == [f"{n:04d}" for n in range(11, 1, -1)]
     assert "Slowest ranges" not in render(findings(range_of(0), range_of(1)))
 
 
 def test_two_hundred_ranges_are_all_there():
-    """A pair of columns and a row for each, in a page of some hundred kilobytes."""
-    page = render(findings(*(range_of(n) for n in range(200)), allowed=999))
-    assert page.count("<g class=") == 200
-    assert len(re.findall(r"<bdi>0\d\d\d</bdi>", page)) == 210
-    assert len(page.encode()) < 300_000
+    """A pair of columns and a row for each, in a report of some hundred kilobytes."""
+    html = render(findings(*(range_of(n) for n in range(200)), allowed=999))
+    assert html.count("<g class=") == 200
+    assert len(re.findall(r"<bdi>0\d\d\d</bdi>", html)) == 210
+    assert len(html.encode()) < 300_000
 
 
 def test_ranges_that_did_not_succeed_are_named_below_their_columns():
     """Colour alone tells nobody; a range that was lost has a place too."""
-    page = page_of(range_of(0, Status.FAILED), range_of(1), range_of(2, Status.INTERRUPTED), planned=4)
-    assert "0000 ✕ failed 0002 ‖ interrupted 0003 ? missing" in page.text
-    titles = [words for words in page.words if "did not report" in words and "·" in words]
+    parsed = html_of(range_of(0, Status.FAILED), range_of(1), range_of(2, Status.INTERRUPTED), planned=4)
+    assert "0000 ✕ failed 0002 ‖ interrupted 0003 ? missing" in parsed.text
+    titles = [words for words in parsed.words if "did not report" in words and "·" in words]
     assert titles == ["0003 · 2026-01-01 03:00 .. 2026-01-01 04:00: did not report"]
 
 
 def test_the_course_is_drawn_where_there_are_samples():
     """Mean and most are told in words; without samples, that is said."""
     line = Timeline().begun(START, 0).seen(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
-    text = page_of(range_of(0), timelines={"0000": line}).text
+    text = html_of(range_of(0), timelines={"0000": line}).text
     assert "Documents a second 10 in the mean, 10 at most" in text
     assert "Requests in flight 4 in the mean, 4 at most; dashed: the limit" in text
-    assert "No samples were kept" in page_of(range_of(0)).text
+    assert "No samples were kept" in html_of(range_of(0)).text
 
 
 def test_dead_letters_are_counted_by_class_and_the_first_listed():
     """With how many have succeeded since; a letter has no text and no message to show."""
     first = Letter('{"$oid": "5b"}', "permanent", 422, 3, "0000", START, resolved=True)
-    text = page_of(range_of(0), letters=Letters({"permanent": 7, "transient": 2}, 1, (first,))).text
+    text = html_of(range_of(0), letters=Letters({"permanent": 7, "transient": 2}, 1, (first,))).text
     assert "1 of them have succeeded since. The first 1 of 9, by _id:" in text
     assert "7 permanent 2 transient" in text
     assert '{"$oid": "5b"} permanent resolved since 422 3 0000 2026-01-01 00:00:00 UTC' in text
@@ -200,10 +200,10 @@ def test_dead_letters_are_counted_by_class_and_the_first_listed():
 def test_entities_are_there_only_if_they_were_looked_up():
     """They are parts of texts; a sample says that it is one."""
     top = TopEntities((("GPE", "Paris", 1234), ("ORG", "NASA", 5)), 50, 100)
-    text = page_of(range_of(0), entities=top).text
+    text = html_of(range_of(0), entities=top).text
     assert "A sample: the 50 documents written last, of 100. " in text
     assert "Paris GPE 1,234 NASA ORG 5" in text
-    without = page_of(range_of(0)).text
+    without = html_of(range_of(0)).text
     assert "entities" not in without.lower()
     assert "Holds no part of any text." in without
 
@@ -237,14 +237,14 @@ def hostile_findings(words):
 
 
 def shape_of(found):
-    """Elements and names of attributes of its page: what texts must not change."""
-    page = Parsed(render(found))
-    return page.tags, [(name, attribute) for name, attribute, _ in page.attributes]
+    """Elements and names of attributes of its report: what texts must not change."""
+    parsed = Parsed(render(found))
+    return parsed.tags, [(name, attribute) for name, attribute, _ in parsed.attributes]
 
 
 @pytest.mark.parametrize("words", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_texts_stay_texts(words):
-    """Whatever an id, a label, an entity or a message is, the page has the same elements and attributes."""
+    """Whatever an id, a label, an entity or a message is, the report has the same elements and attributes."""
     assert shape_of(hostile_findings(words)) == shape_of(hostile_findings("harmless"))
     render(hostile_findings(words)).encode("utf-8")
 
@@ -252,10 +252,10 @@ def test_hostile_texts_stay_texts(words):
 @given(st.text(min_size=1, max_size=40))
 def test_any_text_stays_a_text(words):
     """In an element and in an attribute it is read back as it was, but for what cannot be seen."""
-    page = Parsed(tag("p", words, title=words))
+    parsed = Parsed(tag("p", words, title=words))
     visible = "".join(c if c.isprintable() or c in "\u200c\u200d" else repr(c)[1:-1] for c in words)
-    assert "".join(page.words) == visible
-    assert page.attributes == [("p", "title", visible)]
+    assert "".join(parsed.words) == visible
+    assert parsed.attributes == [("p", "title", visible)]
 
 
 def test_what_turns_the_direction_of_writing_is_written_out():
@@ -266,8 +266,8 @@ def test_what_turns_the_direction_of_writing_is_written_out():
 
 def test_the_page_needs_nothing_else():
     """No script, no address, no import; and its policy lets none in."""
-    page = render(hostile_findings("harmless"))
-    parsed = Parsed(page)
+    html = render(hostile_findings("harmless"))
+    parsed = Parsed(html)
     assert {"script", "link", "img", "iframe", "object", "a", "form", "base"} & set(parsed.tags) == set()
     assert {name for _, name, _ in parsed.attributes} & {
         "src",
@@ -277,15 +277,14 @@ def test_the_page_needs_nothing_else():
         "xlink:href",
     } == set()
     assert not [name for _, name, _ in parsed.attributes if name.startswith("on")]
-    assert "url(" not in page
-    assert "@import" not in page
+    assert "url(" not in html
+    assert "@import" not in html
     assert "default-src 'none'" in next(value for _, name, value in parsed.attributes if name == "content")
 
 
 def test_charts_say_in_words_what_they_show():
     """Each image has a role and a label; each table a caption, a scope for its heads."""
-    page = hostile_findings("harmless")
-    parsed = Parsed(render(page))
+    parsed = Parsed(render(hostile_findings("harmless")))
     images = [value for name, attribute, value in parsed.attributes if (name, attribute) == ("svg", "role")]
     labels = [
         value for name, attribute, value in parsed.attributes if (name, attribute) == ("svg", "aria-label")

@@ -1,4 +1,4 @@
-"""The page: its sections in order, in one self-contained file."""
+"""The HTML report: its sections in order, in one self-contained file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.html_report.verdict import verdict_of
 from engine.html_report.wording import moment
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""The page may load and run nothing, whatever might have been slipped into it."""
+"""It may load and run nothing, whatever might have been slipped into it."""
 
 
 def render(found: Findings) -> str:
@@ -33,8 +33,8 @@ def render(found: Findings) -> str:
         tag("title", f"{printable(name)}: {verdict.title}"),
         tag("style", _style()),
     )
-    page = tag("html", head, tag("body", _main(found), _foot(found)), lang="en")
-    return f"<!doctype html>\n{page}\n"
+    whole = tag("html", head, tag("body", _main(found), _foot(found)), lang="en")
+    return f"<!doctype html>\n{whole}\n"
 
 
 @cache
