@@ -73,15 +73,14 @@ class Findings:
     """A run and all that is known of it.
 
     Attributes:
-        plan: None where none is kept.
         timelines: of its ranges, by range id.
         entities: None where a setting keeps them out.
         made_at: when this was looked up.
     """
 
     report: Report
+    plan: Plan
     made_at: datetime
-    plan: Plan | None = None
     timelines: Mapping[str, Timeline] = field(default_factory=dict)
     letters: Letters = field(default_factory=Letters)
     entities: TopEntities | None = None

@@ -53,8 +53,8 @@ async def report_html(
     entities = driver.durable(target[settings.entities_of(source_name)])
     found = Findings(
         report,
-        now(),
         plan,
+        now(),
         await _timelines(plan, target, settings),
         await _letters(letters, plan.run_id, settings.report_dead_letters),
         await _top_entities(entities, report, settings.report_entities) if settings.report_entities else None,

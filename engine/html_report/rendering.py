@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from engine.findings import Findings
 from engine.html_report import failures, sections
-from engine.html_report.markup import Html, printable, tag
+from engine.html_report.markup import Html, tag
 from engine.html_report.verdict import verdict_of
 from engine.html_report.wording import moment
 
@@ -21,7 +21,6 @@ def render(found: Findings) -> str:
     It holds counts, times, ids and classes; entities (which are parts of texts) only if they were looked up;
     never a text or what a service answered.
     """
-    name = found.plan.namespace if found.plan else found.report.run_id
     verdict = verdict_of(found.report)
     head = tag(
         "head",
@@ -30,7 +29,7 @@ def render(found: Findings) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{printable(name)}: {verdict.title}"),
+        tag("title", f"{found.plan.namespace}: {verdict.title}"),
         tag("style", _style()),
     )
     whole = tag("html", head, tag("body", _main(found), _foot(found)), lang="en")

@@ -36,14 +36,12 @@ def section(title: str, *children: Child, class_: str | None = None) -> Html:
 
 def head(found: Findings) -> Html:
     """What was run."""
-    report, plan = found.report, found.plan
-    name = foreign(plan.namespace) if plan else "A run"
-    window = [_window(plan.parameters), " · "] if plan else []
+    plan, run = found.plan, tag("code", foreign(found.report.run_id))
     return tag(
         "header",
         tag("p", "Run report", class_="eyebrow"),
-        tag("h1", name),
-        tag("p", *window, "run ", tag("code", foreign(report.run_id)), class_="window"),
+        tag("h1", foreign(plan.namespace)),
+        tag("p", _window(plan.parameters), " · run ", run, class_="window"),
     )
 
 
@@ -133,14 +131,12 @@ def _mean_and_most(values: Sequence[float]) -> str:
 def _in_order(found: Findings) -> list[tuple[str, Report | None]]:
     """Every planned range with its report, if there is one."""
     by_id = {r.range_id or "": r for r in found.report.ranges}
-    planned = [r.range_id for r in found.plan.ranges] if found.plan else list(by_id)
-    return [(range_id, by_id.get(range_id)) for range_id in planned]
+    return [(r.range_id, by_id.get(r.range_id)) for r in found.plan.ranges]
 
 
 def labels_of(found: Findings) -> dict[str, str]:
     """The keys of each range, by its id."""
-    ranges = found.plan.ranges if found.plan else ()
-    return {r.range_id: r.label.rpartition(" · ")[0] or r.label for r in ranges}
+    return {r.range_id: r.label.rpartition(" · ")[0] or r.label for r in found.plan.ranges}
 
 
 def ranges(found: Findings) -> Html | None:
@@ -220,14 +216,10 @@ def provenance(found: Findings) -> Html:
         ("Tries of a range", f"{report.attempts:,} at most"),
         ("Digest of the _ids read", tag("code", report.digest)),
     ]
-    if plan:
-        chosen = plan.parameters
-        names = (("Order", "order"), ("Text", "text_field"), ("Filter", "filter"), ("Extractor", "extractor"))
-        pairs += [(name, foreign(chosen.get(key, ""), 300)) for name, key in names]
-        pairs += [
-            ("Planned", f"{moment(plan.planned_at)}, {plan.strategy} plan"),
-            ("Guarantee", plan.guarantee),
-        ]
+    names = (("Order", "order"), ("Text", "text_field"), ("Filter", "filter"), ("Extractor", "extractor"))
+    pairs += [(name, foreign(plan.parameters.get(key, ""), 300)) for name, key in names]
+    planned = f"{moment(plan.planned_at)}, {plan.strategy} plan"
+    pairs += [("Planned", planned), ("Guarantee", plan.guarantee)]
     outside = ", ".join(f"{count:,} {kind}" for kind, count in report.outside.items())
     pairs.append(("Outside every window of this type", foreign(outside or "none", 300)))
     return section("How it was run", tables.facts(pairs, "facts"))

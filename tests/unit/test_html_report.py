@@ -15,7 +15,7 @@ from engine import Key, KeyRange, Plan, Report, Status
 from engine.findings import Findings, Letter, Letters, TopEntities
 from engine.html_report import render
 from engine.html_report.charts import steps_path, ticks, time_ticks
-from engine.html_report.markup import tag
+from engine.html_report.markup import foreign, tag
 from engine.html_report.wording import duration, number, share
 from engine.model import Form
 from engine.report import merge
@@ -90,7 +90,7 @@ def findings(*reports, planned=None, allowed=9, **more):
     plan = plan_of(len(reports) if planned is None else planned)
     ids = [r.range_id for r in plan.ranges]
     report = merge("run-1", ids, reports, expected=plan.documents, max_dead_letters=allowed)
-    return Findings(report, START, **{"plan": plan, **more})
+    return Findings(report, plan, START, **more)
 
 
 def html_of(*reports, **more):
@@ -233,7 +233,7 @@ def hostile_findings(words):
     run = merge(words, [words], [report], expected=1, max_dead_letters=0, outside={words: 1})
     entities = TopEntities(((words, words, 3),), 1, 2, words)
     line = Timeline().begun(START, 0).seen(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
-    return Findings(run, START, plan, {words: line}, Letters({words: 2}, 0, (letter,), words), entities)
+    return Findings(run, plan, START, {words: line}, Letters({words: 2}, 0, (letter,), words), entities)
 
 
 def shape_of(found):
@@ -256,6 +256,16 @@ def test_any_text_stays_a_text(words):
     visible = "".join(c if c.isprintable() or c in "\u200c\u200d" else repr(c)[1:-1] for c in words)
     assert "".join(parsed.words) == visible
     assert parsed.attributes == [("p", "title", visible)]
+
+
+def test_what_somebody_else_wrote_is_cut_short():
+    """One `_id` or entity of a megabyte is no reason for a report of one."""
+    assert foreign("x" * 200, 5) == "<bdi>xxxxx…</bdi>"
+    assert foreign("xxxxx", 5) == "<bdi>xxxxx</bdi>"
+    long, short = "y" * 100_000, hostile_findings("harmless")
+    letters = Letters({long: 2}, 0, (Letter(long, long, 500, 1, long, START),), long)
+    entities = TopEntities(((long, long, 3),), 1, 2, long)
+    assert len(render(replace(short, letters=letters, entities=entities))) < 50_000
 
 
 def test_what_turns_the_direction_of_writing_is_written_out():
