@@ -89,22 +89,31 @@ async def test_entities_are_counted_in_what_was_written_last(pymongo_database, m
 
 
 async def test_what_another_run_wrote_is_not_counted(pymongo_database):
-    """Nor its dead letters; a second run of the same window writes nothing, and says so."""
+    """Neither its entities nor its dead letters, whichever came later."""
     documents = [message(1, 1, "Anna wrote"), message(2, 2, "Bad"), message(3, 3, "Bad")]
-    await ended(pymongo_database, documents)
+    first, _ = await ended(pymongo_database, documents)
+    await pymongo_database["messages"].insert_one(message(0, 0, "Bob wrote"))
     again = RUN.model_copy(update={"run_id": "again"})
-    report = await run(
+    second = await run(
         Window(end="2020-01-01T00:00:03Z"),
         source=pymongo_database["messages"],
         extractor=refuse_bad,
         target=pymongo_database,
         settings=again,
     )
-    html = await html_of(pymongo_database, report, again)
-    assert (report.unchanged, report.dead_lettered) == (1, 1)
-    assert "Anna" not in html
-    assert "This run wrote no extractions to the target." in html
-    assert "<b>1</b> <bdi>permanent</bdi>" in html
+    assert (second.written, second.unchanged, second.dead_lettered) == (1, 1, 1)
+    reports = [await html_of(pymongo_database, first), await html_of(pymongo_database, second, again)]
+    assert [("Anna" in html, "Bob" in html) for html in reports] == [(True, False), (False, True)]
+    assert ["<b>1</b> <bdi>permanent</bdi>" in html for html in reports] == [True, True]
+
+
+async def test_a_run_that_wrote_nothing_says_so(pymongo_database):
+    """All was unchanged: there is nothing to count, and nothing is searched for it."""
+    await ended(pymongo_database, [message(1, 1, "Anna wrote")])
+    again = RUN.model_copy(update={"run_id": "again"})
+    source = pymongo_database["messages"]
+    report = await run(Window(), source=source, extractor=first_word, target=pymongo_database, settings=again)
+    assert "This run wrote no extractions to the target." in await html_of(pymongo_database, report, again)
 
 
 async def test_letters_that_were_resolved_since_are_told(pymongo_database):
