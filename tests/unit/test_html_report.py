@@ -176,7 +176,7 @@ def test_ranges_that_did_not_succeed_are_named_below_their_columns():
     parsed = html_of(range_of(0, Status.FAILED), range_of(1), range_of(2, Status.INTERRUPTED), planned=4)
     assert "0000 ✕ failed 0002 ‖ interrupted 0003 ? missing" in parsed.text
     titles = [words for words in parsed.words if "did not report" in words and "·" in words]
-    assert titles == ["0003 · 2026-01-01 03:00 .. 2026-01-01 04:00: did not report"]
+    assert titles == ["0003 · 2026-01-01 03:00 .. 04:00: did not report"]
 
 
 def test_the_course_is_drawn_where_there_are_samples():
