@@ -9,19 +9,19 @@ import uuid
 import warnings
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from dags.in_place import DAGS, parsed, run_in_place
 from faults.ner_service import serve_in_thread
 from pymongo import MongoClient
 
 from engine.canary import CANARY_TEXT
 from engine.demo.connections import mongo_connection
 
-DAGS = Path(__file__).parents[2] / "airflow_dags"
+HERE = Path(__file__).parent
 
 # Airflow's own: its parser of .airflowignore calls pathspec by a deprecated name.
 THIRD_PARTY = ("ignore:GitWildMatchPattern:DeprecationWarning",)
@@ -33,7 +33,7 @@ SERVICE_TOKEN = "service-token-91bc"
 def pytest_collection_modifyitems(items):
     """Warnings are errors here as everywhere, but for those that Airflow raises about itself."""
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if item.path.is_relative_to(HERE):
             for warning in THIRD_PARTY:
                 item.add_marker(pytest.mark.filterwarnings(warning))
 
@@ -181,43 +181,10 @@ def source(make_source, service):
     return make_source()
 
 
-@dataclass
-class Ended:
-    """One DAG run that has ended.
-
-    Attributes:
-        assets: what was told to those who follow its Assets, by the Asset's name.
-        states: by task id, or by task id and map index.
-        tries: of each task, likewise.
-        xcoms: return values, likewise.
-        labels: rendered map indexes, likewise.
-    """
-
-    dag_id: str
-    state: str
-    dag_run_id: str
-    states: dict
-    tries: dict
-    xcoms: dict
-    labels: dict
-    assets: dict
-
-    @property
-    def run_id(self) -> str:
-        """The engine's name of the run."""
-        return f"{self.dag_id}/{self.dag_run_id}"
-
-
-def _parsed():
-    from airflow.dag_processing.dagbag import DagBag
-
-    return DagBag(dag_folder=DAGS).dags
-
-
 @pytest.fixture
 def dags(airflow):
     """The DAGs by id, freshly parsed: a run keeps its params in them."""
-    return _parsed()
+    return parsed()
 
 
 @pytest.fixture
@@ -231,7 +198,7 @@ def plain(airflow, make_source, service):
     """One run without faults, for the tests that only look at what it left; and its source."""
     service.reset()
     source = make_source()
-    return _run_in_place(_parsed()["ner_backfill"], source), source
+    return run_in_place(parsed()["ner_backfill"], source), source
 
 
 @pytest.fixture
@@ -251,52 +218,36 @@ def in_task(glue, dag, source, monkeypatch):
 @pytest.fixture
 def run_dag(dag, source):
     """Runs the backfill in place, with these params over the source, or over `over`."""
-    return lambda over=None, **conf: _run_in_place(dag, source if over is None else over, **conf)
+    return lambda over=None, **conf: run_in_place(dag, source if over is None else over, **conf)
 
 
 @pytest.fixture
 def run_other(dags, source):
     """Runs another DAG in place: `run_other("ner_verify", end=...)`, with a logical date if it needs one."""
-    return lambda dag_id, logical_date=None, **conf: _run_in_place(
+    return lambda dag_id, logical_date=None, **conf: run_in_place(
         dags[dag_id], source, logical_date=logical_date, **conf
     )
 
 
-def _run_in_place(dag, source, logical_date=None, **conf) -> Ended:
-    """One run over the source, in ranges of 20 documents and batches of 4 texts."""
-    defaults = {"database": source.database.name, "range_documents": 20, "batch_texts": 4}
-    known = {name: value for name, value in defaults.items() if name in dag.params}
-    when = {} if logical_date is None else {"logical_date": logical_date}
-    return _ended(dag.test(run_conf={**known, **conf}, **when))
+@pytest.fixture
+def in_task(glue, dag, source, monkeypatch):
+    """Stands in for the task that calls the glue: a context with these params."""
+
+    def context(**params):
+        given = {**dict(dag.params), "database": source.database.name, **params}
+        run, task = SimpleNamespace(run_id="by-hand"), SimpleNamespace(pool="extract_pool", outlets=[])
+        named = {"params": given, "dag": dag, "dag_run": run, "task": task}
+        monkeypatch.setattr(glue, "get_current_context", lambda: named)
+
+    context()
+    return context
 
 
-def _ended(dag_run) -> Ended:
-    from airflow.models.asset import AssetEvent, AssetModel
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
+@pytest.fixture
+def connection(monkeypatch):
+    """Defines a Connection `given` in the environment."""
 
-    def key(row):
-        return row.task_id if row.map_index < 0 else (row.task_id, row.map_index)
+    def define(**fields):
+        monkeypatch.setenv("AIRFLOW_CONN_GIVEN", json.dumps(fields))
 
-    with create_session() as session:
-        instances = dag_run.get_task_instances(session=session)
-        values = session.query(XComModel).filter(
-            XComModel.dag_id == dag_run.dag_id,
-            XComModel.run_id == dag_run.run_id,
-            XComModel.key == "return_value",
-        )
-        events = (
-            session.query(AssetModel.name, AssetEvent.extra)
-            .join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
-            .filter(AssetEvent.source_dag_id == dag_run.dag_id, AssetEvent.source_run_id == dag_run.run_id)
-        )
-        return Ended(
-            dag_run.dag_id,
-            str(dag_run.state),
-            dag_run.run_id,
-            {key(ti): str(ti.state) for ti in instances},
-            {key(ti): ti.try_number for ti in instances},
-            {key(row): XComModel.deserialize_value(row) for row in values},
-            {key(ti): ti.rendered_map_index for ti in instances},
-            dict(events.all()),
-        )
+    return define

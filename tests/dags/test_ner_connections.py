@@ -1,0 +1,93 @@
+"""Airflow's Connections as clients: addresses, logins, options."""
+
+# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from engine import ConfigError, Settings
+
+
+@pytest.fixture
+def connections(glue):
+    """The module that makes clients of Connections."""
+    import ner_connections
+
+    return ner_connections
+
+
+@pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({"host": "ner", "port": 8900}, "http://ner:8900/"),
+        ({"host": "ner", "schema": "https"}, "https://ner/"),
+        ({"host": "https://ner.example"}, "https://ner.example/"),
+        ({"host": "ner", "port": 80, "extra": {"path": "/v2/extract"}}, "http://ner:80/v2/extract"),
+    ],
+)
+def test_the_address_of_the_service(connections, connection, fields, url):
+    """Schema, host, port and extra path make the address, as for the provider's own hook."""
+    from airflow.sdk import Connection
+
+    connection(conn_type="http", **fields)
+    given = Connection.get("given")
+    assert connections.service_url(given, given.extra_dejson.get("path", "")) == url
+
+
+@pytest.mark.parametrize(
+    ("fields", "authorization"),
+    [
+        ({}, None),
+        ({"password": "a-token"}, "Bearer a-token"),
+        (
+            {"login": "me", "password": "päss:word"},
+            "Basic " + base64.b64encode("me:päss:word".encode()).decode(),
+        ),
+        ({"password": "unused", "extra": {"headers": {"Authorization": "Own"}}}, "Own"),
+    ],
+    ids=["none", "token", "basic", "header"],
+)
+def test_the_service_is_told_who_asks(glue, in_task, service, connection, fields, authorization):
+    """A password alone is a bearer token, with a login basic authentication; extra headers win."""
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    connection(conn_type="http", host=host, port=int(port), **fields)
+    in_task(service_conn_id="given")
+    (key_range,) = glue.plan()
+
+    glue.run_range(key_range, deadline_s=60)
+
+    assert {call.headers.get("Authorization") for call in service.calls} == {authorization}
+
+
+def test_an_unknown_extra_of_the_service_is_refused(connections, connection):
+    """A misplaced option is not passed over in silence."""
+    connection(conn_type="http", host="ner", extra={"Authorization": "Bearer x"})
+    with pytest.raises(
+        ConfigError, match="Authorization is unknown; known are headers, offsets, parameters, path"
+    ):
+        connections.extractor_of({"service_conn_id": "given", "service_format": "native"}, Settings())
+
+
+def test_options_of_the_mongodb_connection_reach_the_driver(connections, connection):
+    """Several hosts, login, TLS and replica set go through the provider's hook to Motor."""
+    extra = {"tls": True, "authSource": "admin", "replicaSet": "rs0", "allow_insecure": "true"}
+    connection(conn_type="mongo", host="one:27017,two:27018", login="me", password="p@ss", extra=extra)
+
+    client = connections.mongo_client("given").delegate
+    options = client.options
+
+    assert options.replica_set_name == "rs0"
+    assert options.pool_options._credentials.username == "me"
+    assert options.pool_options._credentials.password == "p@ss"
+    assert options.pool_options._credentials.source == "admin"
+    assert options.pool_options._ssl_context is not None
+    client.close()
+
+
+def test_an_option_the_driver_refuses_is_a_configuration_error(connections, connection):
+    """The message names the Connection and the option."""
+    connection(conn_type="mongo", host="one", extra={"replicaSat": "rs0"})
+    with pytest.raises(ConfigError, match=r"connection 'given': .*replicaSat"):
+        connections.mongo_client("given")
