@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-OWN_AIRFLOW = ("tests/dags/test_scheduler.py", "tests/integration/test_demo_scheduler.py")
+OWN_AIRFLOW = ("tests/dags/scheduler/", "tests/integration/test_demo_scheduler.py")
 AIRFLOW_IN_PLACE = "tests/dags/"
 
 
 def group_of(nodeid: str) -> str:
     """What runs together with this test, in the order of collection."""
     path = nodeid.partition("::")[0]
-    if path in OWN_AIRFLOW:
+    if path.startswith(OWN_AIRFLOW):
         return "own Airflow"
     return AIRFLOW_IN_PLACE if path.startswith(AIRFLOW_IN_PLACE) else path
 

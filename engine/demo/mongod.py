@@ -25,6 +25,9 @@ _ANSWER_MS = 5_000
 class Mongod:
     """A running server: the user's own if MONGODB_URI names one, else one of ours.
 
+    Args:
+        port: Of a server of ours; by default one that is free.
+
     Attributes:
         uri: The connection string, once entered.
         own: Whether the server is the user's own, in which nothing is ever dropped and which is never ended.
@@ -38,12 +41,14 @@ class Mongod:
         environ: Mapping[str, str] = os.environ,
         cache_gb: float = 0.5,
         answer_ms: int = _ANSWER_MS,
+        port: int | None = None,
     ) -> None:
         self.uri = environ.get(OWN_SERVER, "")
         self.own = bool(self.uri)
         self._data = state_dir / "mongodb"
         self._cache_gb = cache_gb
         self._answer_ms = answer_ms
+        self._port = port
         self._shared = supervisor is not None
         self._supervisor = supervisor or Supervisor(state_dir)
 
@@ -68,7 +73,7 @@ class Mongod:
             self._supervisor.stop()
 
     def _start(self, program: Path) -> None:
-        port = free_port()
+        port = self._port or free_port()
         self._data.mkdir(parents=True, exist_ok=True)
         command = [str(program), *_arguments(self._data, port, self._cache_gb)]
         self._supervisor.start("mongod", command, outlives=True)

@@ -28,6 +28,7 @@ THIRD_PARTY = ("ignore:GitWildMatchPattern:DeprecationWarning",)
 
 MONGO_PASSWORD = "mongo-pass-7f3a"
 SERVICE_TOKEN = "service-token-91bc"
+WRONG_PASSWORD = "wrong-pass-55d1"
 
 
 def pytest_collection_modifyitems(items):
@@ -47,10 +48,10 @@ def secret_uri(mongod_uri):
     return f"mongodb://ner:{MONGO_PASSWORD}@{address}&authSource=admin"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def secrets():
     """What must be seen nowhere."""
-    return {"mongo": MONGO_PASSWORD, "service": SERVICE_TOKEN}
+    return {"mongo": MONGO_PASSWORD, "service": SERVICE_TOKEN, "wrong": WRONG_PASSWORD}
 
 
 @pytest.fixture(scope="session")
