@@ -67,8 +67,11 @@ class MongoWriter:
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
         """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
         wanted = {"_id": {"$in": list(ids)}, "extractor": self._extractor}
-        cursor = self._entities.find(wanted, {"text_hash": 1})
-        return {identity(found["_id"]): found["text_hash"] for found in await cursor.to_list(length=None)}
+        try:
+            there = await self._entities.find(wanted, {"text_hash": 1}).to_list(length=None)
+        except PyMongoError as error:
+            raise WriteError(f"results could not be read from the target: {error}") from error
+        return {identity(found["_id"]): found["text_hash"] for found in there}
 
     async def write(
         self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
