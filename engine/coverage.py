@@ -10,7 +10,7 @@ from typing import Any
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine import driver
+from engine import driver, privileges
 from engine.access import open_scan
 from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import MemoryCheckpoints
@@ -59,6 +59,8 @@ async def verify(
         ConfigError, PlanError, SourceError, WriteError: as in `plan_ranges`; or the target could not be read.
     """
     settings = settings or Settings()
+    await privileges.check_source(source)
+    await privileges.check_target(target, privileges.needs_of_verification(source.name, settings))
     plan = await make_plan(source, window, settings, "")
     verifier = Verifier(target, source.name, settings, limit)
     if plan.ranges:
@@ -88,6 +90,8 @@ async def repair(
     """
     settings = settings or Settings()
     run_id = settings.run_id or run_id_of(parameters_of(driver.namespace(source), window, settings))
+    await privileges.check_source(source)
+    await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
     plan = await make_plan(source, window, settings, f"{run_id}-{REPAIR}")
     reports = []
     if plan.ranges:
@@ -133,6 +137,8 @@ async def replay(
     """
     settings = settings or Settings()
     run_id = settings.run_id or f"{driver.namespace(source)}-{REPLAY}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    await privileges.check_source(source)
+    await privileges.check_target(target, privileges.needs_of_replay(source.name, settings))
     letters = DeadLetters(target, source.name, settings, kinds)
     chosen = await letters.count(limit)
     reports = []

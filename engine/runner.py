@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine import driver
+from engine import driver, privileges
 from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints, PlanStore
 from engine.config import Settings
@@ -42,16 +42,19 @@ async def plan_ranges(
         target: database that keeps plans; without it nothing is kept.
 
     Raises:
-        ConfigError: a setting or an end of the window is wrong, or the run was planned with other parameters.
+        ConfigError: a setting or an end of the window is wrong, the run was planned with other parameters, or
+            the logins may not do what a run does.
         PlanError: the window cannot be planned safely.
     """
     settings = settings or Settings()
     parameters = parameters_of(driver.namespace(collection), window, settings)
     run_id = settings.run_id or run_id_of(parameters)
+    await privileges.check_source(collection)
     if target is None:
         plan = await make_plan(collection, window, settings, run_id)
         _tell("planned", plan)
         return plan
+    await privileges.check_target(target, privileges.needs_of_plan(settings))
     store = PlanStore(target, settings)
     stored = await _kept(store.load(run_id))
     if stored is not None and not stored.get("complete"):
@@ -96,6 +99,8 @@ async def run(
         The run's report; `status` says whether it succeeded, `problems` why not.
     """
     settings = settings or Settings()
+    if target is not None and writer is None:
+        await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
     plan = await plan_ranges(source, window, settings, target)
     store: CheckpointStore = MongoCheckpoints(target, settings) if target is not None else MemoryCheckpoints()
     kept = [] if target is None else await range_reports(plan, target, settings)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pymongo import MongoClient
 
@@ -14,8 +15,13 @@ from engine.demo.ports import free_port
 
 
 @contextmanager
-def mongod(directory: Path, *arguments: str) -> Iterator[str]:
-    """A mongod with a data directory of its own; yields its address, and stops it afterwards."""
+def mongod(directory: Path, *arguments: str, **options: Any) -> Iterator[str]:
+    """A mongod with a data directory of its own; yields its address, and stops it afterwards.
+
+    Args:
+        arguments: of the command line.
+        options: of the client that waits for it.
+    """
     port = free_port()
     directory.mkdir(exist_ok=True)
     place = ["--dbpath", str(directory), "--unixSocketPrefix", str(directory), "--bind_ip", "127.0.0.1"]
@@ -24,7 +30,7 @@ def mongod(directory: Path, *arguments: str) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             uri = f"mongodb://127.0.0.1:{port}/"
-            with MongoClient(uri, directConnection=True) as client:
+            with MongoClient(uri, directConnection=True, **options) as client:
                 client.admin.command("ping")  # waits until it answers
             yield uri
         finally:

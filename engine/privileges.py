@@ -1,0 +1,154 @@
+"""What the logins may do in MongoDB: looked up before work, so that it does not end half-way through.
+
+`docs/security.md` has the least roles as commands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo import ReadPreference
+from pymongo.errors import OperationFailure, PyMongoError
+
+from engine import driver
+from engine.config import Settings
+from engine.errors import ConfigError, SourceError, WriteError
+
+UNAUTHORIZED = 13
+AUTHENTICATION_FAILED = 18
+"""Server codes of a command that is not allowed, and of a login that is none."""
+
+Needs = Mapping[str, frozenset[str]]
+"""Actions by collection; those of the empty name are on the database."""
+
+_ROLES = "docs/security.md has the roles as commands"
+
+_LIST = frozenset({"listCollections"})
+_READ = frozenset({"find"})
+_WRITE = frozenset({"find", "insert", "update"})
+_KEEP = frozenset({"find", "insert", "update", "remove"})
+_WALK = frozenset({"find", "listIndexes"})
+
+_CODE = re.compile(rf"'code'[:,] ({UNAUTHORIZED}|{AUTHENTICATION_FAILED})\b")
+_COMMAND = re.compile(r'not authorized on (\S+) to execute command \{ (\w+): (?:"([^"]*)")?')
+_ACTIONS = {
+    "count": "find",
+    "aggregate": "find",
+    "explain": "find",
+    "update": "insert and update",
+    "delete": "remove",
+}
+"""Of commands that are not called as the action that they need."""
+
+
+def needs_of_source(name: str) -> Needs:
+    """To plan and to read: documents, the indexes, and with what options the collection was made."""
+    return {name: _WALK, "": _LIST}
+
+
+def needs_of_plan(settings: Settings) -> Needs:
+    """To keep the plan of a run, and its checkpoints."""
+    return {settings.plans_collection: _KEEP, settings.checkpoints_collection: _KEEP}
+
+
+def needs_of_results(name: str, settings: Settings) -> Needs:
+    """To write results."""
+    return {settings.entities_of(name): _WRITE, settings.dead_letters_of(name): _WRITE}
+
+
+def needs_of_replay(name: str, settings: Settings) -> Needs:
+    """To write results, and to walk the dead letters in the order of an index."""
+    return {settings.entities_of(name): _WRITE, settings.dead_letters_of(name): _WRITE | _WALK, "": _LIST}
+
+
+def needs_of_verification(name: str, settings: Settings) -> Needs:
+    """To look results up."""
+    return {settings.entities_of(name): _READ, settings.dead_letters_of(name): _READ}
+
+
+async def check_source(source: driver.Collection) -> None:
+    """Makes sure that the source may be read.
+
+    Raises:
+        ConfigError: it may not, or the login is none; names collection and action.
+        SourceError: the server did not answer.
+    """
+    try:
+        await _check(source.database, needs_of_source(source.name))
+    except PyMongoError as error:
+        raise SourceError(f"{driver.namespace(source)} cannot be read: {error}") from error
+
+
+async def check_target(target: driver.Database, needs: Needs) -> None:
+    """Makes sure of what is needed in the target.
+
+    Raises:
+        ConfigError: it is not allowed, or the login is none; names collection and action.
+        WriteError: the server did not answer.
+    """
+    try:
+        await _check(target, needs)
+    except PyMongoError as error:
+        raise WriteError(f"the target database cannot be used: {error}") from error
+
+
+def explained(error: BaseException) -> str | None:
+    """What the server refused, if an error of the engine tells of a refused login or command.
+
+    The driver's words tell it: of an error that came through a group of tasks they are all that is left.
+    """
+    if not isinstance(error, SourceError | WriteError):
+        return None
+    found = _CODE.search(str(error))
+    return _refusal(int(found[1]), str(error)) if found else None
+
+
+async def _check(database: driver.Database, needs: Needs) -> None:
+    try:
+        status = await _connection_status(database)
+    except OperationFailure as error:
+        if error.code == AUTHENTICATION_FAILED:
+            raise ConfigError(_refusal(error.code, str(error))) from error
+        return  # not every server tells
+    granted = status.get("authenticatedUserPrivileges")
+    if not granted:  # no access control, or a server that does not tell
+        return
+    missing = [
+        f"{action} on {f'{database.name}.{name}' if name else f'database {database.name}'}"
+        for name, actions in needs.items()
+        for action in sorted(actions)
+        if not any(_grants(privilege, database.name, name, action) for privilege in granted)
+    ]
+    if missing:
+        users = ", ".join(user["user"] for user in status["authenticatedUsers"])
+        raise ConfigError(f"MongoDB user {users} lacks {', '.join(missing)}; {_ROLES}")
+
+
+async def _connection_status(database: driver.Database) -> Mapping[str, Any]:
+    query = {"connectionStatus": 1, "showPrivileges": True}
+    try:
+        answer = await database.command(query, read_preference=ReadPreference.PRIMARY_PREFERRED)
+    except NotImplementedError:  # mongomock has no commands
+        return {}
+    status: Mapping[str, Any] = answer["authInfo"]
+    return status
+
+
+def _grants(privilege: Mapping[str, Any], database: str, collection: str, action: str) -> bool:
+    """Whether a privilege allows an action; an empty name in its resource stands for all."""
+    resource = privilege["resource"]
+    inside = resource.get("db") in ("", database) and resource.get("collection") in ("", collection)
+    return (inside or bool(resource.get("anyResource"))) and action in privilege["actions"]
+
+
+def _refusal(code: int, message: str) -> str:
+    if code == AUTHENTICATION_FAILED:
+        return "MongoDB refuses the login: check user, password, authSource and authMechanism"
+    found = _COMMAND.search(message)
+    if found is None:
+        return f"MongoDB asks for a login; {_ROLES}"
+    database, command, collection = found.groups()
+    where = f"{database}.{collection}" if collection else f"database {database}"
+    return f"the MongoDB user needs {_ACTIONS.get(command, command)} on {where}; {_ROLES}"
