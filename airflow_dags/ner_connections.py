@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from pymongo.errors import ConfigurationError
 
 from engine import ConfigError, HttpExtractor, Settings
 
-SERVICE_EXTRAS = {"path", "headers", "offsets", "parameters"}
+SERVICE_EXTRAS = {"path", "headers", "offsets", "parameters", "verify", "cert"}
 
 API_TIMEOUT_S = 30.0
 
@@ -57,15 +58,47 @@ def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor
         text_timeout_s=settings.text_timeout_s,
         offsets=extra.get("offsets"),
         parameters=extra.get("parameters"),
+        tls=tls_of(connection),
     )
 
 
 def service_url(connection: Any, path: str = "") -> str:
-    """`schema://host:port/path`; as for the provider's hook, the host may be a whole URL."""
+    """`schema://host:port/path`; as for the provider's hook, the host may be a whole URL.
+
+    Raises:
+        ConfigError: it holds a login, which messages would show.
+    """
     host = connection.host or ""
+    if "@" in host:
+        raise ConfigError(f"connection {connection.conn_id!r}: login and password have fields of their own")
     base = host if "://" in host else f"{connection.schema or 'http'}://{host}"
     port = f":{connection.port}" if connection.port else ""
     return f"{base.rstrip('/')}{port}/{path.lstrip('/')}"
+
+
+def tls_of(connection: Any) -> ssl.SSLContext | None:
+    """Extra `verify`, the file of the authorities to trust, and `cert`, of the own certificate and its key.
+
+    Both are in PEM, and named as by the provider's hook; `cert` may be two files. None: neither is given.
+
+    Raises:
+        ConfigError: a file cannot be read, or the server is not to be verified.
+    """
+    authorities, own = (connection.extra_dejson.get(name) for name in ("verify", "cert"))
+    if authorities is None and own is None:
+        return None
+    if not isinstance(authorities, str | None):
+        raise ConfigError(
+            f"connection {connection.conn_id!r}: extra verify must be the file of an authority: texts and "
+            "tokens go to no server that nobody vouches for"
+        )
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+        if own is not None:
+            context.load_cert_chain(*([own] if isinstance(own, str) else own))
+    except OSError as error:
+        raise ConfigError(f"connection {connection.conn_id!r}: extra verify, cert: {error}") from error
+    return context
 
 
 def _authorization(connection: Any) -> dict[str, str]:
@@ -92,7 +125,8 @@ def pool_slots(conn_id: str, pool: str) -> int:
         httpx.HTTPError: it does not answer, or not as it should.
     """
     connection = Connection.get(conn_id)
-    with httpx.Client(base_url=service_url(connection), timeout=API_TIMEOUT_S) as client:
+    place = {"base_url": service_url(connection), "verify": tls_of(connection) or True}
+    with httpx.Client(**place, timeout=API_TIMEOUT_S) as client:
         token = _token(client, connection)
         answer = client.get(f"api/v2/pools/{pool}", headers={"Authorization": f"Bearer {token}"})
         _accepted(answer, f"connection {conn_id!r}: Airflow's API does not tell the slots of pool {pool!r}")

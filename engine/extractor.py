@@ -6,6 +6,7 @@ An extractor makes one attempt a call; retries, isolation of bad texts and count
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from inspect import isawaitable
@@ -92,6 +93,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         parameters: of every request: fields of a JSON body (`{"language": "de"}`, `{"labels": [...]}`), or
             of the query string of a format that has one.
         canary: whether to ask.
+        tls: whom to trust and who to be over https; by default the authorities that this machine knows.
 
     Attributes:
         batch_texts: most texts a request takes; None is any number.
@@ -111,6 +113,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         offsets: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         canary: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._format = format_named(format) if isinstance(format, str) else format
         self._parameters = dict(parameters or {})
@@ -119,6 +122,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._timeouts = timeout_s, text_timeout_s
         self._unit = unit_named(offsets or self._format.offsets)
         self.batch_texts = self._format.batch_texts
+        self._tls: ssl.SSLContext | bool = tls or True
         self._canary = canary
         self._canary_due = canary
         self._wrong_unit: str | None = None
@@ -130,7 +134,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._entered += 1
         if self._session is None:
             # The engine bounds what is in flight; a second bound here would only hide it.
-            connector = aiohttp.TCPConnector(limit=0)
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._tls)
             # No cookies: a service that sets some would have each request pay for them.
             self._session = aiohttp.ClientSession(
                 connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()

@@ -65,9 +65,27 @@ def test_an_unknown_extra_of_the_service_is_refused(connections, connection):
     """A misplaced option is not passed over in silence."""
     connection(conn_type="http", host="ner", extra={"Authorization": "Bearer x"})
     with pytest.raises(
-        ConfigError, match="Authorization is unknown; known are headers, offsets, parameters, path"
+        ConfigError, match="Authorization is unknown; known are cert, headers, offsets, parameters"
     ):
         connections.extractor_of({"service_conn_id": "given", "service_format": "native"}, Settings())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"extra": {"verify": False}}, "extra verify must be the file of an authority"),
+        ({"extra": {"verify": "/nowhere.pem"}}, "extra verify, cert: .*No such file"),
+        ({"extra": {"cert": "/nowhere.pem"}}, "extra verify, cert: .*No such file"),
+        ({"host": "https://me:secret@ner"}, "login and password have fields of their own"),
+    ],
+    ids=["unverified", "no authority", "no certificate", "login in the address"],
+)
+def test_a_service_is_verified_and_its_address_has_no_login(connections, connection, fields, message):
+    """What would show a secret, or give texts to anybody, is refused; a file that is not there is named."""
+    connection(**{"conn_type": "http", "schema": "https", "host": "ner", **fields})
+    with pytest.raises(ConfigError, match=f"connection 'given': {message}") as raised:
+        connections.extractor_of({"service_conn_id": "given", "service_format": "native"}, Settings())
+    assert "secret" not in str(raised.value)
 
 
 def test_options_of_the_mongodb_connection_reach_the_driver(connections, connection):

@@ -10,6 +10,7 @@ rule that tests can apply themselves (`entities_of`), and records all that it wa
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections import Counter, deque
@@ -57,6 +58,7 @@ class FaultyService:
         delay_s: what a right answer takes.
         delay_text_s: and for each of its texts.
         queue: requests held at once; the others get 429.
+        tls: with which it speaks https; fixed once it runs.
         workers: requests worked on at once; the others wait in the queue.
         calls: all requests received, in the order of their end.
         most_in_flight: requests held at once, at most.
@@ -70,6 +72,7 @@ class FaultyService:
     delay_text_s: float = 0.0
     queue: int | None = None
     workers: int | None = None
+    tls: ssl.SSLContext | None = None
     calls: list[Call] = field(default_factory=list)
     most_in_flight: int = 0
     url: str = ""
@@ -109,9 +112,9 @@ class FaultyService:
             application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls).start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"{'https' if self.tls else 'http'}://{host}:{port}"
         return self
 
     async def __aexit__(self, *_error):
