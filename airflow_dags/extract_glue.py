@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowNotFoundException,
     AirflowSkipException,
+    AirflowTaskTimeout,
 )
 from ner_connections import extractor_of, mongo_client
 from ner_errors import ServiceOutage, Unfinished
@@ -28,7 +29,19 @@ from ner_settings import settings_of, share_of, window_of
 from pymongo.errors import InvalidName
 
 import engine
-from engine import ConfigError, KeyRange, PlanError, Report, Settings, Status, Verification, Window
+from engine import (
+    ConfigError,
+    EngineError,
+    KeyRange,
+    Plan,
+    PlanError,
+    Report,
+    Settings,
+    Status,
+    Verification,
+    Window,
+    privileges,
+)
 from engine.errors import ServiceDown
 from engine.loops import loop_runner
 
@@ -36,18 +49,29 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+STOPS = {signal.SIGTERM: AirflowException, signal.SIGALRM: AirflowTaskTimeout}
+"""How Airflow stops a task, and what it fails with: SIGTERM when it is marked failed or cleared, or its
+worker is stopped (SIGKILL follows five seconds later), SIGALRM when its `execution_timeout` is over."""
+
+
 # --- a run of ranges ---
 
 
 def plan() -> list[dict[str, Any]]:
     """Plans the run, or finds its plan; the ranges as JSON, each with its label."""
     with _job() as job:
-        work = engine.plan_ranges(job.source, job.window, job.settings, target=job.target)
-        made = run_to_end(work)
+        made = run_to_end(_plan(job))
     log.info("%s documents in %s ranges; %s", made.documents, len(made.ranges), made.guarantee)
     for kind, count in made.outside.items():
         log.warning("%s documents are in no window: their %s is %s", count, made.order[0], kind)
     return [{**key_range.to_json(), "label": key_range.label} for key_range in made.ranges]
+
+
+async def _plan(job: Job) -> Plan:
+    """The plan, once it is sure that the ranges may write what they find."""
+    results = privileges.needs_of_results(job.source.name, job.settings)
+    await privileges.check_target(job.target, results)
+    return await engine.plan_ranges(job.source, job.window, job.settings, target=job.target)
 
 
 def run_range(key_range: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
@@ -250,6 +274,10 @@ def _job(*, calls: bool = False, **settings: Any) -> Iterator[Job]:
         yield Job(params, window_of(params, context["dag_run"]), chosen, source, target)
     except (ConfigError, PlanError, AirflowNotFoundException, InvalidName) as error:
         raise AirflowFailException(str(error)) from error
+    except EngineError as error:
+        if (refusal := privileges.explained(error)) is not None:
+            raise AirflowFailException(refusal) from error
+        raise
     finally:
         for client in clients:
             client.close()
@@ -263,25 +291,38 @@ def _mongo_conn_ids(params: Mapping[str, Any]) -> list[str]:
 
 
 def run_to_end(work: Awaitable[T]) -> T:
-    """Runs a coroutine in this process, which Airflow may stop with SIGTERM and kills five seconds later.
+    """Runs a coroutine in this process, which Airflow may stop, by the signals of `STOPS`.
 
-    The signal cancels the coroutine, which then saves its checkpoint.
+    A signal cancels the coroutine, which then saves its checkpoint. Airflow's own handlers would raise out of
+    whatever callback the loop is in: asyncio's loop would end without a clean-up, and uvloop's logs what a
+    callback raises and goes on, so that no time limit would ever be kept.
 
     Raises:
-        AirflowException: it was stopped so.
+        AirflowException, AirflowTaskTimeout: it was stopped so.
     """
-    previous = signal.getsignal(signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in STOPS}
+    came: list[signal.Signals] = []
     try:
         with loop_runner() as runner:
-            return runner.run(_cancelled_by_sigterm(work))
+            return runner.run(_cancelled_by_signals(work, came))
     except asyncio.CancelledError as error:
-        raise AirflowException("stopped by SIGTERM; the next try goes on from the checkpoint") from error
+        kind = STOPS[came[0]] if came else AirflowException
+        reason = came[0].name if came else "cancellation"
+        raise kind(f"stopped by {reason}; the next try goes on from the checkpoint") from error
     finally:
-        signal.signal(signal.SIGTERM, previous)  # the loop's handler has replaced Airflow's
+        for number, handler in previous.items():  # the loop's handlers have replaced Airflow's
+            signal.signal(number, handler)
 
 
-async def _cancelled_by_sigterm(work: Awaitable[T]) -> T:
+async def _cancelled_by_signals(work: Awaitable[T], came: list[signal.Signals]) -> T:
+    """The result of the work, unless one of the signals comes first; it is put into `came`."""
     task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def stop(number: signal.Signals) -> None:
+        came.append(number)
+        if task is not None:
+            task.cancel()
+
+    for number in STOPS:
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     return await work

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
-from datetime import datetime, timedelta
 
 import pytest
 
@@ -60,24 +58,6 @@ def test_a_retried_plan_is_the_kept_plan(glue, in_task, source):
     assert planned[0]["run_id"] == "ner_backfill/by-hand"
 
 
-def test_a_plan_at_the_limit_runs_and_reconciles(glue, in_task, source):
-    """Two hundred ranges, as many as a plan has by default: all report, and what XCom carries stays small."""
-    source.delete_many({})
-    source.insert_many(
-        {"_id": n, "created_at": datetime(2025, 1, 1) + timedelta(minutes=n), "text": f"{n} in Paris"}
-        for n in range(200)
-    )
-    in_task(range_documents=1, max_ranges=250)
-
-    planned = glue.plan()
-    reports = [glue.run_range(key_range, deadline_s=60) for key_range in planned]
-    summary = glue.summarize(planned, reports)
-
-    assert (len(planned), summary["planned_ranges"]) == (200, 200)
-    assert (summary["read"], summary["written"], summary["reconciled"]) == (200, 200, True)
-    assert max(len(json.dumps(value)) for value in (planned, reports)) < 200_000
-
-
 def test_a_task_keeps_to_its_share(glue, in_task, service):
     """The cap reaches the engine: never more requests at the service than that, and the report says so."""
     in_task(service_capacity=8, pool_slots=4, batch_texts=1)
@@ -117,27 +97,32 @@ def test_results_may_go_to_another_database(glue, in_task, source):
         other.client.drop_database(other.name)
 
 
-def test_trap_31_sigterm_cancels_cleans_up_and_is_retried(glue):
-    """Airflow's SIGTERM ends the coroutine with its clean-up; the error is one that Airflow retries."""
-    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGALRM], ids=["stopped", "over its time limit"])
+def test_trap_31_a_signal_cancels_cleans_up_and_is_retried(glue, monkeypatch, number, loop):
+    """Airflow's signals end the coroutine with its clean-up; the error is one that Airflow retries."""
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-    before = signal.getsignal(signal.SIGTERM)
+    if loop == "asyncio":
+        monkeypatch.setattr(glue, "loop_runner", asyncio.Runner)
+    kind = {signal.SIGTERM: AirflowException, signal.SIGALRM: AirflowTaskTimeout}[number]
+    before = signal.getsignal(number)
     saved = []
 
     async def work():
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             await asyncio.sleep(30)
         finally:
             await asyncio.sleep(0)
             saved.append("checkpoint")
 
-    with pytest.raises(AirflowException, match="goes on from the checkpoint") as raised:
+    with pytest.raises(kind, match=f"stopped by {number.name}; the next try goes on") as raised:
         glue.run_to_end(work())
 
     assert not isinstance(raised.value, AirflowFailException)
     assert saved == ["checkpoint"]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 def test_an_interrupted_range_is_an_error_that_airflow_retries(glue, in_task, service):
