@@ -99,9 +99,7 @@ async def run(
         The run's report; `status` says whether it succeeded, `problems` why not.
     """
     settings = settings or Settings()
-    if target is not None and writer is None:
-        await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
-    plan = await plan_ranges(source, window, settings, target)
+    plan = await _planned(source, window, settings, target, writer)
     store: CheckpointStore = MongoCheckpoints(target, settings) if target is not None else MemoryCheckpoints()
     kept = [] if target is None else await range_reports(plan, target, settings)
     done = {str(r.range_id): r for r in kept if r.status is Status.SUCCEEDED}
@@ -130,6 +128,19 @@ async def run(
         tasks = [group.create_task(one(r, service)) for r in plan.ranges if r.range_id not in done]
     reports = [*done.values(), *(task.result() for task in tasks)]
     return await conclude(plan, reports, target, settings)
+
+
+async def _planned(
+    source: driver.Collection,
+    window: Window,
+    settings: Settings,
+    target: driver.Database | None,
+    writer: Writer | None,
+) -> Plan:
+    """The plan, once it is sure that results may be written where no writer takes them."""
+    if target is not None and writer is None:
+        await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
+    return await plan_ranges(source, window, settings, target)
 
 
 async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[Report]:
