@@ -6,26 +6,23 @@ DAGs in the root of the bundle, and `.airflowignore` lists it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import signal
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import (
-    AirflowException,
     AirflowFailException,
     AirflowNotFoundException,
     AirflowSkipException,
-    AirflowTaskTimeout,
 )
 from ner_connections import extractor_of, mongo_client
 from ner_errors import ServiceOutage, Unfinished
 from ner_reports import html_of, numbers_of, save, show, summary_of
 from ner_settings import settings_of, share_of, window_of
+from ner_stops import run_to_end
 from pymongo.errors import InvalidName
 
 import engine
@@ -43,15 +40,8 @@ from engine import (
     privileges,
 )
 from engine.errors import ServiceDown
-from engine.loops import loop_runner
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-STOPS = {signal.SIGTERM: AirflowException, signal.SIGALRM: AirflowTaskTimeout}
-"""How Airflow stops a task, and what it fails with: SIGTERM when it is marked failed or cleared, or its
-worker is stopped (SIGKILL follows five seconds later), SIGALRM when its `execution_timeout` is over."""
 
 
 # --- a run of ranges ---
@@ -285,44 +275,3 @@ def _job(*, calls: bool = False, **settings: Any) -> Iterator[Job]:
 
 def _mongo_conn_ids(params: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([params["mongo_conn_id"], params["target_conn_id"] or params["mongo_conn_id"]]))
-
-
-# --- a coroutine in a task ---
-
-
-def run_to_end(work: Awaitable[T]) -> T:
-    """Runs a coroutine in this process, which Airflow may stop, by the signals of `STOPS`.
-
-    A signal cancels the coroutine, which then saves its checkpoint. Airflow's own handlers would raise out of
-    whatever callback the loop is in: asyncio's loop would end without a clean-up, and uvloop's logs what a
-    callback raises and goes on, so that no time limit would ever be kept.
-
-    Raises:
-        AirflowException, AirflowTaskTimeout: it was stopped so.
-    """
-    previous = {number: signal.getsignal(number) for number in STOPS}
-    came: list[signal.Signals] = []
-    try:
-        with loop_runner() as runner:
-            return runner.run(_cancelled_by_signals(work, came))
-    except asyncio.CancelledError as error:
-        kind = STOPS[came[0]] if came else AirflowException
-        reason = came[0].name if came else "cancellation"
-        raise kind(f"stopped by {reason}; the next try goes on from the checkpoint") from error
-    finally:
-        for number, handler in previous.items():  # the loop's handlers have replaced Airflow's
-            signal.signal(number, handler)
-
-
-async def _cancelled_by_signals(work: Awaitable[T], came: list[signal.Signals]) -> T:
-    """The result of the work, unless one of the signals comes first; it is put into `came`."""
-    task = asyncio.current_task()
-
-    def stop(number: signal.Signals) -> None:
-        came.append(number)
-        if task is not None:
-            task.cancel()
-
-    for number in STOPS:
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    return await work

@@ -104,7 +104,7 @@ def test_trap_31_a_signal_cancels_cleans_up_and_is_retried(glue, monkeypatch, nu
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
     if loop == "asyncio":
-        monkeypatch.setattr(glue, "loop_runner", asyncio.Runner)
+        monkeypatch.setattr("ner_stops.loop_runner", asyncio.Runner)
     kind = {signal.SIGTERM: AirflowException, signal.SIGALRM: AirflowTaskTimeout}[number]
     before = signal.getsignal(number)
     saved = []

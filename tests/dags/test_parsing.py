@@ -15,7 +15,16 @@ from engine import Settings
 from engine.formats import FORMATS
 
 DAGS = Path(__file__).parents[2] / "airflow_dags"
-HEAVY = {"engine", "motor", "pymongo", "extract_glue", "ner_connections", "ner_reports", "ner_settings"}
+HEAVY = {
+    "engine",
+    "motor",
+    "pymongo",
+    "extract_glue",
+    "ner_connections",
+    "ner_reports",
+    "ner_settings",
+    "ner_stops",
+}
 DOCUMENT = DAGS.parent / "docs" / "dags.md"
 DAG_IDS = ["ner_backfill", "ner_incremental", "ner_replay", "ner_verify"]
 
