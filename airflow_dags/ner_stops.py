@@ -21,9 +21,9 @@ worker is stopped (SIGKILL follows five seconds later), SIGALRM when its `execut
 def run_to_end(work: Awaitable[T]) -> T:
     """Runs a coroutine in this process, which Airflow may stop, by the signals of `STOPS`.
 
-    A signal cancels the coroutine, which then saves its checkpoint. Airflow's own handlers would raise out of
-    whatever callback the loop is in: asyncio's loop would end without a clean-up, and uvloop's logs what a
-    callback raises and goes on, so that no time limit would ever be kept.
+    A signal cancels the coroutine, which then saves its checkpoint. Airflow's own handler of the time limit
+    raises out of whatever callback the loop is in; uvloop logs what a callback raises, and goes on: no limit
+    would ever be kept.
 
     Raises:
         AirflowException, AirflowTaskTimeout: it was stopped so.
