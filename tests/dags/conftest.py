@@ -231,20 +231,6 @@ def run_other(dags, source):
 
 
 @pytest.fixture
-def in_task(glue, dag, source, monkeypatch):
-    """Stands in for the task that calls the glue: a context with these params."""
-
-    def context(**params):
-        given = {**dict(dag.params), "database": source.database.name, **params}
-        run, task = SimpleNamespace(run_id="by-hand"), SimpleNamespace(pool="extract_pool", outlets=[])
-        named = {"params": given, "dag": dag, "dag_run": run, "task": task}
-        monkeypatch.setattr(glue, "get_current_context", lambda: named)
-
-    context()
-    return context
-
-
-@pytest.fixture
 def connection(monkeypatch):
     """Defines a Connection `given` in the environment."""
 
