@@ -19,6 +19,7 @@ CANDIDATES = {
     "engine": "bench_engine",
     "engine_on_asyncio": "bench_engine",
     "workers": "bench_workers",
+    "workers_wide": "bench_workers",
     "blog": "bench_simple",
     "threads": "bench_simple",
     "gather": "bench_gather",

@@ -19,12 +19,27 @@ from bench_progress import Steps
 from bench_server import scratch
 from bench_settings import Entry, Setting
 from bench_stub_process import stub
+from bench_workers import WIDE_TEXTS
 from pymongo.database import Database
 
-TEXTS = 32
-"""Texts in a full request; those of the candidates that send batches, and the engine's default."""
+from engine import Settings
 
-SINGLES = ("blog", "threads", "gather")
+TEXTS = 32
+"""Texts in a full request of the candidates that send batches, where nothing else is said."""
+
+ENGINE_TEXTS: int = Settings().batch_texts
+"""The engine's, by default."""
+
+FULL = {
+    "engine": ENGINE_TEXTS,
+    "engine_on_asyncio": ENGINE_TEXTS,
+    "workers_wide": WIDE_TEXTS,
+    "blog": 1,
+    "threads": 1,
+    "gather": 1,
+}
+"""Texts in a full request of each other candidate."""
+
 PEERS = ("beam", "ray")
 MOST_S = 240.0
 """A candidate that takes longer is ended."""
@@ -124,10 +139,10 @@ def row_of(
     `documents_per_second` counts documents stored; for the bare loop, texts answered. `requests_per_needed`
     is of full requests, also where pages end with smaller ones.
     """
-    texts = 1 if entry.candidate in SINGLES else TEXTS
+    texts = FULL.get(entry.candidate, TEXTS)
     done = seen["texts"] if entry.candidate == "bare" else outcome.stored
     rate = done / told["seconds"] if told["seconds"] else None
-    capacity = setting.service.capacity(TEXTS)
+    capacity = setting.service.capacity(max(texts, TEXTS))
     return {
         "setting": setting.name,
         "candidate": entry.candidate,

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 COLORS = {
     "engine": "#0072B2",
     "workers": "#009E73",
+    "workers_wide": "#00533C",
     "gather": "#E69F00",
     "threads": "#D55E00",
     "blog": "#CC79A7",

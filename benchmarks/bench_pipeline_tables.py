@@ -16,6 +16,7 @@ LABELS = {
     "engine": "engine, default settings",
     "engine_on_asyncio": "engine, asyncio's loop",
     "workers": "expert's workers",
+    "workers_wide": "the same, 64 texts",
     "gather": "gather and semaphore",
     "threads": "64 threads, requests",
     "blog": "the blog's loop",
@@ -41,7 +42,8 @@ _COLUMNS = {
 _OF_STORED = ("lost", "wrong", "dead_letters")
 
 _NOTES = (
-    "share: of the capacity in full requests, slots * 32 / (base + 32 * time of a text)",
+    "share: of the capacity in full requests of n texts, slots * n / (base + n * time of a text)",
+    "n: 64 texts for the engine, its default; 32 for others where nothing else is said, 1 for singles",
     "bare sockets: prepared requests, nothing stored; what stub and machine give at most",
     "CPU ms, MB: of the client's process, a document and at most; /needed: over full requests without faults",
     "p95: of answered requests, as the service sees it; /idle: over what each would take if nothing waited",

@@ -89,8 +89,10 @@ def acceptance(medians: Sequence[Row], recoveries: Mapping[str, float | None], p
 
 def _service(of: Measured, recoveries: Mapping[str, float | None]) -> Iterator[Check]:
     rate = "documents_per_second"
-    ratio = over(of.value("service", rate), of.value("service", rate, "workers"))
-    yield Check(1, "documents a second over those of the best workers (A)", ratio, least=LEAST_SHARE_OF_BEST)
+    for workers, size in (("workers", "32"), ("workers_wide", "64")):
+        ratio = over(of.value("service", rate), of.value("service", rate, workers))
+        what = f"documents a second over those of the best workers with {size} texts a request (A)"
+        yield Check(1, what, ratio, least=LEAST_SHARE_OF_BEST)
     p95 = of.value("service", "latency_p95_times")
     yield Check(1, "p95 latency over the unloaded one (A)", p95, most=MOST_TIMES_UNLOADED)
     for change, seconds in recoveries.items():

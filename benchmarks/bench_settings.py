@@ -92,6 +92,7 @@ def _service(setup: Setup) -> Setting:
         Entry("bare", documents, USUAL, times),
         Entry("engine", documents, 0, times),
         *(Entry("workers", documents, number, times) for number in setup.swept),
+        *(Entry("workers_wide", documents, number, times) for number in setup.swept),
         *_others(setup, setup.looped),
     )
     label = f"A: {setup.service.slots} at once, {setup.service.queue} queued"
@@ -115,6 +116,7 @@ def _client(setup: Setup) -> Setting:
         Entry("bare", documents, USUAL),
         Entry("engine", documents, 0, times),
         Entry("workers", documents, USUAL, times),
+        Entry("workers_wide", documents, USUAL, times),
     )
     at_once = replace(setup.service, slots=None)
     return Setting("client", "B: answers at once", at_once, (*entries, *_others(setup, setup.singles // 5)))
@@ -156,7 +158,11 @@ def _narrow(setup: Setup) -> Setting:
 
 def _all(setup: Setup) -> Setting:
     times = min(3, setup.repetitions)
-    entries = (Entry("engine", setup.everything, 0, times), Entry("workers", setup.everything, USUAL, times))
+    entries = (
+        Entry("engine", setup.everything, 0, times),
+        Entry("workers", setup.everything, USUAL, times),
+        Entry("workers_wide", setup.everything, USUAL, times),
+    )
     at_once = replace(setup.service, slots=None)
     return Setting("client_all", f"B: answers at once, {setup.everything:,} documents", at_once, entries)
 

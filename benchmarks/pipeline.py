@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 from bench_medians import summaries
-from bench_pipeline import TEXTS, Measuring
+from bench_pipeline import ENGINE_TEXTS, FULL, TEXTS, Measuring
 from bench_pipeline_plot import draw
 from bench_pipeline_tables import show
 from bench_pipeline_verdict import acceptance, recoveries_of
@@ -35,14 +35,14 @@ from engine.demo.errors import DemoError
 CACHE_GB = 1.0
 
 QUICK = Setup(
-    documents=1_500,
+    documents=3_000,
     singles=100,
     looped=10,
     changed=2_500,
     halved_s=0.2,
     restored_s=0.7,
     poisoned=2,
-    narrow=320,
+    narrow=960,
     outage_at_s=0.1,
     outage_s=0.5,
     repetitions=1,
@@ -78,7 +78,7 @@ def _described(setting: Setting) -> dict[str, Any]:
         "name": setting.name,
         "label": setting.label,
         "service": asdict(service),
-        "capacity": service.capacity(TEXTS),
+        "capacity": service.capacity(ENGINE_TEXTS),
     }
 
 
@@ -87,9 +87,10 @@ def _recoveries(rows: Sequence[Mapping[str, Any]], medians: Any, setup: Setup) -
     slots = setup.service.slots or 1
     changes = ((setup.halved_s, slots // 2), (setup.restored_s, slots))
     bare = [row["share"] for row in medians if (row["setting"], row["candidate"]) == ("service", "bare")]
-    rate = (setup.service.capacity(TEXTS) or 0) / slots * (bare[0] if bare else 1)
-    halved = [row for row in rows if row["setting"] == "halved"]
-    return {row["candidate"]: recoveries_of(row, changes, rate) for row in halved}
+    share = (bare[0] if bare else 1) / slots
+    halved = {row["candidate"]: row for row in rows if row["setting"] == "halved"}
+    most = {name: setup.service.capacity(FULL.get(name, TEXTS)) or 0 for name in halved}
+    return {name: recoveries_of(row, changes, most[name] * share) for name, row in halved.items()}
 
 
 def publish(result: Mapping[str, Any], directory: Path, *, quick: bool, whole: bool = True) -> None:

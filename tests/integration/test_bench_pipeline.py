@@ -46,7 +46,7 @@ def test_nobody_gets_a_wrong_result(result):
 
 
 def test_all_candidates_store_everything_where_nothing_fails(result):
-    """Each document once, by one request for each text or each 32 of them."""
+    """Each document once, by one request for each text or each 32 or 64 of them."""
     for row in result["rows"]:
         if row["setting"] in ("service", "client") and row["candidate"] != "bare":
             assert (row["stored"], row["lost"]) == (row["documents"], 0)
