@@ -188,7 +188,9 @@ def _id(key_range: KeyRange) -> str:
 def _begin(
     stored: Checkpoint | None, key_range: KeyRange, fingerprint: Mapping[str, str] | None, now: datetime
 ) -> Checkpoint:
-    """The checkpoint of the next attempt."""
+    """The checkpoint of the next attempt; a range that was begun before is fresh no more."""
+    if stored is not None:
+        key_range = replace(key_range, fresh=False)
     if stored is None or stored.status is Status.SUCCEEDED or not stored.key_range.covers_same(key_range):
         stored = Checkpoint(key_range, started_at=now)
     elif stored.position is not None:

@@ -89,7 +89,7 @@ class KeyRange:
         run_id: the run it belongs to; empty for a range made by hand.
         expected: documents counted in it at planning, if counted.
         about: an estimate of them, where they were not.
-        fresh: whether the target held no extraction at all at planning: then a first attempt looks for none.
+        fresh: whether the target held no extraction at planning: then the first attempt looks for none.
     """
 
     start: Key

@@ -143,8 +143,7 @@ class RangeAttempt:
         self._callers_left = settings.max_concurrency
         self._reading: asyncio.Task[None] | None = None
         self._stopped_by: Interrupted | None = None
-        first = checkpoint.key_range.fresh and checkpoint.attempts == 1
-        self._all_new = settings.force or first
+        self._all_new = settings.force or checkpoint.key_range.fresh
 
     @property
     def checkpoint(self) -> Checkpoint:
