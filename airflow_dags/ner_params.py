@@ -196,7 +196,7 @@ PLANNING = {
         section="Size and limits",
     ),
     "range_documents": _number(
-        10_000,
+        25_000,
         "Documents a range",
         "Each range is one mapped task; a minute of work or more is a good size.",
         maximum=10_000_000,
@@ -228,7 +228,7 @@ LIMITS = {
         "of Airflow's API.",
         maximum=10_000,
     ),
-    "batch_texts": _number(32, "Texts a request", "Most texts in one request.", maximum=10_000),
+    "batch_texts": _number(64, "Texts a request", "Most texts in one request.", maximum=10_000),
     "max_dead_letters": _number(
         0, "Dead letters allowed", "More of them fail the run, once everything else is done.", minimum=0
     ),
