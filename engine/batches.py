@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
 from engine.config import Settings
 from engine.model import DeadLetter, Extraction, Page, hashes_of
 from engine.repeats import Repeat, Repeats, Sending
-from engine.values import digest_of, identity
+from engine.values import digests_of, identity
 
 
 @dataclass(slots=True)
@@ -22,7 +21,7 @@ class Batch:
         ends_page: whether that is the last one of its page.
         read: documents covered.
         unchanged: of these, how many have a valid extraction already.
-        digest: the sum of `digest_of` their `_id`s; `Counts` takes it modulo 2**128.
+        digest: the sum of the `digests_of` its `_id`s; `Counts` takes it modulo 2**128.
         ids, hashes: of the documents that wait for an outcome, side by side.
         texts, sending: what of their texts is sent; the same text once, `chars` in all.
         repeats: those of them whose text this batch or an earlier one sends.
@@ -57,13 +56,13 @@ def cut(
     texts = page.texts
     if settings.missing_text == "empty":
         texts = ["" if text is None else text for text in texts]
-    digests = list(accumulate(map(digest_of, page.ids), initial=0))
+    digests = digests_of(page.ids)
     batch, begin = Batch(), 0
 
     def covering(end: int) -> Batch:
         """The batch, once it is known where it ends."""
         batch.last, batch.ends_page = page.values(end - 1), end == len(page)
-        batch.read, batch.digest = end - begin, digests[end] - digests[begin]
+        batch.read, batch.digest = end - begin, sum(digests[begin:end])
         return batch
 
     for at, (document_id, text, text_hash) in enumerate(zip(page.ids, texts, hashes_of(texts), strict=True)):

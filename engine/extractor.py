@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import cache
 from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
@@ -119,7 +120,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._parameters = dict(parameters or {})
         self._url = _endpoint(url, self._format, self._parameters)
         self._headers = {"Content-Type": "application/json", **self._format.headers, **(headers or {})}
-        self._timeouts = timeout_s, text_timeout_s
+        self._timeout = cache(lambda texts: aiohttp.ClientTimeout(total=timeout_s + text_timeout_s * texts))
         self._unit = unit_named(offsets or self._format.offsets)
         self.batch_texts = self._format.batch_texts
         self._tls: ssl.SSLContext | bool = tls or True
@@ -196,8 +197,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
 
     async def _answer(self, session: aiohttp.ClientSession, texts: Sequence[str]) -> Any:
         """The JSON of the answer to one request."""
-        base_s, text_s = self._timeouts
-        timeout = aiohttp.ClientTimeout(total=base_s + text_s * len(texts))
+        timeout = self._timeout(len(texts))
         data = body_of(self._format, texts, self._parameters)
         try:
             async with session.post(self._url, data=data, timeout=timeout) as response:

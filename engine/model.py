@@ -161,7 +161,7 @@ class Counts:
     """What became of the documents: `read = written + unchanged + dead_lettered`, or something is lost.
 
     Attributes:
-        digest: identifies the set of `_id`s read, in whatever order: the sum of their `digest_of`.
+        digest: identifies the set of `_id`s read, in whatever order: the sum of their `digests_of`.
     """
 
     read: int = 0

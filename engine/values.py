@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -66,17 +67,19 @@ _OBJECT_ID_HEAD = b"\x13\x00\x00\x00\x07\x00"
 """What precedes an ObjectId in the BSON of `{"": ObjectId}`: length 19, type 7, the empty name."""
 
 
-def digest_of(document_id: Any) -> int:
-    """The first 16 bytes of BLAKE2b over the BSON of `{"": _id}`, as a big-endian number.
+def digests_of(ids: Iterable[Any]) -> list[int]:
+    """The first 16 bytes of BLAKE2b over the BSON of `{"": _id}`, as a big-endian number, for each `_id`.
 
     Summed modulo 2**128 over documents these identify a set of `_id`s, whatever order they come in
     (AdHash: Bellare and Micciancio, 1997). ObjectIds are assembled here: half the time of an encoder's call.
     """
-    if type(document_id) is ObjectId:
-        encoded = _OBJECT_ID_HEAD + document_id.binary + b"\x00"
-    else:
-        encoded = bson.encode({"": document_id}, codec_options=EXACT_CODEC)
-    return int.from_bytes(blake2b(encoded).digest()[:16], "big")
+    encoded = (
+        _OBJECT_ID_HEAD + value.binary + b"\x00"
+        if type(value) is ObjectId
+        else bson.encode({"": value}, codec_options=EXACT_CODEC)
+        for value in ids
+    )
+    return [int.from_bytes(blake2b(each).digest()[:16], "big") for each in encoded]
 
 
 def to_extended_json(values: Any) -> Any:

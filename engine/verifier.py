@@ -19,7 +19,7 @@ from engine.errors import SourceError, WriteError
 from engine.keyset import Key
 from engine.model import Counts
 from engine.scan import Scan
-from engine.values import digest_of, identity
+from engine.values import digests_of, identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Verifier:
         )
 
     async def _missing_of(self, page: list[Key]) -> list[Key]:
-        self._counts += Counts(len(page), digest=sum(digest_of(key.values[-1]) for key in page))
+        self._counts += Counts(len(page), digest=sum(digests_of(key.values[-1] for key in page)))
         without = await self._unknown_to(self._entities, page)
         lost = await self._unknown_to(self._dead_letters, without, {"resolved_at": None}) if without else []
         self._dead_lettered += len(without) - len(lost)
