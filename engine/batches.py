@@ -1,8 +1,8 @@
-"""Cuts a page into batches: what is sent to the service, and what needs no sending. Pure."""
+"""Cuts pages into batches: what is sent to the service, and what needs no sending. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,56 +43,82 @@ class Batch:
     extractions: list[Extraction] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
+    def add(self, document_id: Any, text: str, text_hash: str, repeats: Repeats) -> None:
+        """One document more that waits for an outcome."""
+        earlier = repeats.earlier(text_hash, len(text), self.sending)
+        if earlier is None:
+            self.texts.append(text)
+            self.chars += len(text)
+        else:
+            self.repeats.append(Repeat(len(self.ids), text_hash, text, earlier))
+        self.ids.append(document_id)
+        self.hashes.append(text_hash)
 
-def cut(
-    page: Page, known: Mapping[Any, str], settings: Settings, range_id: str, repeats: Repeats
-) -> Iterator[Batch]:
-    """The page as batches of at most `batch_texts` texts and `batch_chars` characters, in reading order.
+
+class Cutter:
+    """Cuts the pages of a range into batches of at most `batch_texts` texts and `batch_chars` characters.
 
     Args:
-        known: text hashes of valid extractions, by `identity` of the `_id`.
         repeats: what the range has sent so far; takes note of what is to be sent now.
+        spanning: whether a batch that is not full at the end of a page is filled from the next one, once.
     """
-    texts = page.texts
-    if settings.missing_text == "empty":
-        texts = ["" if text is None else text for text in texts]
-    digests = digests_of(page.ids)
-    batch, begin = Batch(), 0
 
-    def covering(end: int) -> Batch:
-        """The batch, once it is known where it ends."""
-        batch.last, batch.ends_page = page.values(end - 1), end == len(page)
-        batch.read, batch.digest = end - begin, sum(digests[begin:end])
+    def __init__(self, settings: Settings, range_id: str, repeats: Repeats, *, spanning: bool = True) -> None:
+        self._settings, self._range_id, self._repeats = settings, range_id, repeats
+        self._spanning = spanning
+        self._batch = Batch()
+
+    def cut(self, page: Page, known: Mapping[Any, str]) -> Iterator[Batch]:
+        """The batches that are full, in reading order; the rest is kept for the next page, or for `rest`.
+
+        Args:
+            known: text hashes of valid extractions, by `identity` of the `_id`.
+        """
+        texts, digests, begin = self._texts(page), digests_of(page.ids), 0
+        carried = self._batch if self._batch.read else None
+        most_texts, most_chars = self._settings.batch_texts, self._settings.batch_chars
+        rows = zip(page.ids, texts, hashes_of(texts), strict=True)
+        for at, (document_id, text, text_hash) in enumerate(rows):
+            batch = self._batch
+            if text_hash is None:
+                batch.dead_letters.append(_no_text(document_id, text, self._settings, self._range_id))
+            elif known and known.get(identity(document_id)) == text_hash:
+                batch.unchanged += 1
+            elif not text:
+                batch.extractions.append(Extraction(document_id, (), text_hash))
+            else:
+                if batch.texts and batch.chars + len(text) > most_chars:
+                    yield self._ended(page, begin, at, digests)
+                    batch, begin = self._batch, at
+                batch.add(document_id, text, text_hash, self._repeats)
+                if len(batch.texts) == most_texts:
+                    yield self._ended(page, begin, at + 1, digests)
+                    begin = at + 1
+        if begin < len(page):
+            batch = self._ended(page, begin, len(page), digests)
+            if self._spanning and batch.texts and batch is not carried:
+                self._batch = batch
+            else:
+                yield batch
+
+    def rest(self) -> Batch | None:
+        """What the last page left; None if that is nothing."""
+        batch, self._batch = self._batch, Batch()
+        return batch if batch.read else None
+
+    def _texts(self, page: Page) -> Sequence[Any]:
+        if self._settings.missing_text == "empty":
+            return ["" if text is None else text for text in page.texts]
+        return page.texts
+
+    def _ended(self, page: Page, begin: int, end: int, digests: Sequence[int]) -> Batch:
+        """The batch, once it is known which documents of the page it covers; the next one begins."""
+        batch, self._batch = self._batch, Batch()
+        if end > begin:  # else it was carried here, and nothing of this page is in it
+            batch.last, batch.ends_page = page.values(end - 1), end == len(page)
+        batch.read += end - begin
+        batch.digest += sum(digests[begin:end])
         return batch
-
-    for at, (document_id, text, text_hash) in enumerate(zip(page.ids, texts, hashes_of(texts), strict=True)):
-        if text_hash is None:
-            batch.dead_letters.append(_no_text(document_id, text, settings, range_id))
-        elif known and known.get(identity(document_id)) == text_hash:
-            batch.unchanged += 1
-        elif not text:
-            batch.extractions.append(Extraction(document_id, (), text_hash))
-        else:
-            if batch.texts and batch.chars + len(text) > settings.batch_chars:
-                yield covering(at)
-                batch, begin = Batch(), at
-            _add(batch, document_id, text, text_hash, repeats)
-            if len(batch.texts) == settings.batch_texts:
-                yield covering(at + 1)
-                batch, begin = Batch(), at + 1
-    if begin < len(page):
-        yield covering(len(page))
-
-
-def _add(batch: Batch, document_id: Any, text: str, text_hash: str, repeats: Repeats) -> None:
-    earlier = repeats.earlier(text_hash, len(text), batch.sending)
-    if earlier is None:
-        batch.texts.append(text)
-        batch.chars += len(text)
-    else:
-        batch.repeats.append(Repeat(len(batch.ids), text_hash, text, earlier))
-    batch.ids.append(document_id)
-    batch.hashes.append(text_hash)
 
 
 def _no_text(document_id: Any, found: Any, settings: Settings, range_id: str) -> DeadLetter:

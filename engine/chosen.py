@@ -57,6 +57,11 @@ class ChosenDocuments:
             if wanted and self._absent:
                 await self._absent(list(wanted.values()))
 
+    @property
+    def resumes_anywhere(self) -> bool:
+        """Nothing is resumed."""
+        return True
+
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:  # noqa: ARG002
         """Any document's Key: nothing is resumed from it."""
         return Key(values)

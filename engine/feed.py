@@ -12,6 +12,11 @@ from engine.model import Page
 class Feed(Protocol):
     """Where a range gets its documents: a Reader, or what stands in its place."""
 
+    @property
+    def resumes_anywhere(self) -> bool:
+        """Whether there is a Key to go on after for every document; if not, for the last ones of pages."""
+        ...
+
     def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:
         """The documents after that Key, page by page, in an order that is the same at every attempt."""
         ...

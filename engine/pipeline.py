@@ -22,7 +22,7 @@ from typing import Any
 from engine import collector, driver, telemetry
 from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
-from engine.batches import cut
+from engine.batches import Batch, Cutter
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.config import Settings
 from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
@@ -125,7 +125,8 @@ class RangeAttempt:
         prepare = getattr(service, "prepare", None)
         self._caller = Caller(service.extract, policy, self._slots, events=self._events, prepare=prepare)
         self._telemetry = telemetry.current()
-        self._repeats = Repeats(settings)
+        spanning = reader.resumes_anywhere
+        self._cutter = Cutter(settings, self._range_id, Repeats(settings), spanning=spanning)
         self._accounts = Accounts(
             checkpoints,
             checkpoint,
@@ -226,12 +227,17 @@ class RangeAttempt:
         async with self._slots.turn, aclosing(pages_after) as pages:
             async for page in pages:
                 known = {} if self._all_new else await self._writer.known(page.ids)
-                for batch in cut(page, known, self._settings, self._range_id, self._repeats):
-                    await self._ahead.acquire()
-                    position = self._reader.position(batch.last, ends_page=batch.ends_page)
-                    await self._to_extract.put(Sent(batch, self._accounts.admit(position)))
+                for batch in self._cutter.cut(page, known):
+                    await self._admit(batch)
+            if rest := self._cutter.rest():
+                await self._admit(rest)
         for _ in range(self._settings.max_concurrency):
             await self._to_extract.put(None)
+
+    async def _admit(self, batch: Batch) -> None:
+        await self._ahead.acquire()
+        position = self._reader.position(batch.last, ends_page=batch.ends_page)
+        await self._to_extract.put(Sent(batch, self._accounts.admit(position)))
 
     async def _extract(self) -> None:
         """Calls the service, one batch after another; `max_concurrency` of these run side by side."""

@@ -19,7 +19,7 @@ from engine import telemetry
 from engine.config import Settings
 from engine.errors import SourceError
 from engine.keyset import Key, KeyRange
-from engine.model import Page
+from engine.model import Form, Page
 from engine.paging import Paging
 from engine.retry import Sleep
 from engine.scan import Scan
@@ -81,6 +81,11 @@ class Reader:
                 ahead = None
         finally:
             await _ended(ahead)
+
+    @property
+    def resumes_anywhere(self) -> bool:
+        """Not where pages end with all documents of one value."""
+        return self._scan.form is not Form.WHOLE_TIES
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
         """See `Scan.position`."""

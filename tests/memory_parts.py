@@ -18,6 +18,8 @@ RANGE = KeyRange(Key((0,)), Key((10**9,)), "0000", "run")
 class MemoryFeed:
     """Documents 0, 1, ... of these texts, some a page."""
 
+    resumes_anywhere = True
+
     def __init__(self, texts, page=4):
         self.texts, self.page = texts, page
 

@@ -2,52 +2,93 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import Settings, batches
+from engine import Settings
+from engine.batches import Cutter
 from engine.model import Page, hash_text
 from engine.repeats import Repeats
-from engine.values import identity
+from engine.values import digests_of, identity
 
 texts = st.lists(st.one_of(st.text(max_size=12), st.none(), st.integers()), max_size=40)
 
 
-def cut(page, known=None, settings=None):
-    """The batches of a page, the first one of its range."""
+def cut(*pages, known=None, settings=None, spanning=True):
+    """The batches of the first pages of a range."""
     settings = settings or Settings()
-    return list(batches.cut(page, known or {}, settings, "r", Repeats(settings)))
+    cutter = Cutter(settings, "r", Repeats(settings), spanning=spanning)
+    made = [batch for page in pages for batch in cutter.cut(page, known or {})]
+    return [*made, *filter(None, [cutter.rest()])]
 
 
-def page_of(texts):
+def page_of(texts, first=0):
     """Documents with these texts and ascending ids."""
-    return Page((range(len(texts)),), texts)
+    return Page((range(first, first + len(texts)),), texts)
 
 
-@given(texts, st.integers(1, 5), st.integers(1, 30))
-def test_every_document_is_in_exactly_one_batch(found, batch_texts, batch_chars):
+def pages_of(lists):
+    """A page for each list of texts; ids ascend from page to page."""
+    firsts = accumulate(map(len, lists), initial=0)
+    return [page_of(texts, first) for first, texts in zip(firsts, lists, strict=False) if texts]
+
+
+def ids_in(batch):
+    """The `_id`s of all documents of a batch that are not unchanged, in order."""
+    others = [e.document_id for e in batch.extractions] + [d.document_id for d in batch.dead_letters]
+    return sorted([*batch.ids, *others])
+
+
+@given(st.lists(texts, max_size=4), st.integers(1, 5), st.integers(1, 30), st.booleans())
+def test_every_document_is_in_exactly_one_batch(found, batch_texts, batch_chars, spanning):
     """Each is sent, known, empty or invalid; batches follow the reading order and keep their bounds."""
     settings = Settings(batch_texts=batch_texts, batch_chars=batch_chars)
-    made = cut(page_of(found), settings=settings)
-    seen = [
-        id_
-        for b in made
-        for id_ in sorted(
-            b.ids + [e.document_id for e in b.extractions] + [letter.document_id for letter in b.dead_letters]
-        )
-    ]
-    assert seen == list(range(len(found)))
-    assert sum(b.read for b in made) == len(found)
+    pages = pages_of(found)
+    made = cut(*pages, settings=settings, spanning=spanning)
+    seen = [id_ for batch in made for id_ in ids_in(batch)]
+    assert seen == list(range(sum(map(len, pages))))
+    ends = {page.ids[-1] for page in pages}
     for batch in made:
+        assert (batch.last, batch.read) == ((ids_in(batch)[-1],), len(ids_in(batch)))
+        assert batch.ends_page == (batch.last[0] in ends)
+        assert batch.digest == sum(digests_of(ids_in(batch)))
         assert len(batch.texts) <= batch_texts
         assert len(batch.texts) == 1 or sum(map(len, batch.texts)) <= batch_chars or not batch.texts
-    assert [b.last for b in made] == sorted(b.last for b in made)
+        inner_ends = [id_ for id_ in ids_in(batch)[:-1] if id_ in ends]
+        assert len(inner_ends) <= spanning  # two pages at most
+
+
+def test_a_batch_is_filled_from_the_next_page():
+    """Once: one that is still not full is sent. Where only pages can be gone on after, none spans two."""
+    texts = [["a", "b", "c"], ["d"], ["e", "f", "g", "h"]]
+    settings = Settings(batch_texts=4)
+    assert [b.texts for b in cut(*pages_of(texts), settings=settings)] == [[*"abcd"], [*"efgh"]]
+    settings = Settings(batch_texts=5)
+    assert [b.texts for b in cut(*pages_of(texts), settings=settings)] == [[*"abcd"], [*"efgh"]]
+    alone = cut(*pages_of(texts), settings=settings, spanning=False)
+    assert [(b.texts, b.ends_page) for b in alone] == [([*t], True) for t in texts]
+
+
+def test_a_page_without_a_text_to_send_is_a_batch_at_once():
+    """A checkpoint can move over it; a rerun of a finished range has only such pages."""
+    cutter = Cutter(Settings(), "r", Repeats(Settings()))
+    known = {identity(n): hash_text("same") for n in range(3)}
+    assert [b.unchanged for b in cutter.cut(page_of(["same"] * 3), known)] == [3]
+
+
+def test_trap_29_a_text_too_long_for_the_batch_of_the_page_before_does_not_move_its_end():
+    """That batch ends with its own page: a checkpoint at anything later would pass over what is not sent."""
+    first, second = cut(*pages_of([["aaaa"], ["bbbbbbb", "c"]]), settings=Settings(batch_chars=10))
+    assert (first.last, first.ends_page, first.texts) == ((0,), True, ["aaaa"])
+    assert (second.last, second.texts) == ((2,), ["bbbbbbb", "c"])
 
 
 def test_unchanged_documents_are_not_sent():
     """Only those whose text has the hash of a valid extraction."""
     known = {identity(0): hash_text("same"), identity(1): hash_text("before")}
-    (batch,) = cut(page_of(["same", "after", "new"]), known)
+    (batch,) = cut(page_of(["same", "after", "new"]), known=known)
     assert (batch.unchanged, batch.texts) == (1, ["after", "new"])
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import scalars
 
 from engine import Key, Settings
-from engine.batches import cut
+from engine.batches import Cutter
 from engine.ledger import Ledger
 from engine.model import DIGESTS, Counts, Page
 from engine.repeats import Repeats
@@ -23,7 +23,8 @@ ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), ident
 def read(ids, **settings):
     """The counts of the documents with these `_id`s, cut into batches and passed by the ledger."""
     ledger, page = Ledger(), Page((ids,), ["text"] * len(ids))
-    for batch in cut(page, {}, Settings(**settings), "r", Repeats(Settings())):
+    cutter = Cutter(Settings(**settings), "r", Repeats(Settings()), spanning=False)
+    for batch in cutter.cut(page, {}):
         ledger.settle(ledger.admit(Key(batch.last)), Counts(batch.read, batch.read, digest=batch.digest))
     return ledger.counts
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Entity, Settings
-from engine.batches import cut
+from engine.batches import Cutter
 from engine.model import Page, hash_text
 from engine.repeats import Repeats, Sending, outcomes_of
 
@@ -51,7 +51,8 @@ def batches_of(*texts, settings=None, repeats=None):
     settings = settings or Settings()
     repeats = Repeats(settings) if repeats is None else repeats
     pages = [Page((range(len(page)),), page) for page in texts]
-    return [batch for page in pages for batch in cut(page, {}, settings, "r", repeats)]
+    cutter = Cutter(settings, "r", repeats, spanning=False)
+    return [batch for page in pages for batch in cutter.cut(page, {})]
 
 
 async def outcomes(batch, service):
