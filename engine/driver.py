@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import Any, TypeAlias
 
 from pymongo import WriteConcern
-from pymongo.errors import OperationFailure
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
 from engine.values import AWARE_CODEC, EXACT_CODEC
 
@@ -76,6 +76,38 @@ async def aggregate(
         cursor = await cursor
     found: list[dict[str, Any]] = await cursor.to_list(length=None)
     return found
+
+
+async def insert(collection: Collection, documents: list[dict[str, Any]]) -> Mapping[str, Any]:
+    """Inserts them, unordered; what the server says: `writeErrors` and `writeConcernErrors`, if any.
+
+    One command, without `insert_many`'s checks of each document: a tenth of what a document costs in all.
+    Where that does not work, `insert_many` does: it repeats what met an election, and splits what is too
+    large for one message. Documents that were in by then come back as duplicate keys.
+
+    Raises:
+        PyMongoError: of `insert_many`, other than those of single documents.
+        DocumentTooLarge: one alone is.
+    """
+    concern = collection.write_concern.document
+    command = {"insert": collection.name, "documents": documents, "ordered": False, "writeConcern": concern}
+    try:
+        reply = await collection.database.command(command)
+    except (PyMongoError, DocumentTooLarge, NotImplementedError):  # mongomock knows no such command
+        return await _insert_many(collection, documents)
+    unconfirmed = reply.get("writeConcernError")
+    return {
+        "writeErrors": reply.get("writeErrors", []),
+        "writeConcernErrors": [unconfirmed] if unconfirmed else [],
+    }
+
+
+async def _insert_many(collection: Collection, documents: list[dict[str, Any]]) -> Mapping[str, Any]:
+    try:
+        await collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        return error.details or {}
+    return {}
 
 
 def namespace(collection: Collection) -> str:

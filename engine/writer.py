@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from bson import json_util
 from pymongo import ReplaceOne
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
 from engine import driver
 from engine.config import Settings
@@ -82,7 +82,7 @@ class MongoWriter:
             await self._resolve(extractions)
             for letter in dead_letters:
                 await self._record(letter)
-        except PyMongoError as error:
+        except (PyMongoError, DocumentTooLarge) as error:
             raise WriteError(f"results could not be written to the target: {error}") from error
         return unchanged
 
@@ -111,15 +111,12 @@ class MongoWriter:
         return await self._insert(documents)
 
     async def _insert(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
-        try:
-            await self._entities.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            errors = _write_errors(error)
-            fatal = [e for e in errors if e.get("code") != DUPLICATE_KEY]
-            if fatal or error.details.get("writeConcernErrors"):
-                raise _refused(fatal, error, documents) from error
-            return await self._replace_changed([documents[e["index"]] for e in errors])
-        return frozenset()
+        said = await driver.insert(self._entities, documents)
+        errors = said.get("writeErrors", [])
+        fatal = [e for e in errors if e.get("code") != DUPLICATE_KEY]
+        if fatal or said.get("writeConcernErrors"):
+            raise _refused(fatal, said, documents)
+        return await self._replace_changed([documents[e["index"]] for e in errors]) if errors else frozenset()
 
     async def _replace_changed(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
         """Replaces the stored extractions that differ; returns the identities of the others."""
@@ -143,7 +140,9 @@ class MongoWriter:
             requests = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
             await self._entities.bulk_write(requests, ordered=False)
         except BulkWriteError as error:
-            raise _refused(_write_errors(error), error, documents) from error
+            said = error.details or {}
+            # Not from that error, which shows what was written.
+            raise _refused(said.get("writeErrors", []), said, documents) from None
         except TypeError:  # mongomock refuses every bulk replace that PyMongo 4.11 or later builds
             for document in documents:
                 await self._entities.replace_one({"_id": document["_id"]}, document, upsert=True)
@@ -173,20 +172,15 @@ class MongoWriter:
         )
 
 
-def _write_errors(error: BulkWriteError) -> list[dict[str, Any]]:
-    return list((error.details or {}).get("writeErrors", []))
-
-
 def _refused(
-    fatal: list[dict[str, Any]], error: BulkWriteError, documents: list[dict[str, Any]]
+    fatal: Sequence[Mapping[str, Any]], said: Mapping[str, Any], documents: list[dict[str, Any]]
 ) -> WriteError:
     """Surfaces bulk errors one by one (TRAPS 30), by `_id` and without what was written."""
-    concerns = [str(c.get("errmsg", c)) for c in (error.details or {}).get("writeConcernErrors", [])]
+    concerns = [str(c.get("errmsg", c)) for c in said.get("writeConcernErrors", [])]
     each = [f"_id {documents[e['index']]['_id']!r}: {e.get('errmsg', e.get('code'))}" for e in fatal]
     first = documents[fatal[0]["index"]]["_id"] if fatal else None
-    return WriteError(
-        f"{len(each)} documents refused by the target: {'; '.join((each + concerns)[:5])}", document_id=first
-    )
+    what = f"{len(each)} documents refused by the target" if each else "the target did not confirm a write"
+    return WriteError(f"{what}: {'; '.join((each + concerns)[:5])}", document_id=first)
 
 
 class JsonLinesWriter:

@@ -17,6 +17,7 @@ from engine import (
     Status,
     Window,
     WriteError,
+    driver,
     plan_ranges,
     run_range,
 )
@@ -259,3 +260,12 @@ async def test_results_may_go_to_another_database(messages, client, database):
         assert await database.list_collection_names() == ["messages"]
     finally:
         await client.drop_database(elsewhere.name)
+
+
+async def test_results_too_large_for_one_message_are_written_all_the_same(messages, database):
+    """48 MB is the most; a group of results may well be more."""
+    big = "x" * 1_000_000
+    collection = driver.durable(database["messages_entities"])
+    said = await driver.insert(collection, [{"_id": n, "big": big} for n in range(60)])
+    assert not any(said.values())
+    assert await ids_of(collection) == list(range(60))
