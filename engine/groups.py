@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from engine.batches import Batch
 from engine.config import Settings
@@ -14,6 +14,9 @@ from engine.isolation import Outcome, Refusal
 from engine.ledger import Entry
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.values import identity
+
+Results: TypeAlias = tuple[list[Extraction], list[DeadLetter]]
+"""What is to be written for a batch."""
 
 
 @dataclass(slots=True)
@@ -24,7 +27,7 @@ class Sent:
     entry: Entry
     outcomes: Sequence[Outcome] = ()
 
-    def results(self, range_id: str) -> tuple[list[Extraction], list[DeadLetter]]:
+    def results(self, range_id: str) -> Results:
         """What is to be written for it."""
         batch, rows = self.batch, zip(self.batch.ids, self.outcomes, self.batch.hashes, strict=True)
         if Refusal not in set(map(type, self.outcomes)):

@@ -29,10 +29,10 @@ from engine.errors import ConfigError, EngineError, Failure, Interrupted, Servic
 from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
-from engine.groups import Groups, Sent
+from engine.groups import Groups, Results, Sent
 from engine.isolation import Caller, Outcome, effort_of
 from engine.keyset import KeyRange
-from engine.model import DeadLetter, Extraction, Status
+from engine.model import Status
 from engine.reader import Reader
 from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
@@ -125,8 +125,8 @@ class RangeAttempt:
         prepare = getattr(service, "prepare", None)
         self._caller = Caller(service.extract, policy, self._slots, events=self._events, prepare=prepare)
         self._telemetry = telemetry.current()
-        spanning = reader.resumes_anywhere
-        self._cutter = Cutter(settings, self._range_id, Repeats(settings), spanning=spanning)
+        repeats, spanning = Repeats(settings), reader.resumes_anywhere
+        self._cutter = Cutter(settings, self._range_id, repeats, spanning=spanning)
         self._accounts = Accounts(
             checkpoints,
             checkpoint,
@@ -196,11 +196,8 @@ class RangeAttempt:
             raise error
 
     async def _stages(self) -> None:
-        with (
-            collector.calmed(),
-            self._accounts.watching(),
-            self._telemetry.watching(self._slots, self._depths),
-        ):
+        observed = self._telemetry.watching(self._slots, self._depths)
+        with collector.calmed(), self._accounts.watching(), observed:
             async with asyncio.TaskGroup() as stages:
                 self._reading = stages.create_task(self._read())
                 for _ in range(self._settings.max_concurrency):
@@ -270,8 +267,8 @@ class RangeAttempt:
             letters_in_all = list(chain.from_iterable(letters for _, letters in results))
             with self._telemetry.write():
                 unchanged = await self._writer.write(extractions, letters_in_all)
-            for sent, (found, letters) in zip(group, results, strict=True):
-                self._settle(sent, found, letters, unchanged)
+            for sent, written in zip(group, results, strict=True):
+                self._settle(sent, written, unchanged)
             await self._accounts.save_when_due()
             self._accounts.tell()
 
@@ -287,19 +284,15 @@ class RangeAttempt:
 
     # --- the steps ---
 
-    def _settle(
-        self,
-        sent: Sent,
-        found: Sequence[Extraction],
-        letters: Sequence[DeadLetter],
-        unchanged: frozenset[Any],
-    ) -> None:
+    def _settle(self, sent: Sent, results: Results, unchanged: frozenset[Any]) -> None:
         """Accounts for a batch that is durable now."""
+        found, letters = results
         counts = sent.counts(found, len(letters), unchanged)
         if letters:
             kinds = ",".join(sorted({letter.kind for letter in letters}))
-            first = letters[0].document_id
-            self._events.warning("dead_letters", count=len(letters), kinds=kinds, first=first)
+            self._events.warning(
+                "dead_letters", count=len(letters), kinds=kinds, first=letters[0].document_id
+            )
         self._telemetry.settled(counts)
         for _ in range(self._accounts.settle(sent.entry, counts)):
             self._ahead.release()

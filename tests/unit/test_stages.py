@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import weakref
 
 import pytest
 from memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
@@ -12,7 +10,6 @@ from virtual_time import now_s, run_virtually
 
 from engine import ConfigError, ExtractionError, Failure, Settings, SourceError, Status, WriteError
 from engine.pipeline import report_of
-from engine.slots import slots_of
 
 TEXTS = [f"text {n}" for n in range(200)]
 SMALL = Settings(
@@ -264,54 +261,3 @@ def test_trap_24_an_outage_without_end_interrupts_the_range():
         assert (written.letters, again.checkpoint.counts.read) == ({}, 200)
 
     run_virtually(main())
-
-
-class WatchedFeed(MemoryFeed):
-    """Notes when it begins to read and when it has read all, in seconds."""
-
-    def __init__(self, texts):
-        super().__init__(texts)
-        self.read_s = []
-
-    async def pages(self, after):
-        """As they are."""
-        self.read_s.append(now_s())
-        async for page in super().pages(after):
-            yield page
-        self.read_s.append(now_s())
-
-
-def test_ranges_that_share_slots_are_read_in_turn():
-    """The next one begins when all of one is read, and before its last requests have ended."""
-
-    async def main():
-        slots, feeds, ended_s = slots_of(SMALL), [WatchedFeed(TEXTS[:80]) for _ in range(3)], []
-
-        async def one(feed):
-            written = MemoryWriter()
-            attempt = await attempt_at(Service(), feed, written, Watched(written), SMALL, slots=slots)
-            await attempt.run()
-            ended_s.append(now_s())
-
-        await asyncio.gather(*map(one, feeds))
-        begun, done = zip(*sorted(feed.read_s for feed in feeds), strict=True)
-        assert all(done[n] <= begun[n + 1] < ended_s[n] for n in range(2))
-
-    run_virtually(main())
-
-
-def test_a_range_that_has_ended_leaves_no_cycle_behind():
-    """Its texts and answers go at once: a process runs many ranges, and the collector comes seldom."""
-
-    async def main():
-        written = MemoryWriter()
-        attempt = await attempt_at(Service(), MemoryFeed(TEXTS), written, Watched(written), SMALL)
-        await attempt.run()
-        return weakref.ref(attempt)
-
-    gc.collect()
-    gc.disable()
-    try:
-        assert run_virtually(main())() is None
-    finally:
-        gc.enable()

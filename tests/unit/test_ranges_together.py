@@ -1,0 +1,83 @@
+"""Ranges that run in one process: read in turn, and gone when they have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+from memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from virtual_time import now_s, run_virtually
+
+from engine import Settings
+from engine.slots import slots_of
+
+TEXTS = [f"text {n}" for n in range(80)]
+SMALL = Settings(
+    batch_texts=4,
+    min_concurrency=4,
+    max_concurrency=4,
+    write_documents=4,
+    checkpoint_s=0,
+    max_ahead_batches=8,
+)
+
+
+class Service:
+    """Takes a tenth of a second, and finds nothing."""
+
+    async def extract(self, texts):
+        """Nothing, ever."""
+        await asyncio.sleep(0.1)
+        return [[] for _ in texts]
+
+
+class WatchedFeed(MemoryFeed):
+    """Notes when it begins to read and when it has read all, in seconds."""
+
+    def __init__(self, texts):
+        super().__init__(texts)
+        self.read_s = []
+
+    async def pages(self, after):
+        """As they are."""
+        self.read_s.append(now_s())
+        async for page in super().pages(after):
+            yield page
+        self.read_s.append(now_s())
+
+
+def test_ranges_that_share_slots_are_read_in_turn():
+    """The next one begins when all of one is read, and before its last requests have ended."""
+
+    async def main():
+        slots, feeds, ended_s = slots_of(SMALL), [WatchedFeed(TEXTS) for _ in range(3)], []
+
+        async def one(feed):
+            written = MemoryWriter()
+            attempt = await attempt_at(Service(), feed, written, Watched(written), SMALL, slots=slots)
+            await attempt.run()
+            ended_s.append(now_s())
+
+        await asyncio.gather(*map(one, feeds))
+        begun, done = zip(*sorted(feed.read_s for feed in feeds), strict=True)
+        assert all(done[n] <= begun[n + 1] < ended_s[n] for n in range(2))
+
+    run_virtually(main())
+
+
+def test_a_range_that_has_ended_leaves_no_cycle_behind():
+    """Its texts and answers go at once: a process runs many ranges, and the collector comes seldom."""
+
+    async def main():
+        written = MemoryWriter()
+        attempt = await attempt_at(Service(), MemoryFeed(TEXTS), written, Watched(written), SMALL)
+        await attempt.run()
+        return weakref.ref(attempt)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert run_virtually(main())() is None
+    finally:
+        gc.enable()
