@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-ALLOCATIONS = 10_000
+ALLOCATIONS = 50_000
 """Containers allocated before a collection. A page of documents is thousands of them, none in a cycle: at
 Python's 700 the collector walks each page again and again, for a fifth of a run's CPU time, and at 10,000 for
 a twentieth. At 50,000 the cycles that requests leave stay so long that memory grows by half."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from engine import service_formats as services
 from engine.errors import ConfigError, ExtractionError, Failure
+from engine.json_codec import encoded
 from engine.model import Entity
 from engine.offsets import OffsetUnit, in_code_points
 
@@ -160,7 +161,7 @@ def body_of(shape: Format, texts: Sequence[str], parameters: Mapping[str, Any]) 
     body = shape.request(texts)
     if isinstance(body, bytes):
         return body
-    return json.dumps({**body, **parameters} if parameters else body).encode()
+    return encoded({**body, **parameters} if parameters else body)
 
 
 def query_of(shape: Format, parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -210,8 +211,12 @@ def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
     size = len(text)
     problem: str | None = None
     try:
-        checked = tuple([e if isinstance(e, Entity) else Entity(**e) for e in entities])
-        for start, end, label, surface, score in checked:
+        checked = tuple(entities)
+        for entity in checked:
+            if not isinstance(entity, Entity):
+                made = [e if isinstance(e, Entity) else Entity(**e) for e in checked]
+                return _check_entities(text, made, at)
+            start, end, label, surface, score = entity
             if not (
                 type(start) is int
                 and type(end) is int

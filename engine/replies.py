@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import aiohttp
 
 from engine.errors import ExtractionError, Failure
 from engine.formats import Format, failure_of, retry_after_s
+from engine.json_codec import decoded
 from engine.redaction import redact
-
-_DECODER = json.JSONDecoder(strict=False)
-"""Control characters stand unescaped in strings of some services (CoreNLP's JSONOutputter)."""
-
-_fast: Callable[[bytes], Any] | None = import_module("orjson").loads if find_spec("orjson") else None
-"""Of the extra `speed`."""
 
 BODY_PREFIX = 300
 """Characters of an error body that are kept for people."""
@@ -33,7 +24,7 @@ def json_of(texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes)
     nothing about the texts, and may have passed when the call is repeated.
     """
     try:
-        return _decoded(body)
+        return decoded(body)
     except ValueError as error:
         claimed = "json" in response.content_type
         raise ExtractionError(
@@ -42,14 +33,6 @@ def json_of(texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes)
             failure=Failure.PERMANENT if claimed else Failure.TRANSIENT,
             status=response.status,
         ) from error
-
-
-def _decoded(body: bytes) -> Any:
-    """By orjson in a third of the time; what it refuses, the standard library may still understand."""
-    if _fast is not None:
-        with suppress(ValueError):  # control characters, NaN, another encoding, or no JSON at all
-            return _fast(body)
-    return _DECODER.decode(body.decode(json.detect_encoding(body)))
 
 
 def refusal_of(

@@ -73,13 +73,13 @@ def digests_of(ids: Iterable[Any]) -> list[int]:
     Summed modulo 2**128 over documents these identify a set of `_id`s, whatever order they come in
     (AdHash: Bellare and Micciancio, 1997). ObjectIds are assembled here: half the time of an encoder's call.
     """
-    encoded = (
+    encoded = [
         _OBJECT_ID_HEAD + value.binary + b"\x00"
         if type(value) is ObjectId
         else bson.encode({"": value}, codec_options=EXACT_CODEC)
         for value in ids
-    )
-    return [int.from_bytes(blake2b(each).digest()[:16], "big") for each in encoded]
+    ]
+    return list(map(int.from_bytes, [blake2b(each).digest()[:16] for each in encoded]))
 
 
 def to_extended_json(values: Any) -> Any:

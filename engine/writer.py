@@ -94,7 +94,9 @@ class MongoWriter:
                 "entities": [
                     {"start": start, "end": end, "label": label, "text": text, "score": score}
                     for start, end, label, text, score in entities
-                ],
+                ]
+                if entities
+                else [],
                 "text_hash": text_hash,
                 "extractor": self._extractor,
                 "run_id": self._run_id,
