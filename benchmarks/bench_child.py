@@ -18,8 +18,10 @@ from bench_process import Meter, Task, run_loop
 CANDIDATES = {
     "engine": "bench_engine",
     "engine_on_asyncio": "bench_engine",
+    "engine_on_pymongo": "bench_engine",
     "workers": "bench_workers",
     "workers_wide": "bench_workers",
+    "workers_on_pymongo": "bench_workers",
     "blog": "bench_simple",
     "threads": "bench_simple",
     "gather": "bench_gather",

@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bench_process import Meter, Task
+from bench_process import Meter, Task, reaching
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient
 
 from engine import HttpExtractor, Report, Settings, Window, run
 
 
 async def engine(task: Task, meter: Meter) -> dict[str, Any]:
     """One run over the whole collection."""
-    client: Any = AsyncIOMotorClient(task.uri)
-    try:
-        await client.admin.command("ping")
+    return await _run(task, meter, AsyncIOMotorClient(task.uri))
+
+
+async def engine_on_pymongo(task: Task, meter: Meter) -> dict[str, Any]:
+    """The same through PyMongo's own asynchronous client, which needs no threads."""
+    return await _run(task, meter, AsyncMongoClient(task.uri))
+
+
+def engine_on_asyncio(task: Task, meter: Meter) -> dict[str, Any]:
+    """The same on asyncio's own loop, where the others run on uvloop's."""
+    return asyncio.run(engine(task, meter))
+
+
+async def _run(task: Task, meter: Meter, client: Any) -> dict[str, Any]:
+    async with reaching(client):
         source, target = client[task.database][task.collection], client[task.target]
         with meter:
             report = await run(
@@ -25,14 +38,7 @@ async def engine(task: Task, meter: Meter) -> dict[str, Any]:
                 extractor=HttpExtractor(task.url, format="native"),
                 settings=Settings(),
             )
-    finally:
-        client.close()
     return _accounts(report)
-
-
-def engine_on_asyncio(task: Task, meter: Meter) -> dict[str, Any]:
-    """The same on asyncio's own loop, where the others run on uvloop's."""
-    return asyncio.run(engine(task, meter))
 
 
 def _accounts(report: Report) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import aiohttp
-from bench_process import Meter, Task
+from bench_process import Meter, Task, reaching
 from motor.motor_asyncio import AsyncIOMotorClient
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -32,7 +32,6 @@ async def _extract(session: aiohttp.ClientSession, url: str, text: str) -> list[
 async def gather(task: Task, meter: Meter) -> Document:
     """All documents into memory, all calls at once behind a semaphore, then all results into the target."""
     client: Any = AsyncIOMotorClient(task.uri)
-    await client.admin.command("ping")
     source, target = client[task.database][task.collection], client[task.target]["entities"]
     turn = asyncio.Semaphore(IN_FLIGHT)
 
@@ -41,7 +40,7 @@ async def gather(task: Task, meter: Meter) -> Document:
             entities = await _extract(session, task.url, document["text"])
             return {"_id": document["_id"], "entities": entities}
 
-    try:
+    async with reaching(client):
         with meter:
             async with aiohttp.ClientSession() as session:
                 documents = await source.find({}, {"text": 1}).sort("created_at", 1).to_list(None)
@@ -49,6 +48,4 @@ async def gather(task: Task, meter: Meter) -> Document:
             found = [result for result in results if isinstance(result, dict)]
             for at in range(0, len(found), WRITE):
                 await target.insert_many(found[at : at + WRITE], ordered=False)
-    finally:
-        client.close()
     return {"given_up": len(results) - len(found)}

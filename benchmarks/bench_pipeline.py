@@ -33,6 +33,7 @@ ENGINE_TEXTS: int = Settings().batch_texts
 FULL = {
     "engine": ENGINE_TEXTS,
     "engine_on_asyncio": ENGINE_TEXTS,
+    "engine_on_pymongo": ENGINE_TEXTS,
     "workers_wide": WIDE_TEXTS,
     "blog": 1,
     "threads": 1,

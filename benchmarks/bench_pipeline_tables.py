@@ -15,8 +15,10 @@ WIDTH = 140
 LABELS = {
     "engine": "engine, default settings",
     "engine_on_asyncio": "engine, asyncio's loop",
+    "engine_on_pymongo": "engine, PyMongo",
     "workers": "expert's workers",
     "workers_wide": "the same, 64 texts",
+    "workers_on_pymongo": "the same, PyMongo",
     "gather": "gather and semaphore",
     "threads": "64 threads, requests",
     "blog": "the blog's loop",

@@ -9,7 +9,8 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -43,6 +44,18 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
     runner: Any = import_module("uvloop") if find_spec("uvloop") else asyncio
     result: T = runner.run(main)
     return result
+
+
+@asynccontextmanager
+async def reaching(client: Any) -> AsyncIterator[Any]:
+    """A client of either driver that has reached its server; at the end it is closed."""
+    try:
+        await client.admin.command("ping")
+        yield client
+    finally:
+        closing = client.close()
+        if closing is not None:  # PyMongo's is awaited
+            await closing
 
 
 def cpu_s() -> float:

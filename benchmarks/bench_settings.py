@@ -162,6 +162,8 @@ def _all(setup: Setup) -> Setting:
         Entry("engine", setup.everything, 0, times),
         Entry("workers", setup.everything, USUAL, times),
         Entry("workers_wide", setup.everything, USUAL, times),
+        Entry("engine_on_pymongo", setup.everything, 0, times),
+        Entry("workers_on_pymongo", setup.everything, USUAL, times),
     )
     at_once = replace(setup.service, slots=None)
     return Setting("client_all", f"B: answers at once, {setup.everything:,} documents", at_once, entries)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-from bench_process import Meter, Task
+from bench_process import Meter, Task, reaching
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient
 
 TEXTS = 32
 ATTEMPTS = 5
@@ -114,23 +114,28 @@ class Workers:
         return None
 
 
+async def workers(task: Task, meter: Meter) -> Document:
+    """Runs them; `given_up` counts the documents of batches that failed too often."""
+    return await _run(task, meter, AsyncIOMotorClient(task.uri))
+
+
 async def workers_wide(task: Task, meter: Meter) -> Document:
     """The same with twice as many texts a request."""
-    return await workers(task, meter, WIDE_TEXTS)
+    return await _run(task, meter, AsyncIOMotorClient(task.uri), WIDE_TEXTS)
 
 
-async def workers(task: Task, meter: Meter, texts: int = TEXTS) -> Document:
-    """Runs them; `given_up` counts the documents of batches that failed too often."""
-    client: Any = AsyncIOMotorClient(task.uri)
-    async with AsyncExitStack() as stack:
-        stack.callback(client.close)
-        await client.admin.command("ping")
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=task.concurrency),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-        )
-        await stack.enter_async_context(session)
+async def workers_on_pymongo(task: Task, meter: Meter) -> Document:
+    """The same through PyMongo's own asynchronous client."""
+    return await _run(task, meter, AsyncMongoClient(task.uri))
+
+
+async def _run(task: Task, meter: Meter, client: Any, texts: int = TEXTS) -> Document:
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=task.concurrency),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+    )
+    async with reaching(client), session:
         source, target = client[task.database][task.collection], client[task.target]["entities"]
         program = Workers(session, source, target, task.url, task.concurrency, texts)
         with meter:

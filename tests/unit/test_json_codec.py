@@ -1,0 +1,71 @@
+"""JSON of requests and answers: the same whether orjson is installed or not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import json_codec
+from engine.json_codec import decoded, encoded
+
+WAYS = ["orjson", "json"]
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    """Once as installed, once as without the extra."""
+    if request.param == "json":
+        monkeypatch.setattr(json_codec, "_decode", None)
+        monkeypatch.setattr(json_codec, "_encode", None)
+    else:
+        pytest.importorskip("orjson")
+    return request.param
+
+
+@given(st.lists(st.text()))
+def test_any_texts_come_through(texts):
+    """Halves of surrogate pairs too, which BSON may hold and UTF-8 may not."""
+    assert json.loads(encoded({"texts": texts})) == {"texts": texts}
+
+
+def test_bodies_are_compact_utf_8(way):
+    """Byte for byte the same both ways: what a service gets must not depend on an extra."""
+    assert encoded({"texts": ["Zoë 😀", 'a "b"\n'], "n": 1.5}) == (
+        '{"texts":["Zoë 😀","a \\"b\\"\\n"],"n":1.5}'.encode()
+    )
+
+
+def test_half_a_surrogate_pair_is_escaped(way):
+    """It has no form in UTF-8."""
+    assert encoded(["é\ud83d"]) == rb'["\u00e9\ud83d"]'
+
+
+def test_what_is_no_json_is_refused(way):
+    """A parameter of a wrong type is its owner's mistake, not a reason to send something else."""
+    with pytest.raises(TypeError, match="serializable"):
+        encoded({"labels": {"a", "b"}})
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b'{"text": "a\tb"}', {"text": "a\tb"}),
+        (b"[Infinity]", [float("inf")]),
+        ('["Zoë"]'.encode("utf-16"), ["Zoë"]),
+        (b'["\\ud83d"]', ["\ud83d"]),
+        ('["Zoë"]'.encode(), ["Zoë"]),
+    ],
+    ids=["control-character", "infinity", "utf-16", "half-a-pair", "utf-8"],
+)
+def test_answers_are_understood(way, body, data):
+    """Also what orjson refuses: some services write it."""
+    assert decoded(body) == data
+
+
+def test_what_is_no_json_raises_value_error(way):
+    """A proxy's page, say."""
+    with pytest.raises(ValueError, match="Expecting value"):
+        decoded(b"<html>")
