@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         description="Retry quota: 14 for a transient retry, 5 for a throttled one; successes give back.",
     )
     retry_base_s: float = Field(
-        0.2, ge=0, description="First bound of the random wait; doubles each attempt."
+        0.1, ge=0, description="First bound of the random wait; doubles each attempt."
     )
     retry_max_s: float = Field(20.0, ge=0, description="Bound of the random wait between attempts.")
     retry_after_max_s: float = Field(120.0, ge=0, description="Longest `Retry-After` that is honoured.")

@@ -13,6 +13,11 @@ from engine.formats import Format, failure_of, retry_after_s
 from engine.json_codec import decoded
 from engine.redaction import redact
 
+_TRUST = (
+    "pass `tls`, a context that trusts its authority (of HttpExtractor; SSL_CERT_FILE in the environment; "
+    "extra `verify` of the Airflow Connection)"
+)
+
 BODY_PREFIX = 300
 """Characters of an error body that are kept for people."""
 
@@ -54,6 +59,8 @@ def translated(error: aiohttp.ClientError) -> ExtractionError:
     """An aiohttp error as ours; a stale keep-alive connection or a reset is transient (TRAPS 21)."""
     if isinstance(error, aiohttp.InvalidURL):
         return ExtractionError(f"{type(error).__name__}: {error}")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):  # waiting would change nothing
+        return ExtractionError(f"{type(error).__name__}: {error}; {_TRUST}")
     status = error.status if isinstance(error, aiohttp.ClientResponseError) else None
     return ExtractionError(
         f"{type(error).__name__}: {error}", failure=Failure.TRANSIENT, status=status or None

@@ -107,7 +107,7 @@ class _Call(Generic[T]):
 class RetryPolicy:
     """Full jitter by failure class: transient failures cost attempts, throttled ones only time.
 
-    Wait before attempt n+1 after a transient failure: uniform in [0, min(retry_max_s, retry_base_s * 2**n)]
+    Wait after the n-th transient failure: uniform in [0, min(retry_max_s, retry_base_s * 2**(n - 1))]
     ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). After a throttled one: the
     `Retry-After`, capped, for all calls of this range, plus the same jitter, never less. Each retry takes
     tokens from a quota, and waits for them when there are none.

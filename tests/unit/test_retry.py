@@ -116,13 +116,13 @@ async def test_throttling_costs_time_and_no_attempts():
 
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_trap_20_waits_are_fully_jittered_and_bounded(seed, failures):
-    """The wait before attempt n+1 is anywhere between nothing and `retry_base_s * 2**n`, capped."""
+    """The wait after the n-th failure is anywhere between nothing and `retry_base_s * 2**(n - 1)`, capped."""
     time = Time()
     policy, _ = policy_on(time, seed, max_attempts=20, retry_base_s=0.5, retry_max_s=8)
     asyncio.run(policy.call(Service(*[failure(Failure.TRANSIENT)] * failures)))
     assert len(time.slept) == failures
     for n, waited in enumerate(time.slept, start=1):
-        assert 0 <= waited <= min(8, 0.5 * 2**n)
+        assert 0 <= waited <= min(8, 0.5 * 2 ** (n - 1))
 
 
 @pytest.mark.asyncio
