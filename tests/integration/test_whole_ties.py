@@ -57,8 +57,12 @@ async def test_a_page_is_one_scan_of_the_index(tied):
     check_index_use(scan, await explained_stages(scan))
 
 
-async def test_a_run_resumes_after_the_last_whole_group(tied, database):
-    """Interrupted within a group, it sends that page again and loses nothing; the proof holds."""
+@pytest.mark.parametrize("batch_texts", [4, 7], ids=["batches-fill-pages", "batches-end-with-pages"])
+async def test_a_run_resumes_after_the_last_whole_group(tied, database, batch_texts):
+    """Interrupted within a group, it sends that page again and loses nothing; the proof holds.
+
+    A batch does not go on into the next page here, or no checkpoint could rest at the end of the first.
+    """
     left = 37
 
     async def failing(texts):
@@ -68,7 +72,8 @@ async def test_a_run_resumes_after_the_last_whole_group(tied, database):
             raise ConnectionError("down")
         return await first_word(texts)
 
-    one = SMALL.model_copy(update={"max_concurrency": 1, "range_documents": 1000, "checkpoint_s": 0.0})
+    changed = {"batch_texts": batch_texts, "max_concurrency": 1, "range_documents": 1000, "checkpoint_s": 0.0}
+    one = SMALL.model_copy(update=changed)
     given = {"source": tied, "target": database, "settings": one}
     failed = await run(Window(), extractor=failing, **given)
     assert failed.status is not Status.SUCCEEDED

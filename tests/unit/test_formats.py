@@ -112,9 +112,11 @@ def test_trap_27_an_emoji_before_an_entity_tells_utf16_offsets():
 
 
 def test_trap_26_no_entities_is_an_answer():
-    """And plain dicts are as good as Entities; a score may be an integer; tuples can be shared."""
+    """And plain dicts are as good as Entities, beside them too; a score may be an integer."""
     assert check_answer(["Jane"], [[Entity(0, 4, "P", "Jane", 1)]]) == [(Entity(0, 4, "P", "Jane", 1),)]
     assert check_answer(["Jane"], [[]]) == [()]
     assert check_answer(["Jane"], [[{"start": 0, "end": 4, "label": "P", "text": "Jane"}]]) == [
         (Entity(0, 4, "P", "Jane"),)
     ]
+    jane = Entity(0, 4, "P", "Jane")
+    assert check_answer(["Jane"], [[jane, jane._asdict()]]) == [(jane, jane)]
