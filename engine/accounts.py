@@ -87,6 +87,10 @@ class Accounts:
         """Batches read and beyond the position."""
         return self._ledger.outstanding
 
+    def begin(self) -> None:
+        """The range's time begins: until now it has waited for its turn."""
+        self._began = self._clock()
+
     def admit(self, last: Key | None) -> Entry:
         """See `Ledger.admit`."""
         return self._ledger.admit(last)

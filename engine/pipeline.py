@@ -143,6 +143,7 @@ class RangeAttempt:
         self._to_write = Groups(settings)
         self._callers_left = settings.max_concurrency
         self._reading: asyncio.Task[None] | None = None
+        self._has_turn = asyncio.get_running_loop().create_future()
         self._stopped_by: Interrupted | None = None
         self._all_new = settings.force or checkpoint.key_range.fresh
 
@@ -180,6 +181,7 @@ class RangeAttempt:
         """Runs the stages. At the deadline, or cancelled, what is in flight may end within `drain_s`."""
         stages = asyncio.create_task(self._stages())
         try:
+            await asyncio.wait([stages, self._has_turn], return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait([stages], timeout=self._settings.deadline_s)
             if not stages.done():
                 self._stop(Interrupted(f"deadline of {self._settings.deadline_s} s"))
@@ -222,6 +224,8 @@ class RangeAttempt:
         """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
         pages_after = self._reader.pages(after=self._accounts.position)
         async with self._slots.turn, aclosing(pages_after) as pages:
+            self._accounts.begin()
+            self._has_turn.set_result(None)  # its time begins; that of waiting is another range's
             async for page in pages:
                 known = {} if self._all_new else await self._writer.known(page.ids)
                 for batch in self._cutter.cut(page, known):

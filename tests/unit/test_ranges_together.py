@@ -9,7 +9,7 @@ import weakref
 from memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
 from virtual_time import now_s, run_virtually
 
-from engine import Settings
+from engine import Settings, Status
 from engine.slots import slots_of
 
 TEXTS = [f"text {n}" for n in range(80)]
@@ -62,6 +62,27 @@ def test_ranges_that_share_slots_are_read_in_turn():
         await asyncio.gather(*map(one, feeds))
         begun, done = zip(*sorted(feed.read_s for feed in feeds), strict=True)
         assert all(done[n] <= begun[n + 1] < ended_s[n] for n in range(2))
+
+    run_virtually(main())
+
+
+def test_a_deadline_begins_with_the_turn():
+    """Each takes three quarters of a second; the last one waits for longer, and is not charged for it."""
+
+    async def main():
+        slots = slots_of(SMALL)
+        timed = SMALL.model_copy(update={"deadline_s": 1.0})
+
+        async def one(_):
+            written = MemoryWriter()
+            attempt = await attempt_at(
+                Service(), MemoryFeed(TEXTS), written, Watched(written), timed, slots=slots
+            )
+            return await attempt.run(), attempt.checkpoint.active_s
+
+        ended = await asyncio.gather(*map(one, range(3)))
+        assert [status for status, _ in ended] == [Status.SUCCEEDED] * 3
+        assert max(active_s for _, active_s in ended) < 1.0
 
     run_virtually(main())
 
