@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 ALLOCATIONS = 50_000
 """Containers allocated before a collection. A page of documents is thousands of them, none in a cycle: at
-Python's 700 the collector walks each page again and again, for a fifth of a run's CPU time, at 10,000 for a
-thirtieth. No stage leaves cycles behind, so memory is the same (docs/decisions/0017-cost-of-a-document.md)."""
+Python's 700 the collector walks each page again and again, for a fifth of a run's CPU time, and at 10,000 for
+a thirtieth. Memory stays as it is, for no stage leaves cycles (docs/decisions/0017-cost-of-a-document.md).
+"""
 
 _calming = 0
 _before: tuple[int, int, int] = gc.get_threshold()
