@@ -28,9 +28,9 @@ def native_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
     """`{"results": [[{start, end, label, text, score}]]}`; the score may be missing."""
     return [
         # Most texts have no entities, and an inner list costs more than all else of theirs.
-        [entity_of((e["start"], e["end"], e["label"], e["text"], e.get("score"))) for e in entities]
-        if entities
-        else []
+        []
+        if entities == []
+        else [entity_of((e["start"], e["end"], e["label"], e["text"], e.get("score"))) for e in entities]
         for entities in answer["results"]
     ]
 

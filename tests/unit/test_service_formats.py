@@ -28,6 +28,13 @@ def test_native():
     assert read(NATIVE, ["a", "b"], answer) == [[Entity(0, 1, "X", "a", 0.5)], []]
 
 
+@pytest.mark.parametrize("nothing", [None, 0, False])
+def test_trap_26_no_list_is_not_no_entities(nothing):
+    """A service that gives null for a text it failed on has not said that there is nothing in it."""
+    with pytest.raises(TypeError, match="not iterable"):
+        read(NATIVE, ["a", "b"], {"results": [[], nothing]})
+
+
 def test_presidio():
     """One text: a list of results; several: a list of those (recorded from presidio-analyzer 2.2)."""
     one = [{"analysis_explanation": None, "end": 4, "entity_type": "PERSON", "score": 0.85, "start": 0}]
