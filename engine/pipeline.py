@@ -38,6 +38,7 @@ from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
 from engine.retry import RetryPolicy
 from engine.slots import Slots, slots_of
+from engine.together import all_ended
 from engine.writer import MongoWriter, Writer
 
 
@@ -200,12 +201,10 @@ class RangeAttempt:
     async def _stages(self) -> None:
         observed = self._telemetry.watching(self._slots, self._depths)
         with collector.calmed(), self._accounts.watching(), observed:
-            async with asyncio.TaskGroup() as stages:
-                self._reading = stages.create_task(self._read())
-                for _ in range(self._settings.max_concurrency):
-                    stages.create_task(self._extract())
-                for _ in range(self._settings.write_concurrency):
-                    stages.create_task(self._write())
+            self._reading = asyncio.create_task(self._read())
+            callers = [self._extract() for _ in range(self._settings.max_concurrency)]
+            writers = [self._write() for _ in range(self._settings.write_concurrency)]
+            await all_ended([self._reading, *map(asyncio.create_task, callers + writers)])
         if not self._stopped_by:
             await self._check_coverage()
 
