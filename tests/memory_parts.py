@@ -6,13 +6,23 @@ import asyncio
 
 from virtual_time import now_s
 
-from engine import Key, KeyRange, Status
+from engine import Key, KeyRange, Settings, Status
 from engine.checkpoints import MemoryCheckpoints
 from engine.model import Page
 from engine.pipeline import RangeAttempt
 from engine.values import identity
 
 RANGE = KeyRange(Key((0,)), Key((10**9,)), "0000", "run")
+
+SMALL = Settings(
+    batch_texts=4,
+    min_concurrency=4,
+    max_concurrency=4,
+    write_documents=4,
+    checkpoint_s=0,
+    max_ahead_batches=8,
+)
+"""Settings with little of everything, so that a few texts fill all queues."""
 
 
 class MemoryFeed:

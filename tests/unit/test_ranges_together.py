@@ -6,21 +6,13 @@ import asyncio
 import gc
 import weakref
 
-from memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from memory_parts import SMALL, MemoryFeed, MemoryWriter, Watched, attempt_at
 from virtual_time import now_s, run_virtually
 
-from engine import Settings, Status
+from engine import Status
 from engine.slots import slots_of
 
 TEXTS = [f"text {n}" for n in range(80)]
-SMALL = Settings(
-    batch_texts=4,
-    min_concurrency=4,
-    max_concurrency=4,
-    write_documents=4,
-    checkpoint_s=0,
-    max_ahead_batches=8,
-)
 
 
 class Service:

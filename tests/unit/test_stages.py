@@ -5,21 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from memory_parts import SMALL, MemoryFeed, MemoryWriter, Watched, attempt_at
 from virtual_time import now_s, run_virtually
 
-from engine import ConfigError, ExtractionError, Failure, Settings, SourceError, Status, WriteError
+from engine import ConfigError, ExtractionError, Failure, SourceError, Status, WriteError
 from engine.pipeline import report_of
 
 TEXTS = [f"text {n}" for n in range(200)]
-SMALL = Settings(
-    batch_texts=4,
-    min_concurrency=4,
-    max_concurrency=4,
-    write_documents=4,
-    checkpoint_s=0,
-    max_ahead_batches=8,
-)
 
 
 class Service:
