@@ -21,16 +21,16 @@ $(VENV): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(VENV)     ## the main job on real input (KEEP=1 leaves it running, ALL=1 takes the whole history)
-	@.venv/bin/python -m engine.demo run $(if $(KEEP),--keep) $(if $(ALL),--all)
+	@.venv/bin/python -m demo run $(if $(KEEP),--keep) $(if $(ALL),--all)
 
 demo-celery: $(VENV) ## the same on two Celery workers with PostgreSQL and Redis, one killed in mid-run (KEEP=1 likewise)
-	@.venv/bin/python -m engine.demo celery $(if $(KEEP),--keep)
+	@.venv/bin/python -m demo celery $(if $(KEEP),--keep)
 
 pictures: $(VENV) ## take the pictures of the README anew, in Debian's chromium
 	@.venv/bin/python docs/pictures/take.py
 
 demo-down: $(VENV) ## end a demo that was left running
-	@.venv/bin/python -m engine.demo down
+	@.venv/bin/python -m demo down
 
 lint: $(VENV)     ## style, types, layers
 	@.venv/bin/ruff check .

@@ -11,7 +11,7 @@ from bench_service import POISON
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from engine.demo.corpus import message_id, messages, read_conversations
+from demo.messages import message_id, messages, read_conversations
 
 _INSERT = 10_000
 _ROUND = timedelta(days=366)

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from bench_overhead_work import SLOTS, Work
 from pymongo.database import Database
 
-from engine.demo.airflow import POOL, Airflow, AirflowSettings
-from engine.demo.airflow_api import FINAL_STATES, AirflowApi
-from engine.demo.connections import http_connection, mongo_connection
-from engine.demo.following import PLANS
-from engine.demo.processes import Supervisor
-from engine.demo.waiting import wait_for
+from demo.following import PLANS
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.airflow import POOL, Airflow, AirflowSettings
+from demo.servers.airflow_api import FINAL_STATES, AirflowApi
+from demo.servers.connections import http_connection, mongo_connection
 
 COLLECTION = "messages"
 DAG_ID = "ner_backfill"

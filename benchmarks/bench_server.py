@@ -17,7 +17,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.database import Database
 
-from engine.demo.mongod import OWN_SERVER, Mongod
+from demo.servers.mongod import OWN_SERVER, Mongod
 
 
 class Driver(StrEnum):

@@ -27,7 +27,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
 
 SIZES = (10_000, 1_000_000)
 QUICK_SIZES = (2_000, 20_000)

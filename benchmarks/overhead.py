@@ -33,8 +33,8 @@ from bench_server import Driver, describe_machine, scratch, served
 from bench_stub_process import stub
 from pymongo.database import Database
 
-from engine.demo.airflow_api import AirflowApi
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
+from demo.servers.airflow_api import AirflowApi
 
 CACHE_GB = 1.0
 DOCUMENTS = 100_000

@@ -30,7 +30,7 @@ from bench_server import Driver, describe_machine, scratch, served
 from bench_service import Service
 from bench_settings import Setting, Setup, settings_of
 
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
 
 CACHE_GB = 1.0
 

@@ -26,7 +26,7 @@ from bench_progress import err, steps
 from bench_report import RESULTS, result_path, save
 from bench_server import Driver, describe_machine, scratch, served
 
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
 
 CACHE_GB = 2.0
 """Everything fits: what is measured is the work, not the disk."""

@@ -27,8 +27,8 @@ from bench_report import RESULTS, result_path, save
 from bench_server import Driver, describe_machine, scratch, served
 from bench_tables import show
 
+from demo.errors import DemoError
 from engine.config import Settings
-from engine.demo.errors import DemoError
 from engine.errors import ConfigError
 
 CACHE_GB = 2.0

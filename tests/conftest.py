@@ -11,8 +11,8 @@ from measured import Measured
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
+from demo.servers.mongod import Mongod
 from engine import telemetry
-from engine.demo.mongod import Mongod
 
 # The same examples on every run, whatever the machine has to do besides; `--hypothesis-profile=default` looks
 # for new ones.

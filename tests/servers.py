@@ -10,8 +10,8 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from engine.demo.mongod import find_mongod
-from engine.demo.ports import free_port
+from demo.servers.mongod import find_mongod
+from demo.servers.ports import free_port
 
 
 @contextmanager

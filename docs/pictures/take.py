@@ -22,15 +22,15 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from rich.console import Console
 
-from engine.demo.airflow import PROGRESS_TAB
-from engine.demo.airflow_api import FINAL_STATES
-from engine.demo.corpus import DATABASE
-from engine.demo.display import Display
-from engine.demo.errors import DemoError
-from engine.demo.following import CHECKPOINTS, DagRun
-from engine.demo.mongod import OWN_SERVER
-from engine.demo.processes import Supervisor
-from engine.demo.servers import DAG_ID, Servers, running_servers
+from demo.display import Display
+from demo.errors import DemoError
+from demo.following import CHECKPOINTS, DagRun
+from demo.messages import DATABASE
+from demo.processes.supervisor import Supervisor
+from demo.servers.airflow import PROGRESS_TAB
+from demo.servers.airflow_api import FINAL_STATES
+from demo.servers.mongod import OWN_SERVER
+from demo.servers.startup import DAG_ID, Servers, running_servers
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

@@ -18,8 +18,8 @@ from dags.in_place import DAGS, parsed, run_in_place
 from faults.ner_service import serve_in_thread
 from pymongo import MongoClient
 
+from demo.servers.connections import mongo_connection
 from engine.canary import CANARY_TEXT
-from engine.demo.connections import mongo_connection
 
 HERE = Path(__file__).parent
 

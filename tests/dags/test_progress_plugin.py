@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
-from engine.demo.ports import LOOPBACK, free_port
+from demo.servers.ports import LOOPBACK, free_port
 
 PLUGINS = Path(__file__).parents[2] / "airflow_dags" / "plugins"
 ROUTES = ("progress", "numbers", "report")

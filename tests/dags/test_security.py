@@ -14,7 +14,7 @@ from faults.ner_service import serve_in_thread
 from roles import PASSWORD, TARGET, commands
 from secured import secured_mongod
 
-from engine.demo.ports import free_port
+from demo.servers.ports import free_port
 
 TOKEN = "tls-token-40fa"
 WRONG_PASSWORD = "wrong-pass-8d2f"

@@ -3,8 +3,8 @@
 import pytest
 from pymongo import MongoClient
 
-from engine.demo.errors import DemoError
-from engine.demo.mongod import Mongod
+from demo.errors import DemoError
+from demo.servers.mongod import Mongod
 
 
 def test_data_survive_a_restart_on_another_port(tmp_path):

@@ -8,15 +8,15 @@ import psutil
 import pytest
 from samples import fill, message
 
+from demo.messages import messages, read_conversations
+from demo.ner.model import find_entities, load_model
+from demo.processes.process_tree import Leader, family
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.environment import server_environment
+from demo.servers.http_json import request_json
+from demo.servers.ports import free_port
 from engine import HttpExtractor, Settings, Window, run
-from engine.demo.corpus import messages, read_conversations
-from engine.demo.environment import server_environment
-from engine.demo.families import Leader, family
-from engine.demo.http_json import request_json
-from engine.demo.ner_model import find_entities, load_model
-from engine.demo.ports import free_port
-from engine.demo.processes import Supervisor
-from engine.demo.waiting import wait_for
 
 QUEUE = 2
 
@@ -31,7 +31,7 @@ def start(supervisor, workers=1):
     """A ready service and its process."""
     port = free_port()
     options = ["--port", str(port), "--workers", str(workers), "--queue", str(QUEUE)]
-    command = [sys.executable, "-m", "engine.demo.ner_server", *options]
+    command = [sys.executable, "-m", "demo.ner.server", *options]
     child = supervisor.start("ner-server", command, env=server_environment())
     url = f"http://127.0.0.1:{port}"
     wait_for(lambda: healthy(url), "the NER service", timeout_s=60, check=supervisor.check)

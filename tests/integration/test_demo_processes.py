@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.demo.errors import DemoError
-from engine.demo.families import is_alive
-from engine.demo.processes import Supervisor, end_recorded
-from engine.demo.waiting import wait_for
+from demo.errors import DemoError
+from demo.processes.process_tree import is_alive
+from demo.processes.supervisor import Supervisor, end_recorded
+from demo.processes.waiting import wait_for
 
 # A server with a child in another process group that ignores SIGTERM, as Airflow's tasks may. It writes both
 # ids into a file.
@@ -33,7 +33,7 @@ time.sleep(600)
 PARENT = """
 import sys, time
 from pathlib import Path
-from engine.demo.processes import Supervisor
+from demo.processes.supervisor import Supervisor
 supervisor = Supervisor(Path(sys.argv[1]), grace_s=0.2)
 supervisor.start("stubborn", [sys.executable, "-c", sys.argv[2], sys.argv[1] + "/pids"])
 if sys.argv[3] == "release":

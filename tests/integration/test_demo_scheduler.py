@@ -2,13 +2,13 @@
 
 import pytest
 
-from engine.demo.airflow import Airflow, AirflowSettings
-from engine.demo.airflow_api import FINAL_STATES
-from engine.demo.errors import DemoError
-from engine.demo.families import family
-from engine.demo.processes import Supervisor
-from engine.demo.roster import read_roster
-from engine.demo.waiting import wait_for
+from demo.errors import DemoError
+from demo.processes.process_tree import family
+from demo.processes.records import read_roster
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.airflow import Airflow, AirflowSettings
+from demo.servers.airflow_api import FINAL_STATES
 
 DAG = """
 from airflow.sdk import BaseHook, dag, get_current_context, task

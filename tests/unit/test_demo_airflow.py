@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from engine.demo.airflow import Airflow, AirflowSettings
-from engine.demo.errors import DemoError
-from engine.demo.following import DagRun
-from engine.demo.processes import Supervisor
-from engine.demo.task_logs import first_failure, render_line
+from demo.errors import DemoError
+from demo.following import DagRun
+from demo.processes.supervisor import Supervisor
+from demo.servers.airflow import Airflow, AirflowSettings
+from demo.task_logs import first_failure, render_line
 
 RUN = DagRun("ner_backfill", "demo-1")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from engine.demo import binaries
-from engine.demo.binaries import explain, find_mongod
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
+from demo.servers import mongod_program
+from demo.servers.mongod_program import explain, find_mongod
 
 
 def program(path, body):
@@ -40,13 +40,13 @@ def test_a_program_of_another_platform_is_refused_in_one_line(tmp_path):
 
 def test_without_any_program_the_ways_to_get_one_are_told(monkeypatch):
     """Install one, or name a server."""
-    monkeypatch.setattr(binaries.metadata, "distribution", _not_installed)
+    monkeypatch.setattr(mongod_program.metadata, "distribution", _not_installed)
     with pytest.raises(DemoError, match=r"install MongoDB.*MONGODB_URI"):
         find_mongod(lambda _: None)
 
 
 def _not_installed(name):
-    raise binaries.metadata.PackageNotFoundError(name)
+    raise mongod_program.metadata.PackageNotFoundError(name)
 
 
 @pytest.mark.parametrize(

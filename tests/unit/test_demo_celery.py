@@ -6,17 +6,18 @@ import mongomock
 import pytest
 from rich.console import Console
 
-from engine.demo import celery, worker_name
-from engine.demo.airflow import POOL_SLOTS, AirflowSettings
-from engine.demo.celery import WORKER_SLOTS, WORKERS, CeleryAirflow, worker_command, worker_environment
-from engine.demo.errors import DemoError
-from engine.demo.following import DagRun
-from engine.demo.loss import Loss, WorkerKiller, busy_worker, under_way, what_became
-from engine.demo.platforms import CELERY, LOCAL
-from engine.demo.processes import Supervisor
-from engine.demo.programs import Programs
-from engine.demo.session import Options, run_demo
-from engine.demo.window import DEFAULT_WINDOW
+from demo.celery import airflow as celery_airflow
+from demo.celery import worker_name
+from demo.celery.airflow import WORKER_SLOTS, WORKERS, CeleryAirflow, worker_command, worker_environment
+from demo.celery.platforms import CELERY, LOCAL
+from demo.celery.programs import Programs
+from demo.celery.worker_loss import Loss, WorkerKiller, busy_worker, under_way, what_became
+from demo.errors import DemoError
+from demo.following import DagRun
+from demo.processes.supervisor import Supervisor
+from demo.servers.airflow import POOL_SLOTS, AirflowSettings
+from demo.session import Options, run_demo
+from demo.window import DEFAULT_WINDOW
 
 RUN = DagRun("ner_backfill", "demo-1")
 AT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -25,7 +26,7 @@ AT = datetime(2025, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def airflow(monkeypatch, tmp_path):
     """An Airflow with Celery that is never started."""
-    monkeypatch.setattr(celery, "find_programs", lambda: Programs(tmp_path / "pg", tmp_path / "redis"))
+    monkeypatch.setattr(celery_airflow, "find_programs", lambda: Programs(tmp_path / "pg", tmp_path / "redis"))
     settings = AirflowSettings(tmp_path / "airflow", tmp_path, extra_env={"NER_RETRY_DELAY_S": "7"})
     with Supervisor(tmp_path) as supervisor:
         yield CeleryAirflow(settings, supervisor)
@@ -64,7 +65,7 @@ def test_each_worker_has_a_name_and_half_of_the_pool(monkeypatch):
         monkeypatch.setenv(worker_name.VARIABLE, worker_environment(name)[worker_name.VARIABLE])
         assert worker_name.worker_name() == name
     assert (
-        worker_environment("a")["AIRFLOW__CORE__HOSTNAME_CALLABLE"] == "engine.demo.worker_name.worker_name"
+        worker_environment("a")["AIRFLOW__CORE__HOSTNAME_CALLABLE"] == "demo.celery.worker_name.worker_name"
     )
 
 
@@ -74,7 +75,7 @@ def test_what_is_missing_is_told_before_anything_is_started(monkeypatch, tmp_pat
     def missing():
         raise DemoError("apt-get install redis-server")
 
-    monkeypatch.setattr(celery, "find_programs", missing)
+    monkeypatch.setattr(celery_airflow, "find_programs", missing)
     options = Options(tmp_path / "state", tmp_path, DEFAULT_WINDOW, 500, platform=CELERY)
     with pytest.raises(DemoError, match="apt-get install redis-server"):
         run_demo(options, Console())

@@ -6,9 +6,9 @@ import signal
 import pytest
 from typer.testing import CliRunner
 
-from engine.demo import cli
-from engine.demo.errors import DemoError
-from engine.demo.platforms import CELERY
+from demo import cli
+from demo.celery.platforms import CELERY
+from demo.errors import DemoError
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.demo.connections import http_connection, mongo_connection
+from demo.servers.connections import http_connection, mongo_connection
 
 
 def test_the_options_of_a_connection_string_become_extras():

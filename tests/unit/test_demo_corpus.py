@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import mongomock
 import pytest
 
-from engine.demo.corpus import load, message_id, messages
+from demo.messages import load, message_id, messages
 
 SAID = [
     {"text": "Hello", "timestamp": "2018-05-02T19:38:15Z", "sender": "a"},

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from engine.demo.display import Display
+from demo.display import Display
 
 
 @pytest.fixture

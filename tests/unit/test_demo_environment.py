@@ -1,6 +1,6 @@
 """What the demo's servers inherit from the user's shell."""
 
-from engine.demo.environment import server_environment
+from demo.servers.environment import server_environment
 
 
 def test_the_users_own_airflow_is_out_of_reach():

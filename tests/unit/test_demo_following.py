@@ -6,8 +6,8 @@ import mongomock
 import pytest
 from rich.console import Console
 
-from engine.demo.display import Display
-from engine.demo.following import DagRun, Standing, follow, read_standing
+from demo.display import Display
+from demo.following import DagRun, Standing, follow, read_standing
 
 RUN = DagRun("ner_backfill", "demo-1")
 

@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from engine.demo.ner_server import NerService
+from demo.ner.server import NerService
 
 PARIS = {"start": 0, "end": 5, "label": "GPE", "text": "Paris", "score": None}
 

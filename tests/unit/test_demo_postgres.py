@@ -6,9 +6,8 @@ import stat
 
 import pytest
 
-from engine.demo import postgres
-from engine.demo.errors import DemoError
-from engine.demo.postgres import (
+from demo.celery import postgres
+from demo.celery.postgres import (
     Account,
     account_to_use,
     as_account,
@@ -17,7 +16,8 @@ from engine.demo.postgres import (
     remove_cluster,
     server_arguments,
 )
-from engine.demo.redis import Redis, configuration
+from demo.celery.redis import Redis, configuration
+from demo.errors import DemoError
 
 ME = Account("me", os.geteuid(), os.getegid())
 

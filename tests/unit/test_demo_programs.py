@@ -2,9 +2,9 @@
 
 import pytest
 
-from engine.demo import programs
-from engine.demo.errors import DemoError
-from engine.demo.programs import find_programs, require_provider
+from demo.celery import programs
+from demo.celery.programs import find_programs, require_provider
+from demo.errors import DemoError
 
 POSTGRES = ("initdb", "postgres", "pg_isready")
 

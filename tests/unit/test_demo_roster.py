@@ -1,7 +1,7 @@
 """The record of what a demo has started."""
 
-from engine.demo.families import Leader
-from engine.demo.roster import Entry, Roster, read_roster, this_process, write_roster
+from demo.processes.process_tree import Leader
+from demo.processes.records import Entry, Roster, read_roster, this_process, write_roster
 
 # Linux gives no process id above 2**22.
 NOBODY = Leader(pid=2**22 + 1, created=0.0)

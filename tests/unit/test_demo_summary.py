@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from engine.demo.findings import Finding
-from engine.demo.summary import Outcome, show_durations, show_outcome, show_places
+from demo.celery.findings import Finding
+from demo.summary import Outcome, show_durations, show_outcome, show_places
 
 REPORT = {
     "expected": 5846,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.demo.errors import DemoError
-from engine.demo.waiting import wait_for
+from demo.errors import DemoError
+from demo.processes.waiting import wait_for
 
 
 class Clock:

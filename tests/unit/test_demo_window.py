@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import mongomock
 import pytest
 
-from engine.demo.window import DEFAULT_WINDOW, EVERYTHING, DemoWindow
+from demo.window import DEFAULT_WINDOW, EVERYTHING, DemoWindow
 
 DAY = datetime(2018, 10, 4, tzinfo=UTC)
 

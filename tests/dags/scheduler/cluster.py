@@ -22,11 +22,11 @@ import psutil
 from dags.in_place import DAGS
 from faults.ner_service import FaultyService
 
+from demo.processes.process_tree import Leader, family, is_alive
+from demo.processes.supervisor import Supervisor
+from demo.servers.airflow import Airflow
+from demo.servers.airflow_api import FINAL_STATES
 from engine.canary import CANARY_TEXT
-from engine.demo.airflow import Airflow
-from engine.demo.airflow_api import FINAL_STATES
-from engine.demo.families import Leader, family, is_alive
-from engine.demo.processes import Supervisor
 from engine.model import Status
 
 T = TypeVar("T")

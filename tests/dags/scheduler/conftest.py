@@ -6,10 +6,10 @@ import pytest
 from faults.ner_service import serve_in_thread
 from pymongo import MongoClient
 
-from engine.demo.airflow import Airflow, AirflowSettings
-from engine.demo.connections import http_connection, mongo_connection
-from engine.demo.ports import LOOPBACK, free_port
-from engine.demo.processes import Supervisor
+from demo.processes.supervisor import Supervisor
+from demo.servers.airflow import Airflow, AirflowSettings
+from demo.servers.connections import http_connection, mongo_connection
+from demo.servers.ports import LOOPBACK, free_port
 
 from .cluster import ENVIRONMENT, Cluster, dags_folder, filled
 

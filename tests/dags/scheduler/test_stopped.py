@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pymongo import MongoClient
 
-from engine.demo.mongod import Mongod
+from demo.servers.mongod import Mongod
 
 from .cluster import (
     DOCUMENTS,

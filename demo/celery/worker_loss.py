@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from pymongo.database import Database
 
-from engine.demo.airflow_api import AirflowApi, Json
-from engine.demo.celery import WORKER_SLOTS, process_name
-from engine.demo.findings import Finding
-from engine.demo.following import CHECKPOINTS, DagRun, Document
-from engine.demo.processes import Supervisor
+from demo.celery.airflow import WORKER_SLOTS, process_name
+from demo.celery.findings import Finding
+from demo.following import CHECKPOINTS, DagRun, Document
+from demo.processes.supervisor import Supervisor
+from demo.servers.airflow_api import AirflowApi, Json
 
 MAPPED_TASK = "run_range"
 

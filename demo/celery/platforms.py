@@ -6,14 +6,14 @@ from typing import Any, Protocol
 
 from pymongo.database import Database
 
-from engine.demo.airflow import Airflow
-from engine.demo.airflow_api import AirflowApi, Json
-from engine.demo.celery import CeleryAirflow, require_all
-from engine.demo.findings import Finding
-from engine.demo.following import DagRun, Document
-from engine.demo.loss import WorkerKiller
-from engine.demo.processes import Supervisor
-from engine.demo.servers import MakeAirflow
+from demo.celery.airflow import CeleryAirflow, require_all
+from demo.celery.findings import Finding
+from demo.celery.worker_loss import WorkerKiller
+from demo.following import DagRun, Document
+from demo.processes.supervisor import Supervisor
+from demo.servers.airflow import Airflow
+from demo.servers.airflow_api import AirflowApi, Json
+from demo.servers.startup import MakeAirflow
 
 
 class Watcher(Protocol):

@@ -7,8 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
-from engine.demo import ner_model
-from engine.demo.ner_model import Entities
+from demo.ner import model
+from demo.ner.model import Entities
 
 
 class Model(Protocol):
@@ -41,7 +41,7 @@ class ModelPool:
             BrokenProcessPool: It cannot be loaded; the worker has written why to standard error.
         """
         loop = asyncio.get_running_loop()
-        calls = (loop.run_in_executor(self._executor, ner_model.describe) for _ in range(self._workers))
+        calls = (loop.run_in_executor(self._executor, model.describe) for _ in range(self._workers))
         answers = await asyncio.gather(*calls)
         return answers[0]
 
@@ -53,7 +53,7 @@ class ModelPool:
         """
         executor = self._executor
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, ner_model.extract, texts)
+            return await asyncio.get_running_loop().run_in_executor(executor, model.extract, texts)
         except BrokenProcessPool:
             if executor is self._executor:
                 self._executor = self._new_executor()
@@ -68,5 +68,5 @@ class ModelPool:
             self._workers,
             # Forking a process that already runs threads (NumPy starts some) may deadlock its child.
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=ner_model.start_worker,
+            initializer=model.start_worker,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
 
 # Debian keeps these out of PATH, a folder for each version; one of them must hold all three.
 _POSTGRES = ("initdb", "postgres", "pg_isready")

@@ -4,9 +4,9 @@ import secrets
 import socket
 from pathlib import Path
 
-from engine.demo.ports import LOOPBACK, free_port
-from engine.demo.processes import Supervisor
-from engine.demo.waiting import wait_for
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.ports import LOOPBACK, free_port
 
 _START_S = 30.0
 _CONNECT_S = 1.0

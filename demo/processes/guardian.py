@@ -13,7 +13,7 @@ RELEASE = b"release"
 
 
 def main() -> None:
-    """Wait for the parent's word or its end: `python -m engine.demo.guardian ROSTER`."""
+    """Wait for the parent's word or its end: `python -m demo.processes.guardian ROSTER`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # The one thing that ends it is the pipe.
     if sys.stdin.buffer.read() != RELEASE:
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def _end_all(roster: Path) -> None:
-    from engine.demo.processes import end_recorded  # noqa: PLC0415 - needed only when the parent was killed
+    from demo.processes.supervisor import end_recorded  # noqa: PLC0415 - needed only when the parent was killed
 
     end_recorded(roster)
 

@@ -9,17 +9,17 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from engine.demo.errors import DemoError
-from engine.demo.platforms import CELERY
-from engine.demo.processes import ROSTER_NAME, end_recorded
-from engine.demo.session import Options, clean_up, run_demo
-from engine.demo.summary import show_log
-from engine.demo.window import DEFAULT_WINDOW, EVERYTHING, WEEK_WINDOW
+from demo.celery.platforms import CELERY
+from demo.errors import DemoError
+from demo.processes.supervisor import ROSTER_NAME, end_recorded
+from demo.session import Options, clean_up, run_demo
+from demo.summary import show_log
+from demo.window import DEFAULT_WINDOW, EVERYTHING, WEEK_WINDOW
 
 _FAILED = 1
 _INTERRUPTED = 130
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_DAGS = Path(__file__).parents[2] / "airflow_dags"
+_DAGS = Path(__file__).parents[1] / "airflow_dags"
 
 CELERY_STATE = "celery"
 """The folder of the demo with Celery, within the state directory."""

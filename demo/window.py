@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from engine.demo.corpus import COLLECTION
+from demo.messages import COLLECTION
 
 ENTITIES = f"{COLLECTION}_entities"
 DEAD_LETTERS = f"{COLLECTION}_dead_letters"

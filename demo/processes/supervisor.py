@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from engine.demo.errors import DemoError
-from engine.demo.families import Leader, ask_to_end, end_families, kill_family
-from engine.demo.guardian import RELEASE
-from engine.demo.roster import Entry, Roster, read_roster, this_process, write_roster
+from demo.errors import DemoError
+from demo.processes.guardian import RELEASE
+from demo.processes.process_tree import Leader, ask_to_end, end_families, kill_family
+from demo.processes.records import Entry, Roster, read_roster, this_process, write_roster
 
 ROSTER_NAME = "processes.json"
 # Airflow gives its tasks five seconds to end; a scheduler with tasks under way would wait for ever.
@@ -163,7 +163,7 @@ class Supervisor:
     def _guard(self) -> None:
         if self._guardian is None:
             self._guardian = subprocess.Popen(
-                [sys.executable, "-m", "engine.demo.guardian", str(self.roster_path)],
+                [sys.executable, "-m", "demo.processes.guardian", str(self.roster_path)],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
             )

@@ -1,4 +1,4 @@
-"""A reference NER service: `python -m engine.demo.ner_server --port 8900`.
+"""A reference NER service: `python -m demo.ner.server --port 8900`.
 
     POST /extract  {"texts": [...]} -> {"results": [[{"start", "end", "label", "text", "score"}, ...], ...]}
     GET  /healthz  200 with the model's name and version; 503 while it loads
@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 
 from aiohttp import web
 
-from engine.demo.ner_pool import Model, ModelPool
-from engine.demo.ports import LOOPBACK
+from demo.ner.pool import Model, ModelPool
+from demo.servers.ports import LOOPBACK
 
 _MAX_BODY_BYTES = 16 * 2**20
 _MAX_TEXT_CHARACTERS = 1_000_000  # spaCy refuses more.
@@ -137,7 +137,7 @@ def _length(text: str) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m engine.demo.ner_server", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.ner.server", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--host", default=LOOPBACK)
     parser.add_argument("--port", type=int, default=8900)

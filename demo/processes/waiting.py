@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from engine.demo.families import Leader
+from demo.processes.process_tree import Leader
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
-from engine.demo.errors import DemoError
+from demo.errors import DemoError
 
 DATABASE = "chat"
 COLLECTION = "messages"

@@ -8,20 +8,20 @@ from typing import Any
 
 from rich.console import Console
 
-from engine.demo.airflow import PROGRESS_TAB
-from engine.demo.corpus import COLLECTION, DATABASE
-from engine.demo.display import Display
-from engine.demo.errors import DemoError
-from engine.demo.following import PLANS, DagRun, follow
-from engine.demo.mongod import OWN_SERVER
-from engine.demo.platforms import LOCAL, Platform, Watcher
-from engine.demo.postgres import remove_cluster
-from engine.demo.processes import ROSTER_NAME, Supervisor, end_recorded
-from engine.demo.roster import read_roster
-from engine.demo.servers import DAG_ID, Servers, running_servers
-from engine.demo.summary import Outcome, show_durations, show_outcome, show_places
-from engine.demo.task_logs import first_failure
-from engine.demo.window import DemoWindow
+from demo.celery.platforms import LOCAL, Platform, Watcher
+from demo.celery.postgres import remove_cluster
+from demo.display import Display
+from demo.errors import DemoError
+from demo.following import PLANS, DagRun, follow
+from demo.messages import COLLECTION, DATABASE
+from demo.processes.records import read_roster
+from demo.processes.supervisor import ROSTER_NAME, Supervisor, end_recorded
+from demo.servers.airflow import PROGRESS_TAB
+from demo.servers.mongod import OWN_SERVER
+from demo.servers.startup import DAG_ID, Servers, running_servers
+from demo.summary import Outcome, show_durations, show_outcome, show_places
+from demo.task_logs import first_failure
+from demo.window import DemoWindow
 
 _MAX_CONCURRENCY = 8
 UI_NOTE = "ui"

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from engine.demo.ports import LOOPBACK
+from demo.servers.ports import LOOPBACK
 
 # An AIRFLOW__DATABASE__SQL_ALCHEMY_CONN of the user's shell would have the demo migrate a real installation;
 # without bytecode files every process pays seconds of import.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.demo.following import DagRun
+from demo.following import DagRun
 
 
 def first_failure(home: Path, run: DagRun, instances: Sequence[dict[str, Any]]) -> Path | None:

@@ -4,13 +4,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
-from engine.demo import worker_name
-from engine.demo.airflow import Airflow, AirflowSettings
-from engine.demo.postgres import Postgres
-from engine.demo.processes import Supervisor
-from engine.demo.programs import find_programs, require_provider
-from engine.demo.redis import Redis
-from engine.demo.waiting import wait_for
+from demo.celery import worker_name
+from demo.celery.postgres import Postgres
+from demo.celery.programs import find_programs, require_provider
+from demo.celery.redis import Redis
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.airflow import Airflow, AirflowSettings
 
 WORKERS = ("worker-1", "worker-2")
 WORKER_SLOTS = 2

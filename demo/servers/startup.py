@@ -10,16 +10,16 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from engine.demo import corpus
-from engine.demo.airflow import Airflow, AirflowSettings
-from engine.demo.connections import http_connection, mongo_connection
-from engine.demo.display import Display
-from engine.demo.environment import server_environment
-from engine.demo.http_json import request_json
-from engine.demo.mongod import Mongod
-from engine.demo.ports import LOOPBACK, free_port
-from engine.demo.processes import Supervisor
-from engine.demo.waiting import wait_for
+from demo import messages
+from demo.display import Display
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.airflow import Airflow, AirflowSettings
+from demo.servers.connections import http_connection, mongo_connection
+from demo.servers.environment import server_environment
+from demo.servers.http_json import request_json
+from demo.servers.mongod import Mongod
+from demo.servers.ports import LOOPBACK, free_port
 
 DAG_ID = "ner_backfill"
 _OK = 200
@@ -112,7 +112,7 @@ def _start_ner(port: int, supervisor: Supervisor, display: Display) -> None:
     url = f"http://{LOOPBACK}:{port}"
     with display.step("NER service") as step:
         step.update("loading the model")
-        command = [sys.executable, "-m", "engine.demo.ner_server", "--port", str(port)]
+        command = [sys.executable, "-m", "demo.ner.server", "--port", str(port)]
         supervisor.start("ner-server", command, env=server_environment())
         about = wait_for(
             lambda: _healthy(url), "the NER service", timeout_s=_NER_START_S, check=supervisor.check
@@ -131,8 +131,8 @@ def _load_corpus(client: MongoClient[Document], supervisor: Supervisor, display:
 
         def progress(done: int) -> None:
             supervisor.check()
-            step.update(f"{done:,} of {corpus.TOTAL:,} in place", done=done, total=corpus.TOTAL)
+            step.update(f"{done:,} of {messages.TOTAL:,} in place", done=done, total=messages.TOTAL)
 
-        documents = corpus.messages(corpus.read_conversations())
-        loaded = corpus.load(client[corpus.DATABASE][corpus.COLLECTION], documents, progress=progress)
-        step.note = f"{corpus.TOTAL:,} in place, {loaded:,} of them new"
+        documents = messages.messages(messages.read_conversations())
+        loaded = messages.load(client[messages.DATABASE][messages.COLLECTION], documents, progress=progress)
+        step.note = f"{messages.TOTAL:,} in place, {loaded:,} of them new"

@@ -9,11 +9,11 @@ from typing import Any, Self
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from engine.demo.binaries import find_mongod
-from engine.demo.errors import DemoError
-from engine.demo.ports import LOOPBACK, free_port
-from engine.demo.processes import Supervisor
-from engine.demo.waiting import wait_for
+from demo.errors import DemoError
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.mongod_program import find_mongod
+from demo.servers.ports import LOOPBACK, free_port
 
 OWN_SERVER = "MONGODB_URI"
 _REPLICA_SET = "demo"

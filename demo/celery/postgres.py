@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.demo.errors import DemoError
-from engine.demo.ports import LOOPBACK, free_port
-from engine.demo.processes import Supervisor
-from engine.demo.waiting import wait_for
+from demo.errors import DemoError
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.ports import LOOPBACK, free_port
 
 USER = "airflow"
 DATABASE = "postgres"  # The one that initdb makes; nobody else is in this cluster.

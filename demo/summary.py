@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from engine.demo.corpus import COLLECTION, DATABASE
-from engine.demo.findings import Finding
-from engine.demo.following import CHECKPOINTS, PLANS
-from engine.demo.task_logs import render_line
-from engine.demo.window import DEAD_LETTERS, ENTITIES
+from demo.celery.findings import Finding
+from demo.following import CHECKPOINTS, PLANS
+from demo.messages import COLLECTION, DATABASE
+from demo.task_logs import render_line
+from demo.window import DEAD_LETTERS, ENTITIES
 
 _COUNTS = ("expected", "read", "written", "unchanged", "dead_lettered")
 

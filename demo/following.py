@@ -7,8 +7,8 @@ from typing import Any
 
 from pymongo.database import Database
 
-from engine.demo.airflow_api import FINAL_STATES, AirflowApi
-from engine.demo.display import Step
+from demo.display import Step
+from demo.servers.airflow_api import FINAL_STATES, AirflowApi
 
 PLANS = "engine_plans"
 CHECKPOINTS = "engine_checkpoints"

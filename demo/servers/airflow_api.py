@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from engine.demo.errors import DemoError
-from engine.demo.http_json import request_json
+from demo.errors import DemoError
+from demo.servers.http_json import request_json
 
 FINAL_STATES = frozenset({"success", "failed"})
 _OK = 200

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from engine.demo.airflow_api import AirflowApi
-from engine.demo.connections import Connection
-from engine.demo.environment import server_environment
-from engine.demo.errors import DemoError
-from engine.demo.ports import LOOPBACK, free_port
-from engine.demo.processes import Supervisor
-from engine.demo.waiting import wait_for
+from demo.errors import DemoError
+from demo.processes.supervisor import Supervisor
+from demo.processes.waiting import wait_for
+from demo.servers.airflow_api import AirflowApi
+from demo.servers.connections import Connection
+from demo.servers.environment import server_environment
+from demo.servers.ports import LOOPBACK, free_port
 
 POOL = "extract_pool"
 POOL_SLOTS = 4

@@ -1,0 +1,4 @@
+"""The servers of a demo: mongod, the NER service, and Airflow's processes.
+
+Read `startup.py` first.
+"""
