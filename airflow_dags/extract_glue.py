@@ -13,11 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-    AirflowNotFoundException,
-    AirflowSkipException,
-)
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 from ner_connections import extractor_of, mongo_client
 from ner_errors import ServiceOutage, Unfinished
 from ner_reports import html_of, numbers_of, save, show, summary_of

@@ -9,8 +9,8 @@ from ner_report_files import report_file, reports_path
 
 import engine
 from engine import Plan, Report, Settings, Verification
+from engine.keys.bson_values import to_relaxed_json
 from engine.report import COLUMNS, rows
-from engine.values import to_relaxed_json
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.driver import exact
-from engine.keyset import KeyRange
+from engine.keys.key import KeyRange
 
 Condition: TypeAlias = dict[str, Any]
 

@@ -21,9 +21,9 @@ from bson.objectid import ObjectId
 
 from engine.access import open_scan
 from engine.driver import exact
-from engine.keyset import Key, KeyRange, Order
+from engine.keys.bson_values import identity
+from engine.keys.key import Key, KeyRange, Order
 from engine.reader import Reader
-from engine.values import identity
 
 DOCUMENTS = 600
 TARGET = 30

@@ -15,10 +15,10 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 
 from engine.access import open_scan
-from engine.config import Settings
 from engine.driver import exact
-from engine.keyset import Key, KeyRange
+from engine.keys.key import Key, KeyRange
 from engine.reader import Reader
+from engine.settings import Settings
 
 Page: TypeAlias = Sequence[Any]
 

@@ -18,8 +18,8 @@ from pymongo.errors import OperationFailure
 
 from engine import Settings, Window, plan_ranges
 from engine.driver import exact
-from engine.keyset import Key, KeyRange, Order
-from engine.values import identity, value_at
+from engine.keys.bson_values import identity, value_at
+from engine.keys.key import Key, KeyRange, Order
 
 SAMPLES_A_RANGE = 10
 """What Spark's SamplePartitioner draws for each range unless told otherwise."""

@@ -28,8 +28,8 @@ from bench_server import Driver, describe_machine, scratch, served
 from bench_tables import show
 
 from demo.errors import DemoError
-from engine.config import Settings
 from engine.errors import ConfigError
+from engine.settings import Settings
 
 CACHE_GB = 2.0
 """Everything fits: what is measured is the work, not the disk."""

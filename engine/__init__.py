@@ -1,6 +1,5 @@
 """Keyset-paginated asynchronous batch extraction from MongoDB, with proof that nothing was lost."""
 
-from engine.config import Settings
 from engine.coverage import repair, replay, verify
 from engine.errors import (
     ConfigError,
@@ -14,12 +13,14 @@ from engine.errors import (
 )
 from engine.extractor import Extractor, HttpExtractor
 from engine.inquiry import report_html
-from engine.keyset import Key, KeyRange
-from engine.model import Entity, Progress, Status, Window
+from engine.keys.key import Key, KeyRange
+from engine.keys.window import Window
+from engine.model import Entity, Progress, Status
 from engine.pipeline import run_range
 from engine.plan import Plan
 from engine.report import Report
 from engine.runner import conclude, load_plan, plan_ranges, range_reports, run
+from engine.settings import Settings
 from engine.splitting import split_range
 from engine.verifier import Verification
 from engine.writer import JsonLinesWriter, MongoWriter, Writer

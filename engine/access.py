@@ -9,11 +9,11 @@ from bson.min_key import MinKey
 from pymongo.errors import OperationFailure, PyMongoError
 
 from engine import driver
-from engine.config import Settings
 from engine.errors import PlanError, SourceError
-from engine.keyset import Key, Order
+from engine.keys.key import Key, Order
 from engine.model import Form
 from engine.scan import Scan, missing_index
+from engine.settings import Settings
 
 _NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})
 """Server codes for "no min/max here": FailedToParse, CommandNotSupported, InvalidPipelineOperator (views),

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from engine.checkpoints import Checkpoint, CheckpointStore
-from engine.config import Settings
 from engine.errors import EngineError
 from engine.events import Events
-from engine.keyset import Key
+from engine.keys.key import Key
 from engine.ledger import Entry, Ledger
 from engine.model import Counts, Effort, Progress, Status
 from engine.report import Report
+from engine.settings import Settings
 from engine.slots import Slots
 from engine.timeline import Sample
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.config import Settings
+from engine.keys.bson_values import digests_of, identity
 from engine.model import DeadLetter, Extraction, Page, hashes_of
 from engine.repeats import Repeat, Repeats, Sending
-from engine.values import digests_of, identity
+from engine.settings import Settings
 
 
 @dataclass(slots=True)

@@ -8,10 +8,10 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.errors import PlanError
-from engine.keyset import Key
+from engine.keys.bson_values import BRACKETS, bracket_of
+from engine.keys.key import Key
 from engine.model import Form
 from engine.scan import Scan
-from engine.values import BRACKETS, bracket_of
 
 
 def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:

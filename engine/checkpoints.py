@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from engine import driver
-from engine.config import Settings
 from engine.errors import ConfigError, Interrupted, WriteError
-from engine.keyset import Key, KeyRange
+from engine.keys.key import Key, KeyRange
 from engine.model import Counts, Effort, Status
+from engine.settings import Settings
 from engine.timeline import Timeline
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine.config import Settings
 from engine.errors import SourceError
-from engine.keyset import Key
+from engine.keys.bson_values import identity
+from engine.keys.key import Key
 from engine.model import Form, Page
 from engine.scan import Scan
-from engine.values import identity
+from engine.settings import Settings
 
 AbsentCallback = Callable[[list[Any]], Awaitable[None]]
 

@@ -15,9 +15,9 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from engine.config import Settings
 from engine.errors import ExtractionError, ServiceDown
 from engine.events import Events
+from engine.settings import Settings
 
 Probe = Callable[[], Awaitable[Exception | None]]
 """Asks whether the service works: None if it does, else why not. What it raises ends the range."""

@@ -18,8 +18,9 @@ from rich.logging import RichHandler
 
 from engine import coverage, display, runner
 from engine.errors import ConfigError, EngineError, PlanError
+from engine.keys.window import Window
 from engine.loops import loop_runner
-from engine.model import Status, Window
+from engine.model import Status
 from engine.options import (
     LOCAL,
     CollectionName,

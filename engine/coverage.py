@@ -15,20 +15,19 @@ from engine.access import open_scan
 from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import MemoryCheckpoints
 from engine.chosen import ChosenDocuments
-from engine.config import Settings
 from engine.errors import ConfigError
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.feed import Feed
-from engine.keyset import Key, KeyRange
+from engine.keys.key import Key, KeyRange
+from engine.keys.window import Window, window_bound
 from engine.letters import DeadLetters, ReplayWriter
-from engine.model import Window
 from engine.pipeline import RangeAttempt
 from engine.plan import Plan, parameters_of, run_id_of
 from engine.planner import make_plan
 from engine.report import Report, merge
 from engine.scan import Scan
+from engine.settings import Settings
 from engine.verifier import Verification, Verifier, keys_of
-from engine.window import window_bound
 from engine.writer import MongoWriter, Writer
 
 REPAIR = "repair"

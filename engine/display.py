@@ -14,14 +14,14 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from engine import driver
-from engine.config import Settings
 from engine.errors import WriteError
 from engine.inquiry import report_html
+from engine.keys.bson_values import to_relaxed_json
 from engine.model import Progress
 from engine.plan import Plan
 from engine.report import COLUMNS, Report, rows
 from engine.runner import load_plan
-from engine.values import to_relaxed_json
+from engine.settings import Settings
 from engine.verifier import Verification
 
 out = Console()

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
-from engine.values import AWARE_CODEC, EXACT_CODEC
+from engine.keys.bson_values import AWARE_CODEC, EXACT_CODEC
 
 Collection: TypeAlias = Any
 """A Motor or PyMongo asynchronous collection (they share no type), or mongomock-motor's imitation."""

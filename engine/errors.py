@@ -51,7 +51,7 @@ class ExtractionError(EngineError):
     """A call to the service failed.
 
     Extractors raise it to say how the failure is to be treated; any other exception of an extractor is
-    classified by `engine.retry.classify`.
+    classified by `engine.errors.classify`.
 
     Attributes:
         failure: throttled, transient or permanent.
@@ -98,3 +98,14 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+def classify(error: BaseException) -> Failure:
+    """How an extractor's exception is to be treated.
+
+    An `ExtractionError` says it itself; connection errors and timeouts are transient; whatever else is a
+    fault of the request or of the extractor, and repeating it changes nothing.
+    """
+    if isinstance(error, ExtractionError):
+        return error.failure
+    return Failure.TRANSIENT if isinstance(error, OSError | TimeoutError | EOFError) else Failure.PERMANENT

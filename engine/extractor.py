@@ -18,19 +18,13 @@ import aiohttp
 from yarl import URL
 
 from engine.canary import CANARY_TEXT, unit_shown
-from engine.config import Settings
 from engine.errors import ConfigError, ExtractionError, Failure
 from engine.events import Events
-from engine.formats import (
-    Format,
-    body_of,
-    entities_of,
-    format_named,
-    query_of,
-)
+from engine.formats import Format, body_of, entities_of, format_named, query_of
 from engine.model import Entity
 from engine.offsets import OffsetUnit, unit_named
 from engine.replies import json_of, refusal_of, translated
+from engine.settings import Settings
 
 T = TypeVar("T")
 

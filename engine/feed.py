@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
-from engine.keyset import Key
+from engine.keys.key import Key
 from engine.model import Page
 
 

@@ -11,7 +11,8 @@ from pymongo.errors import OperationFailure
 
 from engine import driver
 from engine.errors import PlanError
-from engine.keyset import Key, range_filter
+from engine.filters import range_filter
+from engine.keys.key import Key
 from engine.model import Form
 from engine.scan import Scan, missing_index
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from engine.batches import Batch
-from engine.config import Settings
 from engine.isolation import Outcome, Refusal
+from engine.keys.bson_values import identity
 from engine.ledger import Entry
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
-from engine.values import identity
+from engine.settings import Settings
 
 Results: TypeAlias = tuple[list[Extraction], list[DeadLetter]]
 """What is to be written for a batch."""

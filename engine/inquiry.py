@@ -17,13 +17,13 @@ from pymongo.errors import PyMongoError
 
 from engine import driver
 from engine.checkpoints import MongoCheckpoints
-from engine.config import Settings
 from engine.findings import Findings, Letter, Letters, TopEntities
 from engine.html_report import render
+from engine.keys.bson_values import to_relaxed_json
 from engine.plan import Plan
 from engine.report import Report
+from engine.settings import Settings
 from engine.timeline import Timeline
-from engine.values import to_relaxed_json
 
 LOOK_S = 10.0
 """For each question, of the server and of waiting for it."""

@@ -18,13 +18,13 @@ from typing import Any, TypeAlias
 
 from engine import telemetry
 from engine.circuit import Circuit
-from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown
+from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown, classify
 from engine.events import Events
 from engine.formats import check_answer
 from engine.limiter import Verdict
 from engine.model import DeadLetter, Effort, Entity
 from engine.redaction import redact
-from engine.retry import Charges, RetryPolicy, classify
+from engine.retry import Charges, RetryPolicy
 from engine.slots import Slot, Slots
 
 PROBE_TEXT = "Ada Lovelace met Charles Babbage in London in 1833."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from engine.keyset import Key
+from engine.keys.key import Key
 from engine.model import Counts
 
 

@@ -12,11 +12,11 @@ from pymongo.errors import PyMongoError
 
 from engine import driver
 from engine.access import open_scan
-from engine.config import Settings
 from engine.errors import SourceError, WriteError
-from engine.keyset import Key
+from engine.keys.bson_values import identity
+from engine.keys.key import Key
 from engine.scan import Scan
-from engine.values import identity
+from engine.settings import Settings
 from engine.verifier import keys_of
 from engine.writer import MongoWriter
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -91,20 +91,6 @@ class Page:
     def values(self, at: int) -> tuple[Any, ...]:
         """The values of one document's Key."""
         return tuple(column[at] for column in self.keys)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the user asks for: the documents in `[start, end)` of the order's first field.
-
-    Attributes:
-        start: datetime or ISO-8601 string (naive means UTC); None is "from the first document".
-        end: likewise; None is "to the last document now": later ones belong to the next run. Where
-            `order_type` is `string` or `number`, both ends are values of that type.
-    """
-
-    start: Any = None
-    end: Any = None
 
 
 class Extraction(NamedTuple):
@@ -256,3 +242,6 @@ def hash_text(text: str) -> str:
     except UnicodeEncodeError:  # BSON may hold halves of surrogate pairs
         encoded = text.encode("utf-8", "surrogatepass")
     return hashlib.sha256(encoded).hexdigest()
+
+
+Sleep = Callable[[float], Awaitable[None]]

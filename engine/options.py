@@ -16,11 +16,11 @@ import typer
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import PyMongoError
 
-from engine.config import Settings
 from engine.errors import ConfigError, SourceError
 from engine.extractor import ExtractFunction, Extractor, HttpExtractor
 from engine.formats import FORMATS
 from engine.offsets import OffsetUnit
+from engine.settings import Settings
 
 DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source database.")]
 CollectionName = Annotated[str, typer.Option("--collection", "-c", help="Source collection.")]

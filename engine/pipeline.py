@@ -24,21 +24,21 @@ from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, Cutter
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
-from engine.config import Settings
 from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
 from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
 from engine.groups import Groups, Results, Sent
 from engine.isolation import Caller, Outcome, effort_of
-from engine.keyset import KeyRange
+from engine.keys.key import KeyRange
 from engine.model import Status
 from engine.reader import Reader
 from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
 from engine.retry import RetryPolicy
+from engine.settings import Settings
 from engine.slots import Slots, slots_of
-from engine.together import all_ended
+from engine.task_group import all_ended
 from engine.writer import MongoWriter, Writer
 
 

@@ -12,10 +12,11 @@ from typing import Any, Self
 
 from bson import json_util
 
-from engine.config import Settings
 from engine.errors import ConfigError
-from engine.keyset import KeyRange
-from engine.model import Form, Window
+from engine.keys.key import KeyRange
+from engine.keys.window import Window
+from engine.model import Form
+from engine.settings import Settings
 
 
 class Proof(StrEnum):

@@ -9,16 +9,15 @@ from pymongo.errors import PyMongoError
 
 from engine import census, driver, gate
 from engine.access import open_scan
-from engine.config import Settings
 from engine.errors import ConfigError, SourceError
-from engine.keyset import Key, KeyRange
-from engine.model import Window
+from engine.keys.bson_values import successor
+from engine.keys.key import Key, KeyRange
+from engine.keys.window import Window, window_bound
 from engine.plan import Plan, Proof, parameters_of
 from engine.proof import prove
 from engine.scan import Scan
+from engine.settings import Settings
 from engine.strategies import Cut, Piece, cut_window
-from engine.values import successor
-from engine.window import window_bound
 
 
 async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:

@@ -13,8 +13,8 @@ from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 
 from engine import driver
-from engine.config import Settings
 from engine.errors import ConfigError, SourceError, WriteError
+from engine.settings import Settings
 
 UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18

@@ -16,14 +16,13 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from engine import telemetry
-from engine.config import Settings
 from engine.errors import SourceError
-from engine.keyset import Key, KeyRange
-from engine.model import Form, Page
+from engine.keys.bson_values import EXACT_CODEC
+from engine.keys.key import Key, KeyRange
+from engine.model import Form, Page, Sleep
 from engine.paging import Paging
-from engine.retry import Sleep
 from engine.scan import Scan
-from engine.values import EXACT_CODEC
+from engine.settings import Settings
 
 T = TypeVar("T")
 

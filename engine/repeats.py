@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from engine.config import Settings
+from engine.settings import Settings
 
 Extract: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Any]]]
 """Texts to what became of each: its entities, or a refusal that stands for them."""

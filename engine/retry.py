@@ -11,23 +11,12 @@ from typing import Generic, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from engine.config import Settings
-from engine.errors import ExtractionError, Failure
+from engine.errors import ExtractionError, Failure, classify
+from engine.model import Sleep
 from engine.quota import COSTS, SUCCESS_GAIN, RetryQuota
+from engine.settings import Settings
 
 T = TypeVar("T")
-Sleep = Callable[[float], Awaitable[None]]
-
-
-def classify(error: BaseException) -> Failure:
-    """How an extractor's exception is to be treated.
-
-    An `ExtractionError` says it itself; connection errors and timeouts are transient; whatever else is a
-    fault of the request or of the extractor, and repeating it changes nothing.
-    """
-    if isinstance(error, ExtractionError):
-        return error.failure
-    return Failure.TRANSIENT if isinstance(error, OSError | TimeoutError | EOFError) else Failure.PERMANENT
 
 
 @dataclass

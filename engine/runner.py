@@ -12,16 +12,17 @@ from pymongo.errors import PyMongoError
 from engine import driver, privileges
 from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints, PlanStore
-from engine.config import Settings
 from engine.errors import EngineError, PlanError, WriteError
 from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
-from engine.keyset import KeyRange
-from engine.model import Progress, Status, Window
+from engine.keys.key import KeyRange
+from engine.keys.window import Window
+from engine.model import Progress, Status
 from engine.pipeline import run_range
 from engine.plan import Plan, check_parameters, parameters_of, run_id_of
 from engine.planner import make_plan
 from engine.report import Report, merge
+from engine.settings import Settings
 from engine.slots import slots_of
 from engine.writer import Writer
 

@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
-from engine.config import Settings
-from engine.errors import Failure
+from engine.errors import Failure, classify
 from engine.events import Changes, Events
 from engine.limiter import AdaptiveLimit, FixedLimit, Limiter, Sample, Verdict
-from engine.retry import classify
+from engine.settings import Settings
 
 
 class Timer(Protocol):

@@ -10,12 +10,13 @@ from pymongo.errors import PyMongoError
 from engine import driver
 from engine.access import open_scan
 from engine.checkpoints import MongoCheckpoints, PlanStore
-from engine.config import Settings
 from engine.errors import PlanError, SourceError
 from engine.events import Events
-from engine.keyset import KeyRange
-from engine.model import Status, Window
+from engine.keys.key import KeyRange
+from engine.keys.window import Window
+from engine.model import Status
 from engine.plan import Plan, check_parameters, parameters_of
+from engine.settings import Settings
 from engine.strategies import walk
 
 

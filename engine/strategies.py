@@ -16,11 +16,11 @@ from itertools import pairwise
 
 from bson.max_key import MaxKey
 
-from engine.config import Settings
-from engine.keyset import Key
+from engine.keys.bson_values import identity
+from engine.keys.key import Key
 from engine.model import Form
 from engine.scan import Scan
-from engine.values import identity
+from engine.settings import Settings
 
 SAMPLES_A_RANGE = 48
 """Sampled keys for each range. A range between every n-th of them holds Gamma(n)/n of its target: with 48,

@@ -15,8 +15,8 @@ from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from engine.errors import classify
 from engine.model import Counts
-from engine.retry import classify
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation

@@ -14,12 +14,12 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from engine import driver
-from engine.config import Settings
 from engine.errors import SourceError, WriteError
-from engine.keyset import Key
+from engine.keys.bson_values import digests_of, identity
+from engine.keys.key import Key
 from engine.model import Counts
 from engine.scan import Scan
-from engine.values import digests_of, identity
+from engine.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

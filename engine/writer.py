@@ -14,10 +14,10 @@ from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
 from engine import driver
-from engine.config import Settings
 from engine.errors import WriteError
+from engine.keys.bson_values import identity
 from engine.model import DeadLetter, Extraction
-from engine.values import identity
+from engine.settings import Settings
 
 DUPLICATE_KEY = 11000
 

@@ -7,8 +7,8 @@ from engine.html_report import tables
 from engine.html_report.charts import bar
 from engine.html_report.markup import Html, foreign, tag
 from engine.html_report.sections import section
-from engine.html_report.wording import plural, share
 from engine.report import Report
+from engine.wording import plural, share
 
 
 def retries(report: Report) -> Html:

@@ -8,8 +8,8 @@ from importlib.resources import files
 from engine.findings import Findings
 from engine.html_report import failures, sections
 from engine.html_report.markup import Html, tag
-from engine.html_report.verdict import verdict_of
-from engine.html_report.wording import moment
+from engine.verdict import verdict_of
+from engine.wording import moment
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """It may load and run nothing, whatever might have been slipped into it."""

@@ -10,11 +10,11 @@ from engine.findings import Findings
 from engine.html_report import tables
 from engine.html_report.charts import Pair, columns, over_time, stacked
 from engine.html_report.markup import Child, Html, foreign, tag
-from engine.html_report.verdict import verdict_of
-from engine.html_report.wording import duration, moment, number, plural, share
 from engine.model import Status
 from engine.report import Report
 from engine.timeline import course_of
+from engine.verdict import verdict_of
+from engine.wording import duration, moment, number, plural, share
 
 MOST_PROBLEMS = 12
 SLOWEST = 10

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from engine.findings import Letter, TopEntities
 from engine.html_report.charts import bar
 from engine.html_report.markup import Child, Html, foreign, tag
-from engine.html_report.wording import duration, moment, number
 from engine.report import Report
+from engine.wording import duration, moment, number
 
 
 class Column(NamedTuple):

@@ -27,8 +27,8 @@ from strategies import values
 from engine import Key, KeyRange, PlanError, Settings, Window, plan_ranges
 from engine.access import open_scan
 from engine.driver import exact
+from engine.keys.bson_values import identity
 from engine.reader import Reader
-from engine.values import identity
 
 COLLATION = {"locale": "en", "strength": 2}
 """Case makes no difference: nothing that Python's `==` or `<` knows."""

@@ -12,8 +12,8 @@ from samples import DAY, fill, message
 
 from engine import Key, KeyRange, Settings, SourceError, Window, plan_ranges
 from engine.access import open_scan
+from engine.keys.bson_values import identity
 from engine.reader import Reader
-from engine.values import identity
 
 pytestmark = pytest.mark.asyncio
 

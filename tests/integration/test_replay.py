@@ -8,8 +8,8 @@ from test_verify import MIXED
 
 from engine import ConfigError, Settings, SourceError, Status, Window, WriteError, replay, run, verify
 from engine.access import open_scan
+from engine.keys.bson_values import identity
 from engine.letters import DeadLetters
-from engine.values import identity
 
 pytestmark = pytest.mark.asyncio
 

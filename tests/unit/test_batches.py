@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from engine import Settings
 from engine.batches import Cutter
+from engine.keys.bson_values import digests_of, identity
 from engine.model import Page, hash_text
 from engine.repeats import Repeats
-from engine.values import digests_of, identity
 
 texts = st.lists(st.one_of(st.text(max_size=12), st.none(), st.integers()), max_size=40)
 

@@ -14,7 +14,7 @@ from bson import MaxKey, MinKey
 from pymongo.errors import OperationFailure
 from rich.console import Console
 
-from engine.keyset import Key, KeyRange, Order
+from engine.keys.key import Key, KeyRange, Order
 
 
 def key_range(start, stop):

@@ -26,7 +26,9 @@ AT = datetime(2025, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def airflow(monkeypatch, tmp_path):
     """An Airflow with Celery that is never started."""
-    monkeypatch.setattr(celery_airflow, "find_programs", lambda: Programs(tmp_path / "pg", tmp_path / "redis"))
+    monkeypatch.setattr(
+        celery_airflow, "find_programs", lambda: Programs(tmp_path / "pg", tmp_path / "redis")
+    )
     settings = AirflowSettings(tmp_path / "airflow", tmp_path, extra_env={"NER_RETRY_DELAY_S": "7"})
     with Supervisor(tmp_path) as supervisor:
         yield CeleryAirflow(settings, supervisor)

@@ -12,10 +12,10 @@ from strategies import scalars
 
 from engine import Key, Settings
 from engine.batches import Cutter
+from engine.keys.bson_values import EXACT_CODEC, digests_of, identity
 from engine.ledger import Ledger
 from engine.model import DIGESTS, Counts, Page
 from engine.repeats import Repeats
-from engine.values import EXACT_CODEC, digests_of, identity
 
 ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), identity(value)))
 

@@ -16,10 +16,10 @@ from engine.findings import Findings, Letter, Letters, TopEntities
 from engine.html_report import render
 from engine.html_report.charts import steps_path, ticks, time_ticks
 from engine.html_report.markup import foreign, tag
-from engine.html_report.wording import duration, number, share
 from engine.model import Form
 from engine.report import merge
 from engine.timeline import Sample, Timeline
+from engine.wording import duration, number, share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 VOID = {"meta", "br"}

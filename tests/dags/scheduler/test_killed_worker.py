@@ -10,7 +10,7 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from engine import HttpExtractor, KeyRange, Settings, Window, run
-from engine.keyset import Key
+from engine.keys.key import Key
 
 from .cluster import CAPACITY, DOCUMENTS, RANGE_DOCUMENTS, SHARE, awaited, expect_all_done_and_little_again
 

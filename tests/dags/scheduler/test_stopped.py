@@ -7,13 +7,7 @@ from pymongo import MongoClient
 
 from demo.servers.mongod import Mongod
 
-from .cluster import (
-    DOCUMENTS,
-    RANGE_DOCUMENTS,
-    awaited,
-    expect_all_done_and_little_again,
-    filled,
-)
+from .cluster import DOCUMENTS, RANGE_DOCUMENTS, awaited, expect_all_done_and_little_again, filled
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from engine.html_report.wording import plural, share
 from engine.model import Status
 from engine.report import Report
+from engine.wording import plural, share
 
 
 class Verdict(NamedTuple):

@@ -1,0 +1,76 @@
+"""The filter form of a range, for servers, views and mocks without `min()` and `max()`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+
+from engine.keys.bson_values import bracket_of, is_nan
+from engine.keys.key import Key, Order
+
+
+def range_filter(order: Order, start: Key, stop: Key) -> dict[str, Any]:
+    """A filter that selects `[start, stop)`, for `_id`s of any BSON types.
+
+    Query operators compare within one BSON type only. On the first of two fields that is what is wanted: a
+    window holds values of one type, and the plain bounds on it keep the scan of the index tight. On `_id`,
+    `$expr` compares across types in the order of the index.
+    """
+    if len(order.fields) == 1:
+        open_end = isinstance(stop.values[0], MaxKey)
+        clauses = [_id_clause("$gte", start.values[0]), {} if open_end else _id_clause("$lt", stop.values[0])]
+    else:
+        clauses = _bounds_of(order.fields[0], start, stop) + _ties_of(order.fields[0], start, stop)
+    clauses = [clause for clause in clauses if clause]
+    return {"$and": clauses} if len(clauses) > 1 else (clauses[0] if clauses else {})
+
+
+def filter_after_ties(order: Order, value: Any, stop: Key) -> dict[str, Any]:
+    """A filter that selects what lies beyond all documents with that value in the first field."""
+    return {"$and": [_above(order.fields[0], value), range_filter(order, order.first(value), stop)]}
+
+
+def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
+    """Plain bounds on the first field; both ends included where ties at them are told apart by `_id`."""
+    low, high = start.values[0], stop.values[0]
+    lower = {} if isinstance(low, MinKey) else {name: {"$gte": low}}
+    if is_nan(low):  # the least number, and comparable to nothing
+        lower = {name: {"$type": "number"}}
+    # An operator finds nothing below a value of another type: there the lower bound alone ends with its type.
+    if isinstance(high, MaxKey) or (lower and bracket_of(low) != bracket_of(high)):
+        return [lower]
+    operator = "$lt" if isinstance(stop.values[1], MinKey) else "$lte"
+    return [lower, _below(name, operator, high, low)]
+
+
+def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
+    """At the ends, the ties that `_id` leaves inside."""
+    (low, first_id), (high, last_id) = start.values, stop.values
+    clauses = []
+    if not isinstance(first_id, MinKey):
+        clauses.append({"$or": [_above(name, low), _id_clause("$gte", first_id)]})
+    if not isinstance(high, MaxKey) and not isinstance(last_id, MinKey):
+        before = _below(name, "$lt", high, low)
+        clauses.append({"$or": [before, _id_clause("$lt", last_id)]})
+    return clauses
+
+
+def _above(name: str, low: Any) -> dict[str, Any]:
+    """Above `low`, which may be the least number."""
+    return {name: {"$gte": -math.inf}} if is_nan(low) else {name: {"$gt": low}}
+
+
+def _below(name: str, operator: str, high: Any, low: Any) -> dict[str, Any]:
+    """Below `high`; NaN too where the range goes from it to a number: no operator finds it below one."""
+    clause = {name: {operator: high}}
+    return {"$or": [clause, {name: low}]} if is_nan(low) and not is_nan(high) else clause
+
+
+def _id_clause(operator: str, value: Any) -> dict[str, Any]:
+    """`_id` compared to a value of any type, as the index has them; nothing where all are meant."""
+    if isinstance(value, MinKey):
+        return {}
+    return {"$expr": {operator: ["$_id", {"$literal": value}]}}
