@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 
 from engine.checkpoints import Checkpoint, CheckpointStore
 from engine.errors import EngineError
-from engine.events import Events
 from engine.keys.key import Key
 from engine.ledger import Entry, Ledger
 from engine.model import Counts, Effort, Progress, Status
+from engine.observing.events import Events
+from engine.observing.timeline import Sample
 from engine.report import Report
 from engine.settings import Settings
 from engine.slots import Slots
-from engine.timeline import Sample
 
 SAVE_TIMEOUT_S = 2.5
 """A worker that gets SIGTERM has five seconds before SIGKILL (Airflow): after `drain_s`, this must fit."""

@@ -16,8 +16,8 @@ from engine import driver
 from engine.errors import ConfigError, Interrupted, WriteError
 from engine.keys.key import Key, KeyRange
 from engine.model import Counts, Effort, Status
+from engine.observing.timeline import Timeline
 from engine.settings import Settings
-from engine.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)

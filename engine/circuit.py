@@ -16,7 +16,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from engine.errors import ExtractionError, ServiceDown
-from engine.events import Events
+from engine.observing.events import Events
 from engine.settings import Settings
 
 Probe = Callable[[], Awaitable[Exception | None]]

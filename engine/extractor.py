@@ -19,9 +19,9 @@ from yarl import URL
 
 from engine.canary import CANARY_TEXT, unit_shown
 from engine.errors import ConfigError, ExtractionError, Failure
-from engine.events import Events
 from engine.formats import Format, body_of, entities_of, format_named, query_of
 from engine.model import Entity
+from engine.observing.events import Events
 from engine.offsets import OffsetUnit, unit_named
 from engine.replies import json_of, refusal_of, translated
 from engine.settings import Settings

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from engine.observing.timeline import Timeline
 from engine.plan import Plan
 from engine.report import Report
-from engine.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from engine.checkpoints import MongoCheckpoints
 from engine.findings import Findings, Letter, Letters, TopEntities
 from engine.html_report import render
 from engine.keys.bson_values import to_relaxed_json
+from engine.observing.timeline import Timeline
 from engine.plan import Plan
 from engine.report import Report
 from engine.settings import Settings
-from engine.timeline import Timeline
 
 LOOK_S = 10.0
 """For each question, of the server and of waiting for it."""

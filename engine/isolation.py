@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeAlias
 
-from engine import telemetry
 from engine.circuit import Circuit
 from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown, classify
-from engine.events import Events
 from engine.formats import check_answer
 from engine.limiter import Verdict
 from engine.model import DeadLetter, Effort, Entity
+from engine.observing import metrics
+from engine.observing.events import Events
 from engine.redaction import redact
 from engine.retry import Charges, RetryPolicy
 from engine.slots import Slot, Slots
@@ -117,7 +117,7 @@ class Caller:
         self._extract = extract
         self._policy, self._settings = policy, policy.settings
         self._now = now
-        self._telemetry = telemetry.current()
+        self._telemetry = metrics.current()
         self._requests = self._successes = 0
         self._known_good = PROBE_TEXT
         time = policy.pause

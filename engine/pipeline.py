@@ -19,19 +19,20 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from engine import collector, driver, telemetry
+from engine import collector, driver
 from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, Cutter
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
-from engine.events import Events
 from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
 from engine.groups import Groups, Results, Sent
 from engine.isolation import Caller, Outcome, effort_of
 from engine.keys.key import KeyRange
 from engine.model import Status
+from engine.observing import metrics
+from engine.observing.events import Events
 from engine.reader import Reader
 from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
@@ -125,7 +126,7 @@ class RangeAttempt:
         )
         prepare = getattr(service, "prepare", None)
         self._caller = Caller(service.extract, policy, self._slots, events=self._events, prepare=prepare)
-        self._telemetry = telemetry.current()
+        self._telemetry = metrics.current()
         repeats, spanning = Repeats(settings), reader.resumes_anywhere
         self._cutter = Cutter(settings, self._range_id, repeats, spanning=spanning)
         self._accounts = Accounts(
@@ -300,6 +301,6 @@ class RangeAttempt:
         for _ in range(self._accounts.settle(sent.entry, counts)):
             self._ahead.release()
 
-    def _depths(self) -> telemetry.Depths:
+    def _depths(self) -> metrics.Depths:
         ahead = self._accounts.outstanding
-        return telemetry.Depths(self._to_extract.qsize(), self._to_write.waiting, ahead)
+        return metrics.Depths(self._to_extract.qsize(), self._to_write.waiting, ahead)

@@ -15,11 +15,11 @@ import bson
 from pymongo.errors import AutoReconnect, PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from engine import telemetry
 from engine.errors import SourceError
 from engine.keys.bson_values import EXACT_CODEC
 from engine.keys.key import Key, KeyRange
 from engine.model import Form, Page, Sleep
+from engine.observing import metrics
 from engine.paging import Paging
 from engine.scan import Scan
 from engine.settings import Settings
@@ -50,7 +50,7 @@ class Reader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sleep, self._clock = sleep, clock
-        self._telemetry = telemetry.current()
+        self._telemetry = metrics.current()
         self._scan = scan
         self._range = key_range
         self._text_field = settings.text_field

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from engine.errors import Failure, classify
-from engine.events import Changes, Events
 from engine.limiter import AdaptiveLimit, FixedLimit, Limiter, Sample, Verdict
+from engine.observing.events import Changes, Events
 from engine.settings import Settings
 
 

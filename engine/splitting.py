@@ -11,10 +11,10 @@ from engine import driver
 from engine.access import open_scan
 from engine.checkpoints import MongoCheckpoints, PlanStore
 from engine.errors import PlanError, SourceError
-from engine.events import Events
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
 from engine.model import Status
+from engine.observing.events import Events
 from engine.plan import Plan, check_parameters, parameters_of
 from engine.settings import Settings
 from engine.strategies import walk

@@ -12,7 +12,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
 from demo.servers.mongod import Mongod
-from engine import telemetry
+from engine.observing import metrics
 
 # The same examples on every run, whatever the machine has to do besides; `--hypothesis-profile=default` looks
 # for new ones.
@@ -68,6 +68,6 @@ async def pymongo_database(mongod_uri):
 def measured(monkeypatch):
     """What this test's ranges tell OpenTelemetry: they alone, whatever other tests do."""
     measured = Measured()
-    monkeypatch.setattr(telemetry, "current", lambda: measured.telemetry)
+    monkeypatch.setattr(metrics, "current", lambda: measured.telemetry)
     yield measured
     measured.close()

@@ -7,7 +7,7 @@ from collections import Counter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 
-from engine.telemetry import METER, MeterTelemetry
+from engine.observing.metrics import METER, MeterTelemetry
 
 
 class Measured:

@@ -11,8 +11,8 @@ from engine.html_report import tables
 from engine.html_report.charts import Pair, columns, over_time, stacked
 from engine.html_report.markup import Child, Html, foreign, tag
 from engine.model import Status
+from engine.observing.timeline import course_of
 from engine.report import Report
-from engine.timeline import course_of
 from engine.verdict import verdict_of
 from engine.wording import duration, moment, number, plural, share
 

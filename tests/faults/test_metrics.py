@@ -7,7 +7,8 @@ import sys
 import pytest
 from faults.misbehaviour import Flaky, reset, status
 
-from engine import Status, telemetry
+from engine import Status
+from engine.observing import metrics
 
 pytestmark = pytest.mark.asyncio
 
@@ -74,13 +75,13 @@ async def test_without_the_api_a_run_is_the_same(work, monkeypatch, api):
     """Its report and what it wrote."""
     if api == "missing":
         monkeypatch.setitem(sys.modules, "opentelemetry.metrics", None)
-    telemetry.current.cache_clear()
+    metrics.current.cache_clear()
     await work.fill(100)
     work.service.script.extend([status(429, Retry_After="0"), reset])
 
     report = await work.run()
 
-    assert isinstance(telemetry.current(), telemetry.NoTelemetry) is (api == "missing")
+    assert isinstance(metrics.current(), metrics.NoTelemetry) is (api == "missing")
     assert (report.reconciled, report.written, report.requests, report.retries) == (True, 100, 15, 2)
     assert await work.stored() == work.fault_free(range(100))
-    telemetry.current.cache_clear()
+    metrics.current.cache_clear()

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from engine.events import Changes, Events
+from engine.observing.events import Changes, Events
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from engine.html_report import render
 from engine.html_report.charts import steps_path, ticks, time_ticks
 from engine.html_report.markup import foreign, tag
 from engine.model import Form
+from engine.observing.timeline import Sample, Timeline
 from engine.report import merge
-from engine.timeline import Sample, Timeline
 from engine.wording import duration, number, share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from engine.model import Counts
-from engine.telemetry import METER
+from engine.observing.metrics import METER
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "observability.md").read_text()

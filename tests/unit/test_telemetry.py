@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 from measured import Measured
 
-from engine import telemetry
 from engine.errors import ExtractionError, Failure, WriteError
 from engine.model import Counts
-from engine.telemetry import DURATIONS_S, Depths, MeterTelemetry, NoTelemetry
+from engine.observing import metrics
+from engine.observing.metrics import DURATIONS_S, Depths, MeterTelemetry, NoTelemetry
 
 FAILURES = {
     "throttled": ExtractionError("busy", failure=Failure.THROTTLED),
@@ -28,9 +28,9 @@ FAILURES = {
 def without_opentelemetry(monkeypatch):
     """As if its API were not installed."""
     monkeypatch.setitem(sys.modules, "opentelemetry.metrics", None)
-    telemetry.current.cache_clear()
+    metrics.current.cache_clear()
     yield
-    telemetry.current.cache_clear()
+    metrics.current.cache_clear()
 
 
 class At:
@@ -125,7 +125,7 @@ def test_a_range_that_has_ended_is_neither_observed_nor_kept(measured):
 
 def test_without_the_api_nobody_is_told(without_opentelemetry):
     """The same calls do nothing, and errors pass through them."""
-    told = telemetry.current()
+    told = metrics.current()
     assert isinstance(told, NoTelemetry)
     told.page(1, 1, 0.1)
     told.settled(Counts(1, 1))
@@ -137,6 +137,6 @@ def test_without_the_api_nobody_is_told(without_opentelemetry):
 
 def test_with_the_api_the_process_has_one_telemetry():
     """Instruments are made once, not for each range."""
-    telemetry.current.cache_clear()
-    assert isinstance(telemetry.current(), MeterTelemetry)
-    assert telemetry.current() is telemetry.current()
+    metrics.current.cache_clear()
+    assert isinstance(metrics.current(), MeterTelemetry)
+    assert metrics.current() is metrics.current()

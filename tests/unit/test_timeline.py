@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.timeline import MOST_SAMPLES, Sample, Timeline, course_of
+from engine.observing.timeline import MOST_SAMPLES, Sample, Timeline, course_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
