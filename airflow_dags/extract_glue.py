@@ -33,9 +33,9 @@ from engine import (
     Status,
     Verification,
     Window,
-    privileges,
 )
 from engine.errors import ServiceDown
+from engine.mongo import privileges
 
 log = logging.getLogger(__name__)
 

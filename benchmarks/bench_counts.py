@@ -12,8 +12,8 @@ from bench_data import ORDER, document
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine.driver import exact
 from engine.keys.key import KeyRange
+from engine.mongo.driver import exact
 
 Condition: TypeAlias = dict[str, Any]
 

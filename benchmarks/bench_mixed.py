@@ -20,9 +20,9 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 
 from engine.access import open_scan
-from engine.driver import exact
 from engine.keys.bson_values import identity
 from engine.keys.key import Key, KeyRange, Order
+from engine.mongo.driver import exact
 from engine.reader import Reader
 
 DOCUMENTS = 600

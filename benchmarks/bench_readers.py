@@ -15,8 +15,8 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 
 from engine.access import open_scan
-from engine.driver import exact
 from engine.keys.key import Key, KeyRange
+from engine.mongo.driver import exact
 from engine.reader import Reader
 from engine.settings import Settings
 

@@ -17,9 +17,9 @@ from bson.min_key import MinKey
 from pymongo.errors import OperationFailure
 
 from engine import Settings, Window, plan_ranges
-from engine.driver import exact
 from engine.keys.bson_values import identity, value_at
 from engine.keys.key import Key, KeyRange, Order
+from engine.mongo.driver import exact
 
 SAMPLES_A_RANGE = 10
 """What Spark's SamplePartitioner draws for each range unless told otherwise."""

@@ -8,10 +8,10 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.errors import OperationFailure, PyMongoError
 
-from engine import driver
 from engine.errors import PlanError, SourceError
 from engine.keys.key import Key, Order
 from engine.model import Form
+from engine.mongo import driver
 from engine.scan import Scan, missing_index
 from engine.settings import Settings
 

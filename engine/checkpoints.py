@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from engine import driver
 from engine.errors import ConfigError, Interrupted, WriteError
 from engine.keys.key import Key, KeyRange
 from engine.model import Counts, Effort, Status
+from engine.mongo import driver
 from engine.observing.timeline import Timeline
 from engine.settings import Settings
 

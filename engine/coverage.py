@@ -10,7 +10,6 @@ from typing import Any
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine import driver, privileges
 from engine.access import open_scan
 from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import MemoryCheckpoints
@@ -21,6 +20,7 @@ from engine.feed import Feed
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
 from engine.letters import DeadLetters, ReplayWriter
+from engine.mongo import driver, privileges
 from engine.pipeline import RangeAttempt
 from engine.plan import Plan, parameters_of, run_id_of
 from engine.planner import make_plan

@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from engine import driver
 from engine.errors import WriteError
 from engine.inquiry import report_html
 from engine.keys.bson_values import to_relaxed_json
 from engine.model import Progress
+from engine.mongo import driver
 from engine.plan import Plan
 from engine.report import COLUMNS, Report, rows
 from engine.runner import load_plan

@@ -15,11 +15,11 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine import driver
 from engine.checkpoints import MongoCheckpoints
 from engine.findings import Findings, Letter, Letters, TopEntities
 from engine.html_report import render
 from engine.keys.bson_values import to_relaxed_json
+from engine.mongo import driver
 from engine.observing.timeline import Timeline
 from engine.plan import Plan
 from engine.report import Report

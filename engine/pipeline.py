@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from engine import collector, driver
+from engine import collector
 from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, Cutter
@@ -31,6 +31,7 @@ from engine.groups import Groups, Results, Sent
 from engine.isolation import Caller, Outcome, effort_of
 from engine.keys.key import KeyRange
 from engine.model import Status
+from engine.mongo import driver
 from engine.observing import metrics
 from engine.observing.events import Events
 from engine.reader import Reader

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from bson.max_key import MaxKey
 from pymongo.errors import PyMongoError
 
-from engine import census, driver, gate
+from engine import census, gate
 from engine.access import open_scan
 from engine.errors import ConfigError, SourceError
 from engine.keys.bson_values import successor
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
+from engine.mongo import driver
 from engine.plan import Plan, Proof, parameters_of
 from engine.proof import prove
 from engine.scan import Scan

@@ -13,8 +13,8 @@ from typing import Any
 from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
-from engine import driver
 from engine.errors import PlanError
+from engine.mongo import driver
 from engine.plan import Proof
 from engine.scan import Scan
 from engine.strategies import Piece, together

@@ -9,7 +9,6 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine import driver, privileges
 from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints, PlanStore
 from engine.errors import EngineError, PlanError, WriteError
@@ -17,6 +16,7 @@ from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
 from engine.model import Progress, Status
+from engine.mongo import driver, privileges
 from engine.observing.events import Events
 from engine.pipeline import run_range
 from engine.plan import Plan, check_parameters, parameters_of, run_id_of

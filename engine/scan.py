@@ -15,12 +15,12 @@ from bson import json_util
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine import driver
 from engine.errors import PlanError
 from engine.filters import filter_after_ties, range_filter
 from engine.keys.bson_values import bracket_of, identity, is_nan
 from engine.keys.key import Key, Order
 from engine.model import Form
+from engine.mongo import driver
 
 _COUNTABLE = frozenset({"date", "number", "string", "objectId"})
 """Types whose operators `$gte` and `$lt` see all that lies between two keys of the type."""

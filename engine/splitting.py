@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from pymongo.errors import PyMongoError
 
-from engine import driver
 from engine.access import open_scan
 from engine.checkpoints import MongoCheckpoints, PlanStore
 from engine.errors import PlanError, SourceError
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
 from engine.model import Status
+from engine.mongo import driver
 from engine.observing.events import Events
 from engine.plan import Plan, check_parameters, parameters_of
 from engine.settings import Settings

@@ -13,11 +13,11 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine import driver
 from engine.errors import SourceError, WriteError
 from engine.keys.bson_values import digests_of, identity
 from engine.keys.key import Key
 from engine.model import Counts
+from engine.mongo import driver
 from engine.scan import Scan
 from engine.settings import Settings
 

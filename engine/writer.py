@@ -13,10 +13,10 @@ from bson import json_util
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
-from engine import driver
 from engine.errors import WriteError
 from engine.keys.bson_values import identity
 from engine.model import DeadLetter, Extraction
+from engine.mongo import driver
 from engine.settings import Settings
 
 DUPLICATE_KEY = 11000

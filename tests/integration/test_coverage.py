@@ -26,8 +26,8 @@ from strategies import values
 
 from engine import Key, KeyRange, PlanError, Settings, Window, plan_ranges
 from engine.access import open_scan
-from engine.driver import exact
 from engine.keys.bson_values import identity
+from engine.mongo.driver import exact
 from engine.reader import Reader
 
 COLLATION = {"locale": "en", "strength": 2}

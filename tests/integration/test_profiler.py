@@ -12,7 +12,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from samples import DAY, INDEX, first_word, message
 
 from engine import Settings, Window, run
-from engine.driver import exact
+from engine.mongo.driver import exact
 
 pytestmark = pytest.mark.asyncio
 

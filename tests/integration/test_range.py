@@ -17,11 +17,11 @@ from engine import (
     Status,
     Window,
     WriteError,
-    driver,
     plan_ranges,
     run_range,
 )
 from engine.checkpoints import MongoCheckpoints
+from engine.mongo import driver
 
 pytestmark = pytest.mark.asyncio
 

@@ -20,7 +20,6 @@ from engine import (
     Window,
     load_plan,
     plan_ranges,
-    privileges,
     range_reports,
     repair,
     replay,
@@ -28,6 +27,7 @@ from engine import (
     run_range,
     verify,
 )
+from engine.mongo import privileges
 
 DOCUMENTS = 12
 SETTINGS = Settings(run_id="least", max_dead_letters=1, range_documents=6, batch_texts=2)

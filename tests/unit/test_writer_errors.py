@@ -6,8 +6,8 @@ import pytest
 from pymongo.errors import AutoReconnect, BulkWriteError
 
 from engine import MongoWriter, Settings, WriteError
-from engine.driver import MAJORITY
 from engine.model import DeadLetter, Extraction
+from engine.mongo.driver import MAJORITY
 
 pytestmark = pytest.mark.asyncio
 

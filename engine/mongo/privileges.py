@@ -12,8 +12,8 @@ from typing import Any
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 
-from engine import driver
 from engine.errors import ConfigError, SourceError, WriteError
+from engine.mongo import driver
 from engine.settings import Settings
 
 UNAUTHORIZED = 13
