@@ -11,7 +11,8 @@ from engine.errors import (
     SourceError,
     WriteError,
 )
-from engine.extractor import Extractor, HttpExtractor
+from engine.extractors.extractor import Extractor
+from engine.extractors.http_extractor import HttpExtractor
 from engine.inquiry import report_html
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window

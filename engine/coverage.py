@@ -15,7 +15,7 @@ from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import MemoryCheckpoints
 from engine.chosen import ChosenDocuments
 from engine.errors import ConfigError
-from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.feed import Feed
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound

@@ -18,12 +18,12 @@ from typing import Any, TypeAlias
 
 from engine.circuit import Circuit
 from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown, classify
-from engine.formats import check_answer
+from engine.extractors.answer_check import check_answer
+from engine.extractors.redaction import redact
 from engine.limiter import Verdict
 from engine.model import DeadLetter, Effort, Entity
 from engine.observing import metrics
 from engine.observing.events import Events
-from engine.redaction import redact
 from engine.retry import Charges, RetryPolicy
 from engine.slots import Slot, Slots
 

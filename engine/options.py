@@ -17,9 +17,10 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import PyMongoError
 
 from engine.errors import ConfigError, SourceError
-from engine.extractor import ExtractFunction, Extractor, HttpExtractor
-from engine.formats import FORMATS
-from engine.offsets import OffsetUnit
+from engine.extractors.extractor import ExtractFunction, Extractor
+from engine.extractors.formats import FORMATS
+from engine.extractors.http_extractor import HttpExtractor
+from engine.extractors.offsets import OffsetUnit
 from engine.settings import Settings
 
 DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source database.")]

@@ -25,7 +25,7 @@ from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, Cutter
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
-from engine.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
+from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
 from engine.groups import Groups, Results, Sent
 from engine.isolation import Caller, Outcome, effort_of

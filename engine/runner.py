@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from engine.accounts import ProgressCallback, report_of
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints, PlanStore
 from engine.errors import EngineError, PlanError, WriteError
-from engine.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
 from engine.model import Progress, Status

@@ -19,7 +19,7 @@ from faults.ner_service import serve_in_thread
 from pymongo import MongoClient
 
 from demo.servers.connections import mongo_connection
-from engine.canary import CANARY_TEXT
+from engine.extractors.offsets import CANARY_TEXT
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine import Settings
-from engine.formats import FORMATS
+from engine.extractors.formats import FORMATS
 
 DAGS = Path(__file__).parents[2] / "airflow_dags"
 HEAVY = {

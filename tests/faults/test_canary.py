@@ -6,7 +6,7 @@ import pytest
 from faults.misbehaviour import answering, entities_of, html, reset, silence, status
 
 from engine import Status
-from engine.canary import CANARY_TEXT
+from engine.extractors.offsets import CANARY_TEXT
 
 pytestmark = pytest.mark.asyncio
 

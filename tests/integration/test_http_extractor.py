@@ -10,7 +10,7 @@ from aiohttp import web
 from samples import fill, message
 
 from engine import ConfigError, Entity, ExtractionError, Failure, HttpExtractor, Settings, Status, Window, run
-from engine.extractor import within_limits
+from engine.extractors.extractor import within_limits
 from engine.isolation import Caller, Refusal
 from engine.retry import RetryPolicy
 from engine.slots import slots_of

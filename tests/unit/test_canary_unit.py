@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from engine import Entity
-from engine.canary import CANARY_TEXT, unit_shown
-from engine.offsets import OffsetUnit
+from engine.extractors.offsets import CANARY_TEXT, OffsetUnit, unit_shown
 
 UNITS = list(OffsetUnit)
 

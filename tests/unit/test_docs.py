@@ -13,7 +13,7 @@ from engine import Settings
 ROOT = Path(__file__).parents[2]
 CODE = [
     path
-    for folder in ("engine", "airflow_dags", "benchmarks")
+    for folder in ("engine", "demo", "airflow_dags", "benchmarks")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 

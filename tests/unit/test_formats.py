@@ -8,7 +8,8 @@ from email.utils import format_datetime
 import pytest
 
 from engine import ConfigError, Entity, ExtractionError, Failure
-from engine.formats import FORMATS, check_answer, failure_of, format_named, retry_after_s
+from engine.extractors.answer_check import check_answer
+from engine.extractors.formats import FORMATS, failure_of, format_named, retry_after_s
 
 NATIVE, PRESIDIO = FORMATS["native"], FORMATS["presidio"]
 HUGGING_FACE, COMPREHEND = FORMATS["huggingface"], FORMATS["comprehend"]

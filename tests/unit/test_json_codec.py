@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import json_codec
-from engine.json_codec import decoded, encoded
+from engine.extractors import json_bodies
+from engine.extractors.json_bodies import decoded, encoded
 
 WAYS = ["orjson", "json"]
 
@@ -18,8 +18,8 @@ WAYS = ["orjson", "json"]
 def way(request, monkeypatch):
     """Once as installed, once as without the extra."""
     if request.param == "json":
-        monkeypatch.setattr(json_codec, "_decode", None)
-        monkeypatch.setattr(json_codec, "_encode", None)
+        monkeypatch.setattr(json_bodies, "_decode", None)
+        monkeypatch.setattr(json_bodies, "_encode", None)
     else:
         pytest.importorskip("orjson")
     return request.param

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ConfigError, Entity, ExtractionError
-from engine.offsets import OffsetUnit, in_code_points, unit_named
+from engine.extractors.offsets import OffsetUnit, in_code_points, unit_named
 
 CODECS = {OffsetUnit.UTF16: ("utf-16-le", 2), OffsetUnit.UTF8: ("utf-8", 1)}
 TEXT = "e\u0301\N{GRINNING FACE}x"

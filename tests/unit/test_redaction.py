@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.redaction import QUOTED_CHARS, redact
+from engine.extractors.redaction import QUOTED_CHARS, redact
 
 TEXT = 'My name is "Jane Miller" and I live in Köln 👍'
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine import ConfigError, Entity, ExtractionError, Failure
-from engine.formats import FORMATS, body_of, check_answer, entities_of, query_of
-from engine.offsets import OffsetUnit, unit_named
+from engine.extractors.answer_check import check_answer
+from engine.extractors.formats import FORMATS, body_of, entities_of, query_of
+from engine.extractors.offsets import OffsetUnit, unit_named
 
 NATIVE, PRESIDIO, HUGGING_FACE = FORMATS["native"], FORMATS["presidio"], FORMATS["huggingface"]
 CORENLP, GLINER, COMPREHEND = FORMATS["corenlp"], FORMATS["gliner"], FORMATS["comprehend"]

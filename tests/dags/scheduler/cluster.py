@@ -26,7 +26,7 @@ from demo.processes.process_tree import Leader, family, is_alive
 from demo.processes.supervisor import Supervisor
 from demo.servers.airflow import Airflow
 from demo.servers.airflow_api import FINAL_STATES
-from engine.canary import CANARY_TEXT
+from engine.extractors.offsets import CANARY_TEXT
 from engine.model import Status
 
 T = TypeVar("T")

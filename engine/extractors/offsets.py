@@ -120,3 +120,50 @@ def _clusters(text: str) -> Sequence[str]:
         ) from None
     clusters: Sequence[str] = regex.findall(r"\X", text)
     return clusters
+
+
+CANARY_TEXT = "At the cafe\u0301 \N{GRINNING FACE} Barack Obama met Angela Merkel in Paris."
+
+
+_NAMES = ("Barack Obama", "Angela Merkel", "Paris")
+
+
+CANARY_NAMES = frozenset({*_NAMES, *(word for name in _NAMES for word in name.split())})
+"""What counts as found: a service may well find half a name, or other things besides."""
+
+
+def unit_shown(found: Sequence[Entity], declared: OffsetUnit) -> OffsetUnit | None:
+    """The unit in which the entities found in the canary fall on its names; None if that cannot be told.
+
+    Args:
+        found: as the service gave them; only their offsets are looked at.
+        declared: wins where units agree.
+    """
+    hits = {unit: _hits(found, unit) for unit in OffsetUnit if unit in (declared, *_CHEAP)}
+    if not any(hits.values()) and _can_count_graphemes():
+        hits[OffsetUnit.GRAPHEMES] = _hits(found, OffsetUnit.GRAPHEMES)
+    best = max(hits, key=lambda unit: (hits[unit], unit is declared))
+    return best if hits[best] else None
+
+
+_CHEAP = (OffsetUnit.CODE_POINTS, OffsetUnit.UTF16, OffsetUnit.UTF8)
+"""Tried first: the package that graphemes need takes a tenth of a second to import."""
+
+
+def _can_count_graphemes() -> bool:
+    try:
+        unit_named(OffsetUnit.GRAPHEMES)
+    except ConfigError:  # the package is not there
+        return False
+    return True
+
+
+def _hits(found: Sequence[Entity], unit: OffsetUnit) -> int:
+    return sum(_slice(entity, unit) in CANARY_NAMES for entity in found)
+
+
+def _slice(entity: Entity, unit: OffsetUnit) -> str:
+    try:
+        return in_code_points(CANARY_TEXT, [entity], unit, surface=False)[0].text
+    except (ExtractionError, TypeError):
+        return ""

@@ -7,68 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import cache
-from inspect import isawaitable
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
 
-from engine.canary import CANARY_TEXT, unit_shown
 from engine.errors import ConfigError, ExtractionError, Failure
-from engine.formats import Format, body_of, entities_of, format_named, query_of
+from engine.extractors.extractor import T
+from engine.extractors.formats import Format, body_of, entities_of, format_named, query_of
+from engine.extractors.http_answers import json_of, refusal_of, translated
+from engine.extractors.offsets import CANARY_TEXT, OffsetUnit, unit_named, unit_shown
 from engine.model import Entity
 from engine.observing.events import Events
-from engine.offsets import OffsetUnit, unit_named
-from engine.replies import json_of, refusal_of, translated
-from engine.settings import Settings
-
-T = TypeVar("T")
-
-
-@runtime_checkable
-class Extractor(Protocol):
-    """Finds the entities of texts: a list of lists, in the order of the texts."""
-
-    async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
-        """One attempt for all the texts; raises if any of them fails."""
-        ...
-
-
-ExtractFunction: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[list[Entity]]]]
-
-
-class FunctionExtractor:
-    """A plain `async def extract(texts) -> list[list[Entity]]` as an Extractor."""
-
-    def __init__(self, function: ExtractFunction) -> None:
-        self._function = function
-
-    async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
-        """Calls the function; translates the errors of aiohttp, which it may well use."""
-        pending = self._function(texts)
-        if not isawaitable(pending):
-            raise ConfigError(f"extractor {self._function!r} must be an async function")
-        try:
-            return await pending
-        except aiohttp.ClientError as error:
-            raise translated(error) from error
-
-
-def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:
-    """The extractor itself, or a wrapper around a plain function.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    if isinstance(extractor, Extractor):
-        return extractor
-    if callable(extractor):
-        return FunctionExtractor(extractor)
-    raise ConfigError(f"extractor {extractor!r} is neither an Extractor nor an async function of texts")
 
 
 class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
@@ -80,11 +34,11 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
 
     Args:
         url: address of the service; its path, if it has one, replaces the format's.
-        format: a name in `engine.formats.FORMATS`, or a Format of one's own.
+        format: a name in `engine.extractors.formats.FORMATS`, or a Format of one's own.
         headers: sent with every request (authorization, say); never logged.
         timeout_s: time for one attempt, plus `text_timeout_s` for each text.
         offsets: the unit that the service counts in, where it is not the format's: a name of
-            `engine.offsets.OffsetUnit`.
+            `engine.extractors.offsets.OffsetUnit`.
         parameters: of every request: fields of a JSON body (`{"language": "de"}`, `{"labels": [...]}`), or
             of the query string of a format that has one.
         canary: whether to ask.
@@ -236,16 +190,3 @@ def _complaint(shown: OffsetUnit | None, declared: OffsetUnit) -> str | None:
         f"the service counts offsets in {shown.noun}, not in {declared.noun}: "
         f"set offsets={shown.value!r} (of HttpExtractor; --offsets; extra of the Airflow Connection)"
     )
-
-
-def opened(extractor: Extractor) -> AbstractAsyncContextManager[Any]:
-    """The extractor as a context manager, also when it is none."""
-    return extractor if isinstance(extractor, AbstractAsyncContextManager) else nullcontext(extractor)
-
-
-def within_limits(settings: Settings, extractor: object) -> Settings:
-    """The settings, with `batch_texts` no more than the extractor says it takes."""
-    most: int | None = getattr(extractor, "batch_texts", None)
-    if most is None or settings.batch_texts <= most:
-        return settings
-    return settings.model_copy(update={"batch_texts": most})

@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 
 from engine.errors import ExtractionError, Failure
-from engine.formats import Format, failure_of, retry_after_s
-from engine.json_codec import decoded
-from engine.redaction import redact
+from engine.extractors.formats import Format, failure_of, retry_after_s
+from engine.extractors.json_bodies import decoded
+from engine.extractors.redaction import redact
 
 _TRUST = (
     "pass `tls`, a context that trusts its authority (of HttpExtractor; SSL_CERT_FILE in the environment; "
