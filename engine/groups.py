@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from engine.batches import Batch
-from engine.isolation import Outcome, Refusal
+from engine.calling.caller import Outcome, Refusal
 from engine.keys.bson_values import identity
 from engine.ledger import Entry
 from engine.model import Counts, DeadLetter, Extraction, extraction_of

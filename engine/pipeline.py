@@ -23,12 +23,14 @@ from engine import collector
 from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, Cutter
+from engine.calling.caller import Caller, Outcome, effort_of
+from engine.calling.concurrency import Slots, slots_of
+from engine.calling.retry import RetryPolicy
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
 from engine.groups import Groups, Results, Sent
-from engine.isolation import Caller, Outcome, effort_of
 from engine.keys.key import KeyRange
 from engine.model import Status
 from engine.mongo import driver
@@ -37,9 +39,7 @@ from engine.observing.events import Events
 from engine.reader import Reader
 from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
-from engine.retry import RetryPolicy
 from engine.settings import Settings
-from engine.slots import Slots, slots_of
 from engine.task_group import all_ended
 from engine.writer import MongoWriter, Writer
 

@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from engine.accounts import ProgressCallback, report_of
+from engine.calling.concurrency import slots_of
 from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints, PlanStore
 from engine.errors import EngineError, PlanError, WriteError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
@@ -23,7 +24,6 @@ from engine.plan import Plan, check_parameters, parameters_of, run_id_of
 from engine.planner import make_plan
 from engine.report import Report, merge
 from engine.settings import Settings
-from engine.slots import slots_of
 from engine.writer import Writer
 
 

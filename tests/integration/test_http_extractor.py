@@ -10,10 +10,10 @@ from aiohttp import web
 from samples import fill, message
 
 from engine import ConfigError, Entity, ExtractionError, Failure, HttpExtractor, Settings, Status, Window, run
+from engine.calling.caller import Caller, Refusal
+from engine.calling.concurrency import slots_of
+from engine.calling.retry import RetryPolicy
 from engine.extractors.extractor import within_limits
-from engine.isolation import Caller, Refusal
-from engine.retry import RetryPolicy
-from engine.slots import slots_of
 
 pytestmark = pytest.mark.asyncio
 

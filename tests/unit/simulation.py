@@ -15,7 +15,7 @@ from functools import partial
 from itertools import count
 from statistics import fmean, quantiles
 
-from engine.limiter import Limiter, Sample, Verdict
+from engine.calling.adaptive_limit import Limiter, Sample, Verdict
 
 UNLOADED_S = 0.052
 """20 ms and 1 ms a text, 32 texts: the stub of the benchmarks."""

@@ -11,11 +11,11 @@ from virtual_time import now_s, run_virtually
 
 from engine import Key, Settings, SourceError, Status
 from engine.accounts import Accounts, report_of
+from engine.calling.adaptive_limit import FixedLimit
+from engine.calling.concurrency import Slots
 from engine.checkpoints import MemoryCheckpoints, _decode, _encode
 from engine.errors import ServiceDown
-from engine.limiter import FixedLimit
 from engine.model import Counts, Effort
-from engine.slots import Slots
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

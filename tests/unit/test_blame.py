@@ -9,10 +9,10 @@ import pytest
 from virtual_time import now_s, run_virtually
 
 from engine import ExtractionError, Failure, Settings
+from engine.calling.caller import Caller, Refusal
+from engine.calling.concurrency import slots_of
+from engine.calling.retry import EndpointPause, RetryPolicy
 from engine.errors import ServiceDown
-from engine.isolation import Caller, Refusal
-from engine.retry import EndpointPause, RetryPolicy
-from engine.slots import slots_of
 
 CRASH = ExtractionError("HTTP 500: crash", failure=Failure.TRANSIENT, status=500)
 DOWN = ExtractionError("HTTP 503", failure=Failure.TRANSIENT, status=503)

@@ -9,7 +9,7 @@ import pytest
 from virtual_time import now_s, run_virtually
 
 from engine import ExtractionError, Failure, Settings
-from engine.circuit import Circuit
+from engine.calling.circuit_breaker import Circuit
 from engine.errors import ServiceDown
 
 DOWN = ExtractionError("HTTP 503", failure=Failure.TRANSIENT)

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ConfigError, ExtractionError, Failure, Settings
+from engine.calling.adaptive_limit import FixedLimit
+from engine.calling.caller import PROBE_TEXT, Caller, Refusal, effort_of
+from engine.calling.concurrency import Slots, slots_of
+from engine.calling.retry import RetryPolicy
 from engine.errors import ServiceDown
-from engine.isolation import PROBE_TEXT, Caller, Refusal, effort_of
-from engine.limiter import FixedLimit
 from engine.model import Effort
-from engine.retry import RetryPolicy
-from engine.slots import Slots, slots_of
 
 QUICK = Settings(max_attempts=2, retry_base_s=0, retry_max_s=0, max_outage_s=0)
 

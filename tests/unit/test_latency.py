@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.latency import BaseLatency, Cohort
+from engine.calling.latency import BaseLatency, Cohort
 
 
 def test_a_cohort_is_its_means():

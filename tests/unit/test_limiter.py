@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.limiter import HOLD_S, MIN_ROUND, AdaptiveLimit, FixedLimit, Verdict
+from engine.calling.adaptive_limit import HOLD_S, MIN_ROUND, AdaptiveLimit, FixedLimit, Verdict
 
 
 class Driver:

@@ -17,7 +17,7 @@ from memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
 from virtual_time import VirtualLoop
 
 from engine import ExtractionError, Failure, Settings, Status, WriteError
-from engine.isolation import PROBE_TEXT
+from engine.calling.caller import PROBE_TEXT
 from engine.pipeline import report_of
 
 PAGE, BATCH = 4, 3

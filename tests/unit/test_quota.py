@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Failure
-from engine.quota import COSTS, RETRIES_PER_S, SUCCESS_GAIN, RetryQuota
+from engine.calling.retry_quota import COSTS, RETRIES_PER_S, SUCCESS_GAIN, RetryQuota
 
 
 class Clock:

@@ -10,7 +10,7 @@ from memory_parts import SMALL, MemoryFeed, MemoryWriter, Watched, attempt_at
 from virtual_time import now_s, run_virtually
 
 from engine import Status
-from engine.slots import slots_of
+from engine.calling.concurrency import slots_of
 
 TEXTS = [f"text {n}" for n in range(80)]
 

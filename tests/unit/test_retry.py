@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from virtual_time import now_s, run_virtually
 
 from engine import ExtractionError, Failure, Settings
+from engine.calling.retry import Charges, EndpointPause, RetryPolicy
 from engine.errors import classify
-from engine.retry import Charges, EndpointPause, RetryPolicy
 
 
 class Time:

@@ -10,7 +10,7 @@ import random
 import pytest
 from simulation import UNLOADED_S, Client, Service, Timeline
 
-from engine.limiter import AdaptiveLimit, FixedLimit
+from engine.calling.adaptive_limit import AdaptiveLimit, FixedLimit
 
 CAPACITY = 16 / UNLOADED_S
 """Answers a second of the default service."""

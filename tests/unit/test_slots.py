@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import ExtractionError, Failure
-from engine.limiter import FixedLimit, Sample, Verdict
-from engine.slots import Slots
+from engine.calling.adaptive_limit import FixedLimit, Sample, Verdict
+from engine.calling.concurrency import Slots
 
 
 class Recorder:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from engine.latency import BaseLatency, Cohort
+from engine.calling.latency import BaseLatency, Cohort
 
 INITIAL = 10
 """First limit: TCP's initial window (RFC 6928)."""

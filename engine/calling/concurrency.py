@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
+from engine.calling.adaptive_limit import AdaptiveLimit, FixedLimit, Limiter, Sample, Verdict
 from engine.errors import Failure, classify
-from engine.limiter import AdaptiveLimit, FixedLimit, Limiter, Sample, Verdict
 from engine.observing.events import Changes, Events
 from engine.settings import Settings
 

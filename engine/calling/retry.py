@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
+from engine.calling.retry_quota import COSTS, SUCCESS_GAIN, RetryQuota
 from engine.errors import ExtractionError, Failure, classify
 from engine.model import Sleep
-from engine.quota import COSTS, SUCCESS_GAIN, RetryQuota
 from engine.settings import Settings
 
 T = TypeVar("T")

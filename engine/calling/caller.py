@@ -2,7 +2,7 @@
 
 A failing batch is halved until single texts fail alone (TRAPS 23). Before anything is blamed, the service
 must be shown to work: by another call that succeeded meanwhile, or by a text that went through before
-(TRAPS 24). While it does not work, everything waits and nothing is charged (`engine.circuit`).
+(TRAPS 24). While it does not work, everything waits and nothing is charged (`engine.calling.circuit_breaker`).
 
 What one bad text among n costs, in requests: `batch_attempts`, two halves a level, `max_attempts` alone and
 one probe: 3 + 2 log2(n) + 5 + 1, 19 of 32 texts. Halves do not wait for each other's backoff.
@@ -16,16 +16,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeAlias
 
-from engine.circuit import Circuit
+from engine.calling.adaptive_limit import Verdict
+from engine.calling.circuit_breaker import Circuit
+from engine.calling.concurrency import Slot, Slots
+from engine.calling.retry import Charges, RetryPolicy
 from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown, classify
 from engine.extractors.answer_check import check_answer
 from engine.extractors.redaction import redact
-from engine.limiter import Verdict
 from engine.model import DeadLetter, Effort, Entity
 from engine.observing import metrics
 from engine.observing.events import Events
-from engine.retry import Charges, RetryPolicy
-from engine.slots import Slot, Slots
 
 PROBE_TEXT = "Ada Lovelace met Charles Babbage in London in 1833."
 """Sent to ask whether the service works at all, when no text has gone through yet."""
