@@ -23,8 +23,9 @@ from engine.report import Report
 from engine.runner import conclude, load_plan, plan_ranges, range_reports, run
 from engine.settings import Settings
 from engine.splitting import split_range
+from engine.storing.mongo_writer import MongoWriter
+from engine.storing.writer import JsonLinesWriter, Writer
 from engine.verifier import Verification
-from engine.writer import JsonLinesWriter, MongoWriter, Writer
 
 __all__ = [
     "ConfigError",

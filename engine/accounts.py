@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from engine.calling.concurrency import Slots
-from engine.checkpoints import Checkpoint, CheckpointStore
 from engine.errors import EngineError
 from engine.keys.key import Key
 from engine.ledger import Entry, Ledger
@@ -19,6 +18,7 @@ from engine.observing.events import Events
 from engine.observing.timeline import Sample
 from engine.report import Report
 from engine.settings import Settings
+from engine.storing.checkpoint import Checkpoint, CheckpointStore
 
 SAVE_TIMEOUT_S = 2.5
 """A worker that gets SIGTERM has five seconds before SIGKILL (Airflow): after `drain_s`, this must fit."""

@@ -44,7 +44,7 @@ from engine.options import (
     service_from,
     settings_from,
 )
-from engine.writer import JsonLinesWriter
+from engine.storing.writer import JsonLinesWriter
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

@@ -12,7 +12,6 @@ from bson.min_key import MinKey
 
 from engine.access import open_scan
 from engine.accounts import ProgressCallback, report_of
-from engine.checkpoints import MemoryCheckpoints
 from engine.chosen import ChosenDocuments
 from engine.errors import ConfigError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
@@ -27,8 +26,10 @@ from engine.planner import make_plan
 from engine.report import Report, merge
 from engine.scan import Scan
 from engine.settings import Settings
+from engine.storing.checkpoint import MemoryCheckpoints
+from engine.storing.mongo_writer import MongoWriter
+from engine.storing.writer import Writer
 from engine.verifier import Verification, Verifier, keys_of
-from engine.writer import MongoWriter, Writer
 
 REPAIR = "repair"
 REPLAY = "replay"

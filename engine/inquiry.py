@@ -15,7 +15,6 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine.checkpoints import MongoCheckpoints
 from engine.findings import Findings, Letter, Letters, TopEntities
 from engine.html_report import render
 from engine.keys.bson_values import to_relaxed_json
@@ -24,6 +23,7 @@ from engine.observing.timeline import Timeline
 from engine.plan import Plan
 from engine.report import Report
 from engine.settings import Settings
+from engine.storing.mongo_checkpoints import MongoCheckpoints
 
 LOOK_S = 10.0
 """For each question, of the server and of waiting for it."""

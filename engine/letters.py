@@ -17,8 +17,8 @@ from engine.keys.key import Key
 from engine.mongo import driver
 from engine.scan import Scan
 from engine.settings import Settings
+from engine.storing.mongo_writer import MongoWriter
 from engine.verifier import keys_of
-from engine.writer import MongoWriter
 
 DELETED = "deleted"
 """What a dead letter says that was resolved because its document is gone."""

@@ -26,7 +26,6 @@ from engine.batches import Batch, Cutter
 from engine.calling.caller import Caller, Outcome, effort_of
 from engine.calling.concurrency import Slots, slots_of
 from engine.calling.retry import RetryPolicy
-from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints
 from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
 from engine.feed import Feed
@@ -40,8 +39,11 @@ from engine.reader import Reader
 from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
 from engine.settings import Settings
+from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
+from engine.storing.mongo_checkpoints import MongoCheckpoints
+from engine.storing.mongo_writer import MongoWriter
+from engine.storing.writer import Writer
 from engine.task_group import all_ended
-from engine.writer import MongoWriter, Writer
 
 
 async def run_range(

@@ -11,7 +11,6 @@ from pymongo.errors import PyMongoError
 
 from engine.accounts import ProgressCallback, report_of
 from engine.calling.concurrency import slots_of
-from engine.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints, MongoCheckpoints, PlanStore
 from engine.errors import EngineError, PlanError, WriteError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
@@ -24,7 +23,10 @@ from engine.plan import Plan, check_parameters, parameters_of, run_id_of
 from engine.planner import make_plan
 from engine.report import Report, merge
 from engine.settings import Settings
-from engine.writer import Writer
+from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
+from engine.storing.mongo_checkpoints import MongoCheckpoints
+from engine.storing.plan_store import PlanStore
+from engine.storing.writer import Writer
 
 
 async def plan_ranges(

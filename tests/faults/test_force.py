@@ -10,7 +10,7 @@ import pytest_asyncio
 from faults.misbehaviour import changed_entity, silence
 
 from engine import ConfigError, Settings, Status, Window, run
-from engine.checkpoints import MongoCheckpoints
+from engine.storing.mongo_checkpoints import MongoCheckpoints
 
 pytestmark = pytest.mark.asyncio
 

@@ -20,8 +20,8 @@ from engine import (
     plan_ranges,
     run_range,
 )
-from engine.checkpoints import MongoCheckpoints
 from engine.mongo import driver
+from engine.storing.mongo_checkpoints import MongoCheckpoints
 
 pytestmark = pytest.mark.asyncio
 

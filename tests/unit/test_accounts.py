@@ -13,9 +13,10 @@ from engine import Key, Settings, SourceError, Status
 from engine.accounts import Accounts, report_of
 from engine.calling.adaptive_limit import FixedLimit
 from engine.calling.concurrency import Slots
-from engine.checkpoints import MemoryCheckpoints, _decode, _encode
 from engine.errors import ServiceDown
 from engine.model import Counts, Effort
+from engine.storing.checkpoint import MemoryCheckpoints
+from engine.storing.mongo_checkpoints import _decode, _encode
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

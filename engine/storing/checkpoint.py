@@ -1,0 +1,138 @@
+"""Plans, checkpoints and reports: in MongoDB, or in memory for a script that keeps nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from engine.errors import ConfigError, Interrupted
+from engine.keys.key import Key, KeyRange
+from engine.model import Counts, Effort, Status
+from engine.observing.timeline import Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a range is, durably: its position, what became of everything before it, and what it took.
+
+    Attributes:
+        position: the last Key finished with everything before it; None at the start.
+        fingerprint: what the position depends on: order, collation, filter.
+        attempts: how often the range was begun, this time included.
+        active_s: seconds spent on it, over all attempts.
+        problem: what ended the last attempt early, for people; `reason` is its class, such as `ServiceDown`.
+        owner: token of the attempt that may move it; a later claim takes it away.
+        timeline: its course over time, all attempts together.
+    """
+
+    key_range: KeyRange
+    status: Status = Status.PENDING
+    position: Key | None = None
+    counts: Counts = field(default_factory=Counts)
+    effort: Effort = field(default_factory=Effort)
+    attempts: int = 0
+    active_s: float = 0.0
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    problem: str | None = None
+    owner: str = ""
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    timeline: Timeline = field(default_factory=Timeline)
+
+
+class CheckpointStore(Protocol):
+    """Keeps the checkpoints of ranges."""
+
+    async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
+        """Begins an attempt: the checkpoint to go on from, now owned by the caller.
+
+        A range that has succeeded starts over: asked again, it reads again and finds everything unchanged. So
+        does one whose checkpoint is of other bounds, from a plan that was not kept (TRAPS 17).
+
+        Args:
+            fingerprint: what positions depend on (`engine.scan.Scan.fingerprint`).
+
+        Raises:
+            ConfigError: the range was begun under another fingerprint; the message names what changed.
+        """
+        ...
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Makes the checkpoint durable.
+
+        Raises:
+            Interrupted: another attempt has claimed the range since.
+        """
+        ...
+
+
+class MemoryCheckpoints:
+    """Checkpoints that end with the process."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._kept: dict[str, Checkpoint] = {}
+        self._now = now
+
+    async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
+        """See `CheckpointStore.claim`."""
+        begun = _begin(self._kept.get(_id(key_range)), key_range, fingerprint, self._now())
+        self._kept[_id(key_range)] = begun
+        return begun
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """See `CheckpointStore.save`."""
+        if self._kept[_id(checkpoint.key_range)].owner != checkpoint.owner:
+            raise _taken_over(checkpoint.key_range)
+        self._kept[_id(checkpoint.key_range)] = replace(checkpoint, updated_at=self._now())
+
+
+def _id(key_range: KeyRange) -> str:
+    return f"{key_range.run_id}/{key_range.range_id}"
+
+
+def _begin(
+    stored: Checkpoint | None, key_range: KeyRange, fingerprint: Mapping[str, str] | None, now: datetime
+) -> Checkpoint:
+    """The checkpoint of the next attempt; a range that was begun before is fresh no more."""
+    if stored is not None:
+        key_range = replace(key_range, fresh=False)
+    if stored is None or stored.status is Status.SUCCEEDED or not stored.key_range.covers_same(key_range):
+        stored = Checkpoint(key_range, started_at=now)
+    elif stored.position is not None:
+        _refuse_changed(stored, fingerprint or {})
+    return replace(
+        stored,
+        key_range=key_range,
+        status=Status.RUNNING,
+        attempts=stored.attempts + 1,
+        owner=uuid.uuid4().hex,
+        updated_at=now,
+        problem=None,
+        reason=None,
+        fingerprint=dict(fingerprint or {}),
+    )
+
+
+def _refuse_changed(stored: Checkpoint, fingerprint: Mapping[str, str]) -> None:
+    changed = [
+        f"{name} was {was}, now {fingerprint.get(name)}"
+        for name, was in stored.fingerprint.items()
+        if fingerprint.get(name) != was
+    ]
+    if changed:
+        raise ConfigError(
+            f"range {stored.key_range.range_id} cannot resume ({'; '.join(changed)}): go back to what it was "
+            "begun with, or take another run_id",
+            range_id=stored.key_range.range_id,
+        )
+
+
+def _taken_over(key_range: KeyRange) -> Interrupted:
+    return Interrupted(
+        f"range {key_range.range_id} was taken over by another attempt; this one stops",
+        range_id=key_range.range_id,
+    )

@@ -1,0 +1,110 @@
+"""Checkpoints in a MongoDB collection."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from engine.errors import WriteError
+from engine.keys.key import Key, KeyRange
+from engine.model import Counts, Effort, Status
+from engine.mongo import driver
+from engine.observing.timeline import Timeline
+from engine.settings import Settings
+from engine.storing.checkpoint import Checkpoint, _begin, _id, _taken_over
+
+
+class MongoCheckpoints:
+    """Checkpoints in one collection of the target, `_id` = `<run id>/<range id>`."""
+
+    def __init__(
+        self,
+        target: driver.Database,
+        settings: Settings,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._collection = driver.durable(target[settings.checkpoints_collection])
+        self._now = now
+
+    async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
+        """See `CheckpointStore.claim`."""
+        try:
+            stored = await self._collection.find_one({"_id": _id(key_range)})
+            begun = _begin(_decode(stored) if stored else None, key_range, fingerprint, self._now())
+            await self._collection.replace_one({"_id": _id(key_range)}, _encode(begun), upsert=True)
+        except PyMongoError as error:
+            raise WriteError(f"range {key_range.range_id} could not be claimed: {error}") from error
+        return begun
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """See `CheckpointStore.save`."""
+        mine = {"_id": _id(checkpoint.key_range), "owner": checkpoint.owner}
+        stored = _encode(replace(checkpoint, updated_at=self._now()))
+        del stored["_id"]
+        try:
+            outcome = await self._collection.update_one(mine, {"$set": stored})
+        except PyMongoError as error:
+            raise WriteError(
+                f"checkpoint of range {checkpoint.key_range.range_id} could not be saved: {error}"
+            ) from error
+        if outcome.matched_count == 0:
+            raise _taken_over(checkpoint.key_range)
+
+    async def of_run(self, run_id: str) -> list[Checkpoint]:
+        """All checkpoints of a run, by range id."""
+        cursor = self._collection.find({"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id})
+        stored = await cursor.sort([("_id", 1)]).to_list(length=None)
+        return [_decode(document) for document in stored]
+
+    async def forget(self, run_id: str) -> None:
+        """Removes the checkpoints of a run that is planned anew."""
+        await self._collection.delete_many({"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id})
+
+
+def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Flat, so that people can query it; Keys as text, because some BSON may not be nested in a document."""
+    key_range = checkpoint.key_range
+    return {
+        "_id": _id(key_range),
+        "run_id": key_range.run_id,
+        "range_id": key_range.range_id,
+        "key_range": json.dumps(key_range.to_json()),
+        "label": key_range.label,
+        "expected": key_range.expected,
+        "status": checkpoint.status.value,
+        "position": json.dumps(checkpoint.position.to_json()) if checkpoint.position else None,
+        **checkpoint.counts.to_document(),
+        **asdict(checkpoint.effort),
+        "attempts": checkpoint.attempts,
+        "active_s": checkpoint.active_s,
+        "started_at": checkpoint.started_at,
+        "updated_at": checkpoint.updated_at,
+        "problem": checkpoint.problem,
+        "owner": checkpoint.owner,
+        "fingerprint": dict(checkpoint.fingerprint),
+        "reason": checkpoint.reason,
+        "timeline": checkpoint.timeline.to_document(),
+    }
+
+
+_AS_STORED = ("attempts", "active_s", "started_at", "updated_at", "problem", "owner", "fingerprint")
+
+
+def _decode(stored: Mapping[str, Any]) -> Checkpoint:
+    position = stored["position"]
+    return Checkpoint(
+        KeyRange.from_json(json.loads(stored["key_range"])),
+        Status(stored["status"]),
+        Key.from_json(json.loads(position)) if position else None,
+        Counts.from_document(stored),
+        Effort(*(stored.get(name, 0) for name in ("requests", "retries", "throttled", "refused"))),
+        **{name: stored[name] for name in _AS_STORED},
+        reason=stored.get("reason"),
+        timeline=Timeline.from_document(stored.get("timeline")),
+    )

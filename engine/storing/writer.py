@@ -1,0 +1,86 @@
+"""The Writer protocol, and the writer of JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from bson import json_util
+
+from engine.errors import WriteError
+from engine.model import DeadLetter, Extraction
+
+
+class Writer(Protocol):
+    """Where a range's results go. Up to `write_concurrency` writes run side by side."""
+
+    async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
+        """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
+        ...
+
+    async def write(
+        self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
+    ) -> frozenset[Any]:
+        """Makes them durable; returns identities of those found to be there already, unchanged.
+
+        Raises:
+            WriteError: some could not be written; the checkpoint must not move.
+        """
+        ...
+
+
+class JsonLinesWriter:
+    """Appends extractions to one file and dead letters to another, one JSON object a line.
+
+    Each write is flushed to disk before it counts. It keeps no index: a range that is run again appends its
+    lines again, and the last line of an `_id` is the one that holds.
+
+    Args:
+        path: file of the extractions; the dead letters go beside it, with the suffix `.dead_letters.jsonl`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._dead_letters = self._path.with_suffix(".dead_letters.jsonl")
+        self._one_at_a_time = asyncio.Lock()
+
+    async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:  # noqa: ARG002
+        """Nothing is known: the files are never read."""
+        return {}
+
+    async def write(
+        self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
+    ) -> frozenset[Any]:
+        """Appends one line each."""
+        try:
+            async with self._one_at_a_time:
+                await asyncio.to_thread(_append, self._path, [_extraction_line(e) for e in extractions])
+                lines = [_dead_letter_line(d) for d in dead_letters]
+                await asyncio.to_thread(_append, self._dead_letters, lines)
+        except OSError as error:
+            raise WriteError(f"results could not be appended to {self._path}: {error}") from error
+        return frozenset()
+
+
+def _extraction_line(extraction: Extraction) -> str:
+    entities = [entity._asdict() for entity in extraction.entities]
+    return _line({"_id": extraction.document_id, "entities": entities, "text_hash": extraction.text_hash})
+
+
+def _dead_letter_line(letter: DeadLetter) -> str:
+    return _line({"_id": letter.document_id, **letter.to_document()})
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json_util.dumps(record, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False)
+
+
+def _append(path: Path, lines: list[str]) -> None:
+    if lines:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
