@@ -19,11 +19,11 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.objectid import ObjectId
 
-from engine.access import open_scan
 from engine.keys.bson_values import identity
 from engine.keys.key import Key, KeyRange, Order
 from engine.mongo.driver import exact
-from engine.reader import Reader
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
 
 DOCUMENTS = 600
 TARGET = 30

@@ -14,10 +14,10 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.objectid import ObjectId
 
-from engine.access import open_scan
 from engine.keys.key import Key, KeyRange
 from engine.mongo.driver import exact
-from engine.reader import Reader
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
 from engine.settings import Settings
 
 Page: TypeAlias = Sequence[Any]

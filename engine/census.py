@@ -11,7 +11,7 @@ from engine.errors import PlanError
 from engine.keys.bson_values import BRACKETS, bracket_of
 from engine.keys.key import Key
 from engine.model import Form
-from engine.scan import Scan
+from engine.reading.scan import Scan
 
 
 def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:

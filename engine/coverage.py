@@ -10,12 +10,9 @@ from typing import Any
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine.access import open_scan
 from engine.accounts import ProgressCallback, report_of
-from engine.chosen import ChosenDocuments
 from engine.errors import ConfigError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
-from engine.feed import Feed
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
 from engine.letters import DeadLetters, ReplayWriter
@@ -23,8 +20,11 @@ from engine.mongo import driver, privileges
 from engine.pipeline import RangeAttempt
 from engine.plan import Plan, parameters_of, run_id_of
 from engine.planner import make_plan
+from engine.reading.documents_by_key import ChosenDocuments
+from engine.reading.feed import Feed
+from engine.reading.index_choice import open_scan
+from engine.reading.scan import Scan
 from engine.report import Report, merge
-from engine.scan import Scan
 from engine.settings import Settings
 from engine.storing.checkpoint import MemoryCheckpoints
 from engine.storing.mongo_writer import MongoWriter

@@ -10,11 +10,11 @@ from bson.min_key import MinKey
 from pymongo.errors import OperationFailure
 
 from engine.errors import PlanError
-from engine.filters import range_filter
 from engine.keys.key import Key
 from engine.model import Form
 from engine.mongo import driver
-from engine.scan import Scan, missing_index
+from engine.reading.filters import range_filter
+from engine.reading.scan import Scan, missing_index
 
 FORBIDDEN = {"COLLSCAN": "would scan the whole collection", "SORT": "would sort in memory"}
 """Stages that no query of a range may have."""

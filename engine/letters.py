@@ -10,12 +10,12 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.errors import PyMongoError
 
-from engine.access import open_scan
 from engine.errors import SourceError, WriteError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
 from engine.mongo import driver
-from engine.scan import Scan
+from engine.reading.index_choice import open_scan
+from engine.reading.scan import Scan
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
 from engine.verifier import keys_of

@@ -20,7 +20,6 @@ from itertools import chain
 from typing import Any
 
 from engine import collector
-from engine.access import open_scan
 from engine.accounts import Accounts, ProgressCallback, report_of
 from engine.batches import Batch, Cutter
 from engine.calling.caller import Caller, Outcome, effort_of
@@ -28,14 +27,15 @@ from engine.calling.concurrency import Slots, slots_of
 from engine.calling.retry import RetryPolicy
 from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
-from engine.feed import Feed
 from engine.groups import Groups, Results, Sent
 from engine.keys.key import KeyRange
 from engine.model import Status
 from engine.mongo import driver
 from engine.observing import metrics
 from engine.observing.events import Events
-from engine.reader import Reader
+from engine.reading.feed import Feed
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
 from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
 from engine.settings import Settings

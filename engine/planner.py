@@ -8,7 +8,6 @@ from bson.max_key import MaxKey
 from pymongo.errors import PyMongoError
 
 from engine import census, gate
-from engine.access import open_scan
 from engine.errors import ConfigError, SourceError
 from engine.keys.bson_values import successor
 from engine.keys.key import Key, KeyRange
@@ -16,7 +15,8 @@ from engine.keys.window import Window, window_bound
 from engine.mongo import driver
 from engine.plan import Plan, Proof, parameters_of
 from engine.proof import prove
-from engine.scan import Scan
+from engine.reading.index_choice import open_scan
+from engine.reading.scan import Scan
 from engine.settings import Settings
 from engine.strategies import Cut, Piece, cut_window
 

@@ -16,7 +16,7 @@ from pymongo.errors import OperationFailure
 from engine.errors import PlanError
 from engine.mongo import driver
 from engine.plan import Proof
-from engine.scan import Scan
+from engine.reading.scan import Scan
 from engine.strategies import Piece, together
 
 NO_SNAPSHOT = frozenset({20, 72, 115, 123, 238, 303})

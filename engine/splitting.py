@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from pymongo.errors import PyMongoError
 
-from engine.access import open_scan
 from engine.errors import PlanError, SourceError
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
@@ -15,6 +14,7 @@ from engine.model import Status
 from engine.mongo import driver
 from engine.observing.events import Events
 from engine.plan import Plan, check_parameters, parameters_of
+from engine.reading.index_choice import open_scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore

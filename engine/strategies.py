@@ -19,7 +19,7 @@ from bson.max_key import MaxKey
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
 from engine.model import Form
-from engine.scan import Scan
+from engine.reading.scan import Scan
 from engine.settings import Settings
 
 SAMPLES_A_RANGE = 48

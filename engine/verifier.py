@@ -18,7 +18,7 @@ from engine.keys.bson_values import digests_of, identity
 from engine.keys.key import Key
 from engine.model import Counts
 from engine.mongo import driver
-from engine.scan import Scan
+from engine.reading.scan import Scan
 from engine.settings import Settings
 
 

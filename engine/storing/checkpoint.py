@@ -54,7 +54,7 @@ class CheckpointStore(Protocol):
         does one whose checkpoint is of other bounds, from a plan that was not kept (TRAPS 17).
 
         Args:
-            fingerprint: what positions depend on (`engine.scan.Scan.fingerprint`).
+            fingerprint: what positions depend on (`engine.reading.scan.Scan.fingerprint`).
 
         Raises:
             ConfigError: the range was begun under another fingerprint; the message names what changed.

@@ -25,10 +25,10 @@ from samples import DAY, INDEX
 from strategies import values
 
 from engine import Key, KeyRange, PlanError, Settings, Window, plan_ranges
-from engine.access import open_scan
 from engine.keys.bson_values import identity
 from engine.mongo.driver import exact
-from engine.reader import Reader
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
 
 COLLATION = {"locale": "en", "strength": 2}
 """Case makes no difference: nothing that Python's `==` or `<` knows."""

@@ -10,8 +10,8 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from engine import Settings, SourceError, Window, plan_ranges
-from engine.access import open_scan
-from engine.reader import Reader
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
 
 pytestmark = pytest.mark.asyncio
 

@@ -11,9 +11,9 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from samples import DAY, fill, message
 
 from engine import Key, KeyRange, Settings, SourceError, Window, plan_ranges
-from engine.access import open_scan
 from engine.keys.bson_values import identity
-from engine.reader import Reader
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
 
 pytestmark = pytest.mark.asyncio
 

@@ -7,9 +7,9 @@ from samples import DAY, fill, first_word, message
 from test_verify import MIXED
 
 from engine import ConfigError, Settings, SourceError, Status, Window, WriteError, replay, run, verify
-from engine.access import open_scan
 from engine.keys.bson_values import identity
 from engine.letters import DeadLetters
+from engine.reading.index_choice import open_scan
 
 pytestmark = pytest.mark.asyncio
 

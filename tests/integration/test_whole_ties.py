@@ -7,9 +7,9 @@ import pytest_asyncio
 from samples import INDEX, first_word, ids_of, message
 
 from engine import PlanError, Settings, Status, Window, plan_ranges, run, verify
-from engine.access import open_scan
 from engine.gate import check_index_use, explained_stages
 from engine.model import Form
+from engine.reading.index_choice import open_scan
 from engine.splitting import split_range
 
 pytestmark = pytest.mark.asyncio

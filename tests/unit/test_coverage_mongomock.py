@@ -12,8 +12,8 @@ from mongomock_motor import AsyncMongoMockClient
 from samples import DAY, INDEX, fill
 
 from engine import Key, KeyRange, Settings, Window, plan_ranges
-from engine.access import open_scan
-from engine.reader import Reader
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
 
 LARGEST = 25
 """Documents of a collection."""

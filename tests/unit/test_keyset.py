@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from strategies import key_ranges, keys, moments, values
 
 from engine import ConfigError, Key, KeyRange
-from engine.filters import range_filter
 from engine.keys.bson_values import bracket_of, identity, successor, value_at
 from engine.keys.key import Order
 from engine.keys.window import window_bound
+from engine.reading.filters import range_filter
 
 
 @given(keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.paging import FIRST_PAGE_DOCUMENTS, GROWTH, Paging
+from engine.reading.page_size import FIRST_PAGE_DOCUMENTS, GROWTH, Paging
 
 MB = 1_000_000
 

@@ -20,8 +20,8 @@ from engine.keys.bson_values import EXACT_CODEC
 from engine.keys.key import Key, KeyRange
 from engine.model import Form, Page, Sleep
 from engine.observing import metrics
-from engine.paging import Paging
-from engine.scan import Scan
+from engine.reading.page_size import Paging
+from engine.reading.scan import Scan
 from engine.settings import Settings
 
 T = TypeVar("T")

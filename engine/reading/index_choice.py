@@ -12,7 +12,7 @@ from engine.errors import PlanError, SourceError
 from engine.keys.key import Key, Order
 from engine.model import Form
 from engine.mongo import driver
-from engine.scan import Scan, missing_index
+from engine.reading.scan import Scan, missing_index
 from engine.settings import Settings
 
 _NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})

@@ -11,7 +11,7 @@ from engine.errors import SourceError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
 from engine.model import Form, Page
-from engine.scan import Scan
+from engine.reading.scan import Scan
 from engine.settings import Settings
 
 AbsentCallback = Callable[[list[Any]], Awaitable[None]]

@@ -2,7 +2,7 @@
 
 Index bounds give exactly `[start, stop)` for keys of any BSON types, in one index scan
 (docs/decisions/0001-index-bounds.md). The filter form compares `_id`s by `$expr`, which crosses types too.
-Which one is used is decided once (`engine.access`).
+Which one is used is decided once (`engine.reading.index_choice`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.errors import PlanError
-from engine.filters import filter_after_ties, range_filter
 from engine.keys.bson_values import bracket_of, identity, is_nan
 from engine.keys.key import Key, Order
 from engine.model import Form
 from engine.mongo import driver
+from engine.reading.filters import filter_after_ties, range_filter
 
 _COUNTABLE = frozenset({"date", "number", "string", "objectId"})
 """Types whose operators `$gte` and `$lt` see all that lies between two keys of the type."""

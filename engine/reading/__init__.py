@@ -1,0 +1,4 @@
+"""A range to pages of documents.
+
+Read `reader.py` first.
+"""
