@@ -18,8 +18,8 @@ from engine.keys.window import Window, window_bound
 from engine.letters import DeadLetters, ReplayWriter
 from engine.mongo import driver, privileges
 from engine.pipeline import RangeAttempt
-from engine.plan import Plan, parameters_of, run_id_of
-from engine.planner import make_plan
+from engine.planning.plan import Plan, parameters_of, run_id_of
+from engine.planning.planner import make_plan
 from engine.reading.documents_by_key import ChosenDocuments
 from engine.reading.feed import Feed
 from engine.reading.index_choice import open_scan

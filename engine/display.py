@@ -18,7 +18,7 @@ from engine.inquiry import report_html
 from engine.keys.bson_values import to_relaxed_json
 from engine.model import Progress
 from engine.mongo import driver
-from engine.plan import Plan
+from engine.planning.plan import Plan
 from engine.report import COLUMNS, Report, rows
 from engine.runner import load_plan
 from engine.settings import Settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from engine.observing.timeline import Timeline
-from engine.plan import Plan
+from engine.planning.plan import Plan
 from engine.report import Report
 
 

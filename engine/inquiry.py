@@ -20,7 +20,7 @@ from engine.html_report import render
 from engine.keys.bson_values import to_relaxed_json
 from engine.mongo import driver
 from engine.observing.timeline import Timeline
-from engine.plan import Plan
+from engine.planning.plan import Plan
 from engine.report import Report
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints

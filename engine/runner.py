@@ -19,8 +19,8 @@ from engine.model import Progress, Status
 from engine.mongo import driver, privileges
 from engine.observing.events import Events
 from engine.pipeline import run_range
-from engine.plan import Plan, check_parameters, parameters_of, run_id_of
-from engine.planner import make_plan
+from engine.planning.plan import Plan, check_parameters, parameters_of, run_id_of
+from engine.planning.planner import make_plan
 from engine.report import Report, merge
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints

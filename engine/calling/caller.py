@@ -2,7 +2,7 @@
 
 A failing batch is halved until single texts fail alone (TRAPS 23). Before anything is blamed, the service
 must be shown to work: by another call that succeeded meanwhile, or by a text that went through before
-(TRAPS 24). While it does not work, everything waits and nothing is charged (`engine.calling.circuit_breaker`).
+(TRAPS 24). While it does not work, everything waits and nothing is charged (see `circuit_breaker`).
 
 What one bad text among n costs, in requests: `batch_attempts`, two halves a level, `max_attempts` alone and
 one probe: 3 + 2 log2(n) + 5 + 1, 19 of 32 texts. Halves do not wait for each other's backoff.

@@ -11,18 +11,19 @@ from pymongo import AsyncMongoClient
 from samples import fill, message
 from servers import mongod
 
-from engine import Plan, PlanError, Settings, Window, plan_ranges, planner, proof, strategies
+from engine import Plan, PlanError, Settings, Window, plan_ranges
+from engine.planning import cutting, planner, snapshot_count
 
 pytestmark = pytest.mark.asyncio
 
-CUT = strategies.cut_window
-COUNTS = proof._counts
+CUT = cutting.cut_window
+COUNTS = snapshot_count._counts
 
 
 @pytest.fixture(autouse=True)
 def _small_is_large(monkeypatch):
     """A thousand documents are cut as millions are."""
-    monkeypatch.setattr(strategies, "WALKED_DOCUMENTS", 100)
+    monkeypatch.setattr(cutting, "WALKED_DOCUMENTS", 100)
 
 
 @pytest.mark.parametrize("strategy", ["exact", "counted"])
@@ -100,7 +101,7 @@ async def test_without_snapshots_the_counts_agree_or_the_plan_says_why_not(tmp_p
                 window, counted = await COUNTS(scan, pieces, at)
                 return window + (len(asked) < changing), counted  # as if one had gone meanwhile
 
-            monkeypatch.setattr(proof, "_counts", counts)
+            monkeypatch.setattr(snapshot_count, "_counts", counts)
             changing = 2
             assert (await plan_it(Settings())).proof == "agreement"
             changing, asked[:] = 99, []

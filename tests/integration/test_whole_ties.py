@@ -7,10 +7,10 @@ import pytest_asyncio
 from samples import INDEX, first_word, ids_of, message
 
 from engine import PlanError, Settings, Status, Window, plan_ranges, run, verify
-from engine.gate import check_index_use, explained_stages
 from engine.model import Form
+from engine.planning.explain import check_index_use, explained_stages
+from engine.planning.splitting import split_range
 from engine.reading.index_choice import open_scan
-from engine.splitting import split_range
 
 pytestmark = pytest.mark.asyncio
 

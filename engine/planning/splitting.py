@@ -13,12 +13,12 @@ from engine.keys.window import Window
 from engine.model import Status
 from engine.mongo import driver
 from engine.observing.events import Events
-from engine.plan import Plan, check_parameters, parameters_of
+from engine.planning.cutting import walk
+from engine.planning.plan import Plan, check_parameters, parameters_of
 from engine.reading.index_choice import open_scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore
-from engine.strategies import walk
 
 
 async def split_range(

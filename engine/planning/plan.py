@@ -58,7 +58,7 @@ class Plan:
         documents: the sum of what the ranges hold, counted exactly where `exact`.
         outside: documents that no window of this type reaches, by the type of their order field.
         index: name of the index that serves the order; None on a view.
-        strategy: `exact`, `counted` or `sample` (engine.strategies).
+        strategy: `exact`, `counted` or `sample` (engine.planning.cutting).
         estimate: the window's documents by a sample, where the strategy was chosen by it.
         proof: what the counts were compared with.
     """

@@ -15,9 +15,9 @@ from pymongo.errors import OperationFailure
 
 from engine.errors import PlanError
 from engine.mongo import driver
-from engine.plan import Proof
+from engine.planning.cutting import Piece, together
+from engine.planning.plan import Proof
 from engine.reading.scan import Scan
-from engine.strategies import Piece, together
 
 NO_SNAPSHOT = frozenset({20, 72, 115, 123, 238, 303})
 """Server codes for "no snapshot reads here": IllegalOperation, InvalidOptions, CommandNotSupported,

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from bson.max_key import MaxKey
 from pymongo.errors import PyMongoError
 
-from engine import census, gate
 from engine.errors import ConfigError, SourceError
 from engine.keys.bson_values import successor
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
 from engine.mongo import driver
-from engine.plan import Plan, Proof, parameters_of
-from engine.proof import prove
+from engine.planning import explain, type_census
+from engine.planning.cutting import Cut, Piece, cut_window
+from engine.planning.plan import Plan, Proof, parameters_of
+from engine.planning.snapshot_count import prove
 from engine.reading.index_choice import open_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
-from engine.strategies import Cut, Piece, cut_window
 
 
 async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
@@ -31,17 +31,17 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
         SourceError: the server could not be read.
     """
     try:
-        await gate.refuse_time_series(collection)
+        await explain.refuse_time_series(collection)
         scan = await open_scan(collection, settings)
         kind = _window_type(scan, window, settings)
-        stages = await gate.explained_stages(scan)
-        await census.refuse_arrays(scan, multikey=gate.is_multikey(stages))
-        gate.check_index_use(scan, stages)
+        stages = await explain.explained_stages(scan)
+        await type_census.refuse_arrays(scan, multikey=explain.is_multikey(stages))
+        explain.check_index_use(scan, stages)
         least, most = await _ends(scan, kind, window)
-        outside = await census.outside(scan, kind)
-        bounds = await _pinned(census.of_type(scan, kind), window, least, most)
+        outside = await type_census.outside(scan, kind)
+        bounds = await _pinned(type_census.of_type(scan, kind), window, least, most)
         cut = await cut_window(scan, *bounds, settings) if bounds else Cut((), "exact")
-        pieces, proof = await _proven(census.of_type(scan, kind), cut.pieces, settings)
+        pieces, proof = await _proven(type_census.of_type(scan, kind), cut.pieces, settings)
     except PyMongoError as error:
         raise SourceError(f"{driver.namespace(collection)} could not be planned: {error}") from error
     return Plan(
@@ -80,7 +80,7 @@ def _window_type(scan: Scan, window: Window, settings: Settings) -> str | None:
 
 async def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
     """The window's ends as Keys with `_id` MinKey; those of its type where the window is open."""
-    least, most = census.bracket_bounds(scan, kind)
+    least, most = type_census.bracket_bounds(scan, kind)
     if kind and window.start is not None:
         least = scan.order.first(window_bound(window.start, kind, "start"))
     if kind and window.end is not None:

@@ -1,0 +1,4 @@
+"""A window to ranges of keys.
+
+Read `planner.py` first.
+"""
