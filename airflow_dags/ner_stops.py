@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 
-from engine.loops import loop_runner
+from engine.running.event_loop import loop_runner
 
 T = TypeVar("T")
 

@@ -17,11 +17,11 @@ from engine.inquiry import report_html
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window
 from engine.model import Entity, Progress, Status
-from engine.pipeline import run_range
 from engine.planning.plan import Plan
 from engine.planning.splitting import split_range
 from engine.report import Report
-from engine.runner import conclude, load_plan, plan_ranges, range_reports, run
+from engine.running.pipeline import run_range
+from engine.running.run import conclude, load_plan, plan_ranges, range_reports, run
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.writer import JsonLinesWriter, Writer

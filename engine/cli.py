@@ -16,10 +16,9 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from engine import coverage, display, runner
+from engine import coverage, display
 from engine.errors import ConfigError, EngineError, PlanError
 from engine.keys.window import Window
-from engine.loops import loop_runner
 from engine.model import Status
 from engine.options import (
     LOCAL,
@@ -44,6 +43,8 @@ from engine.options import (
     service_from,
     settings_from,
 )
+from engine.running import run
+from engine.running.event_loop import loop_runner
 from engine.storing.writer import JsonLinesWriter
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -72,7 +73,7 @@ def plan(
         settings = settings_from(set_, run_id, force=force)
         async with places.open() as (source, target):
             window = Window(start, end)
-            made = await runner.plan_ranges(source[collection], window, settings, target if keep else None)
+            made = await run.plan_ranges(source[collection], window, settings, target if keep else None)
         display.show_plan(made)
         return 0
 
@@ -116,7 +117,7 @@ def run(
         )
         async with places.open() as (source, target):
             with display.live() as progress:
-                report = await runner.run(
+                report = await run.run(
                     Window(start, end),
                     source=source[collection],
                     extractor=service,
@@ -249,9 +250,9 @@ def status(
     async def command() -> int:
         settings = settings_from(set_, run_id)
         async with Places(uri, database, None, None).open() as (target, _):
-            made = await runner.load_plan(run_id, target, settings)
-            begun = await runner.range_reports(made, target, settings)
-            report = runner.as_of_now(made, begun, settings)
+            made = await run.load_plan(run_id, target, settings)
+            begun = await run.range_reports(made, target, settings)
+            report = run.as_of_now(made, begun, settings)
             await display.save_html(html, report, target, settings)
         display.show_report(report)
         return 0 if report.status is Status.SUCCEEDED else 1

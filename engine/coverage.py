@@ -10,14 +10,12 @@ from typing import Any
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine.accounts import ProgressCallback, report_of
 from engine.errors import ConfigError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
 from engine.letters import DeadLetters, ReplayWriter
 from engine.mongo import driver, privileges
-from engine.pipeline import RangeAttempt
 from engine.planning.plan import Plan, parameters_of, run_id_of
 from engine.planning.planner import make_plan
 from engine.reading.documents_by_key import ChosenDocuments
@@ -25,6 +23,8 @@ from engine.reading.feed import Feed
 from engine.reading.index_choice import open_scan
 from engine.reading.scan import Scan
 from engine.report import Report, merge
+from engine.running.pipeline import RangeAttempt
+from engine.running.progress_tracker import ProgressCallback, report_of
 from engine.settings import Settings
 from engine.storing.checkpoint import MemoryCheckpoints
 from engine.storing.mongo_writer import MongoWriter

@@ -20,7 +20,7 @@ from engine.model import Progress
 from engine.mongo import driver
 from engine.planning.plan import Plan
 from engine.report import COLUMNS, Report, rows
-from engine.runner import load_plan
+from engine.running.run import load_plan
 from engine.settings import Settings
 from engine.verifier import Verification
 

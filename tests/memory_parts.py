@@ -9,7 +9,7 @@ from virtual_time import now_s
 from engine import Key, KeyRange, Settings, Status
 from engine.keys.bson_values import identity
 from engine.model import Page
-from engine.pipeline import RangeAttempt
+from engine.running.pipeline import RangeAttempt
 from engine.storing.checkpoint import MemoryCheckpoints
 
 RANGE = KeyRange(Key((0,)), Key((10**9,)), "0000", "run")

@@ -15,7 +15,7 @@ from pymongo import AsyncMongoClient
 from samples import INDEX, message
 
 from engine import HttpExtractor, Settings, Window, run
-from engine.loops import loop_runner
+from engine.running.event_loop import loop_runner
 
 uvloop = pytest.importorskip("uvloop")
 

@@ -10,11 +10,11 @@ from memory_parts import RANGE
 from virtual_time import now_s, run_virtually
 
 from engine import Key, Settings, SourceError, Status
-from engine.accounts import Accounts, report_of
 from engine.calling.adaptive_limit import FixedLimit
 from engine.calling.concurrency import Slots
 from engine.errors import ServiceDown
 from engine.model import Counts, Effort
+from engine.running.progress_tracker import Accounts, report_of
 from engine.storing.checkpoint import MemoryCheckpoints
 from engine.storing.mongo_checkpoints import _decode, _encode
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Settings
-from engine.batches import Cutter
 from engine.keys.bson_values import digests_of, identity
 from engine.model import Page, hash_text
-from engine.repeats import Repeats
+from engine.running.batches import Cutter
+from engine.running.deduplication import Repeats
 
 texts = st.lists(st.one_of(st.text(max_size=12), st.none(), st.integers()), max_size=40)
 

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from engine.collector import ALLOCATIONS, calmed
+from engine.running.event_loop import ALLOCATIONS, calmed
 
 
 @pytest.fixture(autouse=True)

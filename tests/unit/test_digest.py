@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from strategies import scalars
 
 from engine import Key, Settings
-from engine.batches import Cutter
 from engine.keys.bson_values import EXACT_CODEC, digests_of, identity
-from engine.ledger import Ledger
 from engine.model import DIGESTS, Counts, Page
-from engine.repeats import Repeats
+from engine.running.batches import Cutter
+from engine.running.deduplication import Repeats
+from engine.running.low_water_mark import Ledger
 
 ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), identity(value)))
 

@@ -7,9 +7,9 @@ import asyncio
 from virtual_time import now_s, run_virtually
 
 from engine import Key, Settings
-from engine.batches import Batch
-from engine.groups import Groups, Sent
-from engine.ledger import Entry
+from engine.running.batches import Batch
+from engine.running.low_water_mark import Entry
+from engine.running.write_buffer import Groups, Sent
 
 
 def sent(read=10, chars=100):

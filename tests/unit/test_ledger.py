@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Key
-from engine.ledger import Ledger
 from engine.model import Counts
+from engine.running.low_water_mark import Ledger
 
 
 @given(st.permutations(range(12)))

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from engine.loops import loop_factory, loop_runner
+from engine.running.event_loop import loop_factory, loop_runner
 
 uvloop = pytest.importorskip("uvloop")
 

@@ -18,7 +18,7 @@ from virtual_time import VirtualLoop
 
 from engine import ExtractionError, Failure, Settings, Status, WriteError
 from engine.calling.caller import PROBE_TEXT
-from engine.pipeline import report_of
+from engine.running.pipeline import report_of
 
 PAGE, BATCH = 4, 3
 SMALL = Settings(

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Entity, Settings
-from engine.batches import Cutter
 from engine.model import Page, hash_text
-from engine.repeats import Repeats, Sending, outcomes_of
+from engine.running.batches import Cutter
+from engine.running.deduplication import Repeats, Sending, outcomes_of
 
 REFUSAL = object()
 """What stands for the entities of a text that failed for good."""

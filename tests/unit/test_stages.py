@@ -9,7 +9,7 @@ from memory_parts import SMALL, MemoryFeed, MemoryWriter, Watched, attempt_at
 from virtual_time import now_s, run_virtually
 
 from engine import ConfigError, ExtractionError, Failure, SourceError, Status, WriteError
-from engine.pipeline import report_of
+from engine.running.pipeline import report_of
 
 TEXTS = [f"text {n}" for n in range(200)]
 

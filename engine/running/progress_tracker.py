@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from engine.calling.concurrency import Slots
 from engine.errors import EngineError
 from engine.keys.key import Key
-from engine.ledger import Entry, Ledger
 from engine.model import Counts, Effort, Progress, Status
 from engine.observing.events import Events
 from engine.observing.timeline import Sample
 from engine.report import Report
+from engine.running.low_water_mark import Entry, Ledger
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine.accounts import ProgressCallback, report_of
 from engine.calling.concurrency import slots_of
 from engine.errors import EngineError, PlanError, WriteError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
@@ -18,10 +17,11 @@ from engine.keys.window import Window
 from engine.model import Progress, Status
 from engine.mongo import driver, privileges
 from engine.observing.events import Events
-from engine.pipeline import run_range
 from engine.planning.plan import Plan, check_parameters, parameters_of, run_id_of
 from engine.planning.planner import make_plan
 from engine.report import Report, merge
+from engine.running.pipeline import run_range
+from engine.running.progress_tracker import ProgressCallback, report_of
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
 from engine.storing.mongo_checkpoints import MongoCheckpoints

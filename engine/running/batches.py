@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.keys.bson_values import digests_of, identity
 from engine.model import DeadLetter, Extraction, Page, hashes_of
-from engine.repeats import Repeat, Repeats, Sending
+from engine.running.deduplication import Repeat, Repeats, Sending
 from engine.settings import Settings
 
 

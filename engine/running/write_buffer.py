@@ -8,11 +8,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from engine.batches import Batch
 from engine.calling.caller import Outcome, Refusal
 from engine.keys.bson_values import identity
-from engine.ledger import Entry
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
+from engine.running.batches import Batch
+from engine.running.low_water_mark import Entry
 from engine.settings import Settings
 
 Results: TypeAlias = tuple[list[Extraction], list[DeadLetter]]

@@ -20,14 +20,11 @@ from itertools import chain
 from typing import Any
 
 from engine import collector
-from engine.accounts import Accounts, ProgressCallback, report_of
-from engine.batches import Batch, Cutter
 from engine.calling.caller import Caller, Outcome, effort_of
 from engine.calling.concurrency import Slots, slots_of
 from engine.calling.retry import RetryPolicy
 from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
-from engine.groups import Groups, Results, Sent
 from engine.keys.key import KeyRange
 from engine.model import Status
 from engine.mongo import driver
@@ -36,8 +33,11 @@ from engine.observing.events import Events
 from engine.reading.feed import Feed
 from engine.reading.index_choice import open_scan
 from engine.reading.reader import Reader
-from engine.repeats import Repeats, outcomes_of
 from engine.report import Report
+from engine.running.batches import Batch, Cutter
+from engine.running.deduplication import Repeats, outcomes_of
+from engine.running.progress_tracker import Accounts, ProgressCallback, report_of
+from engine.running.write_buffer import Groups, Results, Sent
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
 from engine.storing.mongo_checkpoints import MongoCheckpoints
