@@ -13,13 +13,13 @@ from engine.errors import (
 )
 from engine.extractors.extractor import Extractor
 from engine.extractors.http_extractor import HttpExtractor
-from engine.inquiry import report_html
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window
 from engine.model import Entity, Progress, Status
 from engine.planning.plan import Plan
 from engine.planning.splitting import split_range
 from engine.report import Report
+from engine.reporting.lookup import report_html
 from engine.running.pipeline import run_range
 from engine.running.run import conclude, load_plan, plan_ranges, range_reports, run
 from engine.settings import Settings

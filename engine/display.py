@@ -14,12 +14,12 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from engine.errors import WriteError
-from engine.inquiry import report_html
 from engine.keys.bson_values import to_relaxed_json
 from engine.model import Progress
 from engine.mongo import driver
 from engine.planning.plan import Plan
 from engine.report import COLUMNS, Report, rows
+from engine.reporting.lookup import report_html
 from engine.running.run import load_plan
 from engine.settings import Settings
 from engine.verifier import Verification

@@ -6,7 +6,8 @@ import pytest
 from bson import ObjectId
 from samples import fill, first_word, message
 
-from engine import Settings, Window, inquiry, load_plan, report_html, run
+from engine import Settings, Window, load_plan, report_html, run
+from engine.reporting import lookup
 
 pytestmark = pytest.mark.asyncio
 
@@ -79,7 +80,7 @@ async def test_hostile_ids_and_entities_are_shown_as_they_are(pymongo_database):
 
 async def test_entities_are_counted_in_what_was_written_last(pymongo_database, monkeypatch):
     """No more than so many documents, however large the run; the report says that it is a sample."""
-    monkeypatch.setattr(inquiry, "MOST_COUNTED", 10)
+    monkeypatch.setattr(lookup, "MOST_COUNTED", 10)
     settings = RUN.model_copy(update={"range_concurrency": 1})
     documents = [message(n, n, f"{'Early' if n < 20 else 'Late'} {n}") for n in range(40)]
     _, html = await ended(pymongo_database, documents, settings)
@@ -141,7 +142,7 @@ async def test_only_the_first_letters_are_listed(pymongo_database):
 async def test_what_takes_too_long_is_left_out_and_said(pymongo_database, monkeypatch):
     """The report is made all the same, from the report."""
     report, _ = await ended(pymongo_database, [message(1, 1, "Anna wrote"), message(2, 2, "Bad")])
-    monkeypatch.setattr(inquiry, "LOOK_S", 0.0)
+    monkeypatch.setattr(lookup, "LOOK_S", 0.0)
     html = await html_of(pymongo_database, report)
     assert html.count("Not all could be looked up") == 2
     assert "Reconciled: nothing was lost" in html

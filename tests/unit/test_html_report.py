@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Key, KeyRange, Plan, Report, Status
-from engine.findings import Findings, Letter, Letters, TopEntities
-from engine.html_report import render
-from engine.html_report.charts import steps_path, ticks, time_ticks
-from engine.html_report.markup import foreign, tag
 from engine.model import Form
 from engine.observing.timeline import Sample, Timeline
 from engine.report import merge
+from engine.reporting.charts import steps_path, ticks, time_ticks
+from engine.reporting.findings import Findings, Letter, Letters, TopEntities
+from engine.reporting.markup import foreign, tag
+from engine.reporting.tmp_init import render
 from engine.wording import duration, number, share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

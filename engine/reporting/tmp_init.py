@@ -1,5 +1,5 @@
 """A run's report as one HTML file that needs no other: no script, no style, no image from elsewhere."""
 
-from engine.html_report.rendering import render
+from engine.reporting.page import render
 
 __all__ = ["render"]

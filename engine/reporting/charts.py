@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from engine.html_report.markup import Child, Html, tag
+from engine.reporting.markup import Child, Html, tag
 from engine.wording import DAY_S, HOUR_S, MINUTE_S, duration, number
 
 WIDE, HIGH = 1000.0, 200.0

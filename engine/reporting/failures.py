@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from engine.findings import Findings
-from engine.html_report import tables
-from engine.html_report.charts import bar
-from engine.html_report.markup import Html, foreign, tag
-from engine.html_report.sections import section
 from engine.report import Report
+from engine.reporting import tables
+from engine.reporting.charts import bar
+from engine.reporting.findings import Findings
+from engine.reporting.markup import Html, foreign, tag
+from engine.reporting.sections import section
 from engine.wording import plural, share
 
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine.findings import Findings, Letter, Letters, TopEntities
-from engine.html_report import render
 from engine.keys.bson_values import to_relaxed_json
 from engine.mongo import driver
 from engine.observing.timeline import Timeline
 from engine.planning.plan import Plan
 from engine.report import Report
+from engine.reporting.findings import Findings, Letter, Letters, TopEntities
+from engine.reporting.tmp_init import render
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from statistics import median
 
-from engine.findings import Findings
-from engine.html_report import tables
-from engine.html_report.charts import Pair, columns, over_time, stacked
-from engine.html_report.markup import Child, Html, foreign, tag
 from engine.model import Status
 from engine.observing.timeline import course_of
 from engine.report import Report
+from engine.reporting import tables
+from engine.reporting.charts import Pair, columns, over_time, stacked
+from engine.reporting.findings import Findings
+from engine.reporting.markup import Child, Html, foreign, tag
 from engine.verdict import verdict_of
 from engine.wording import duration, moment, number, plural, share
 

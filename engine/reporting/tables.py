@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from engine.findings import Letter, TopEntities
-from engine.html_report.charts import bar
-from engine.html_report.markup import Child, Html, foreign, tag
 from engine.report import Report
+from engine.reporting.charts import bar
+from engine.reporting.findings import Letter, TopEntities
+from engine.reporting.markup import Child, Html, foreign, tag
 from engine.wording import duration, moment, number
 
 

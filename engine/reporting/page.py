@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from engine.findings import Findings
-from engine.html_report import failures, sections
-from engine.html_report.markup import Html, tag
+from engine.reporting import failures, sections
+from engine.reporting.findings import Findings
+from engine.reporting.markup import Html, tag
 from engine.verdict import verdict_of
 from engine.wording import moment
 
@@ -38,7 +38,7 @@ def render(found: Findings) -> str:
 
 @cache
 def _style() -> Html:
-    return Html(files("engine.html_report").joinpath("style.css").read_text(encoding="utf-8"))
+    return Html(files("engine.reporting.tmp_init").joinpath("style.css").read_text(encoding="utf-8"))
 
 
 def _main(found: Findings) -> Html:
