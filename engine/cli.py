@@ -43,7 +43,7 @@ from engine.options import (
     service_from,
     settings_from,
 )
-from engine.running import run
+from engine.running import run as whole_run
 from engine.running.event_loop import loop_runner
 from engine.storing.writer import JsonLinesWriter
 
@@ -73,7 +73,7 @@ def plan(
         settings = settings_from(set_, run_id, force=force)
         async with places.open() as (source, target):
             window = Window(start, end)
-            made = await run.plan_ranges(source[collection], window, settings, target if keep else None)
+            made = await whole_run.plan_ranges(source[collection], window, settings, target if keep else None)
         display.show_plan(made)
         return 0
 
@@ -117,7 +117,7 @@ def run(
         )
         async with places.open() as (source, target):
             with display.live() as progress:
-                report = await run.run(
+                report = await whole_run.run(
                     Window(start, end),
                     source=source[collection],
                     extractor=service,
@@ -250,9 +250,9 @@ def status(
     async def command() -> int:
         settings = settings_from(set_, run_id)
         async with Places(uri, database, None, None).open() as (target, _):
-            made = await run.load_plan(run_id, target, settings)
-            begun = await run.range_reports(made, target, settings)
-            report = run.as_of_now(made, begun, settings)
+            made = await whole_run.load_plan(run_id, target, settings)
+            begun = await whole_run.range_reports(made, target, settings)
+            report = whole_run.as_of_now(made, begun, settings)
             await display.save_html(html, report, target, settings)
         display.show_report(report)
         return 0 if report.status is Status.SUCCEEDED else 1

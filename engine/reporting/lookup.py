@@ -21,7 +21,7 @@ from engine.observing.timeline import Timeline
 from engine.planning.plan import Plan
 from engine.report import Report
 from engine.reporting.findings import Findings, Letter, Letters, TopEntities
-from engine.reporting.tmp_init import render
+from engine.reporting.page import render
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 

@@ -38,7 +38,7 @@ def render(found: Findings) -> str:
 
 @cache
 def _style() -> Html:
-    return Html(files("engine.reporting.tmp_init").joinpath("style.css").read_text(encoding="utf-8"))
+    return Html(files("engine.reporting").joinpath("style.css").read_text(encoding="utf-8"))
 
 
 def _main(found: Findings) -> Html:

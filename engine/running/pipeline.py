@@ -19,7 +19,6 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from engine import collector
 from engine.calling.caller import Caller, Outcome, effort_of
 from engine.calling.concurrency import Slots, slots_of
 from engine.calling.retry import RetryPolicy
@@ -36,6 +35,7 @@ from engine.reading.reader import Reader
 from engine.report import Report
 from engine.running.batches import Batch, Cutter
 from engine.running.deduplication import Repeats, outcomes_of
+from engine.running.event_loop import calmed
 from engine.running.progress_tracker import Accounts, ProgressCallback, report_of
 from engine.running.write_buffer import Groups, Results, Sent
 from engine.settings import Settings
@@ -204,7 +204,7 @@ class RangeAttempt:
 
     async def _stages(self) -> None:
         observed = self._telemetry.watching(self._slots, self._depths)
-        with collector.calmed(), self._accounts.watching(), observed:
+        with calmed(), self._accounts.watching(), observed:
             self._reading = asyncio.create_task(self._read())
             callers = [self._extract() for _ in range(self._settings.max_concurrency)]
             writers = [self._write() for _ in range(self._settings.write_concurrency)]

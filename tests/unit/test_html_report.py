@@ -18,7 +18,7 @@ from engine.report import merge
 from engine.reporting.charts import steps_path, ticks, time_ticks
 from engine.reporting.findings import Findings, Letter, Letters, TopEntities
 from engine.reporting.markup import foreign, tag
-from engine.reporting.tmp_init import render
+from engine.reporting.page import render
 from engine.wording import duration, number, share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
