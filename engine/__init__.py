@@ -1,6 +1,8 @@
 """Keyset-paginated asynchronous batch extraction from MongoDB, with proof that nothing was lost."""
 
-from engine.coverage import repair, replay, verify
+from engine.checking.repair import repair
+from engine.checking.replay import replay
+from engine.checking.verify import Verification, verify
 from engine.errors import (
     ConfigError,
     EngineError,
@@ -25,7 +27,6 @@ from engine.running.run import conclude, load_plan, plan_ranges, range_reports, 
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.writer import JsonLinesWriter, Writer
-from engine.verifier import Verification
 
 __all__ = [
     "ConfigError",

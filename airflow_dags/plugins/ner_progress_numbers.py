@@ -187,7 +187,7 @@ def _plain(r: RangeProgress) -> dict[str, Any]:
 def progress_of(
     plan: Mapping[str, Any], checkpoints: Iterable[Mapping[str, Any]], state: str, now: datetime
 ) -> RunProgress:
-    """The progress of a run, from what MongoDB keeps of it (`engine/planning/plan.py`, `engine/storing/checkpoint.py`).
+    """The progress of a run, from what MongoDB keeps of it (see `engine/planning/plan.py`).
 
     Args:
         plan: its `ranges` and, where there is one, its `report`.

@@ -7,8 +7,8 @@ from samples import DAY, fill, first_word, message
 from test_verify import MIXED
 
 from engine import ConfigError, Settings, SourceError, Status, Window, WriteError, replay, run, verify
+from engine.checking.unresolved_letters import DeadLetters
 from engine.keys.bson_values import identity
-from engine.letters import DeadLetters
 from engine.reading.index_choice import open_scan
 
 pytestmark = pytest.mark.asyncio

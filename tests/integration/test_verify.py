@@ -11,12 +11,12 @@ from bson import Binary, Code, Decimal128, Int64, ObjectId, Timestamp
 from samples import DAY, fill, first_word, ids_of, message
 
 from engine import Key, Settings, SourceError, Status, Window, WriteError, repair, run, verify
+from engine.checking.verify import Verifier, keys_of
 from engine.keys.bson_values import identity
 from engine.keys.key import Order
 from engine.mongo import driver
 from engine.reading.documents_by_key import ChosenDocuments
 from engine.reading.index_choice import open_scan
-from engine.verifier import Verifier, keys_of
 
 pytestmark = pytest.mark.asyncio
 

@@ -33,7 +33,7 @@ def emitted(tree):
 
 def test_every_event_is_listed():
     """Those that the code names where it emits them, and those named elsewhere."""
-    sources = [path.read_text() for path in (ROOT / "engine").glob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "engine").rglob("*.py")]
     found = {name for source in sources for name in emitted(ast.parse(source))}
     assert all(any(f'"{name}"' in source for source in sources) for name in BY_PARAMETER)
     assert {row[0].strip("`") for row in rows("events")} == found | BY_STATUS | BY_PARAMETER

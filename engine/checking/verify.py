@@ -1,9 +1,4 @@
-"""After a run: which documents of a window have neither an extraction nor an unresolved dead letter.
-
-The source is read in the order of its keys, and of each page the target is asked which `_id`s it knows. Two
-streams cannot be merged here, for results are in the order of `_id` and the source in that of
-`(created_at, _id)`; asking page by page serves both orders, in the memory of one page, by covered queries.
-"""
+"""After a run: which documents have no result, and running just those, or just the dead-lettered ones."""
 
 from __future__ import annotations
 
@@ -16,10 +11,53 @@ from pymongo.errors import PyMongoError
 from engine.errors import SourceError, WriteError
 from engine.keys.bson_values import digests_of, identity
 from engine.keys.key import Key
+from engine.keys.window import Window
 from engine.model import Counts
-from engine.mongo import driver
+from engine.mongo import driver, privileges
+from engine.planning.plan import Plan
+from engine.planning.planner import make_plan
+from engine.reading.index_choice import open_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
+
+
+async def verify(
+    window: Window,
+    *,
+    source: driver.Collection,
+    target: driver.Database,
+    settings: Settings | None = None,
+    limit: int = 20,
+) -> Verification:
+    """Finds the documents of a window that have neither an extraction nor an unresolved dead letter.
+
+    An extraction by whatever extractor, version and text counts as present: a rerun, not a repair, brings
+    those up to date. An open end of the window is pinned to what is there now, as a plan's is: documents that
+    came after the run's last one are missing too. Memory is that of a page.
+
+    Args:
+        source: Motor or PyMongo asynchronous collection.
+        target: database of the results.
+        limit: most Keys of missing documents to keep in the result.
+
+    Raises:
+        ConfigError, PlanError, SourceError, WriteError: as in `plan_ranges`; or the target could not be read.
+    """
+    settings = settings or Settings()
+    await privileges.check_source(source)
+    await privileges.check_target(target, privileges.needs_of_verification(source.name, settings))
+    plan = await make_plan(source, window, settings, "")
+    verifier = Verifier(target, source.name, settings, limit)
+    if plan.ranges:
+        scan = await open_scan(source, settings)
+        async for _ in verifier.missing(window_keys(scan, plan, settings)):
+            pass
+    return verifier.result(plan.outside)
+
+
+def window_keys(scan: Scan, plan: Plan, settings: Settings) -> AsyncIterator[list[Key]]:
+    """Those of the whole window: its ranges tile it, so their outer ends are its ends."""
+    return keys_of(scan, plan.ranges[0].start, plan.ranges[-1].stop, settings.page_documents)
 
 
 @dataclass(frozen=True, slots=True)

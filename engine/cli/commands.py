@@ -16,11 +16,11 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from engine import coverage, display
-from engine.errors import ConfigError, EngineError, PlanError
-from engine.keys.window import Window
-from engine.model import Status
-from engine.options import (
+from engine.checking.repair import repair as repair_window
+from engine.checking.replay import replay as replay_letters
+from engine.checking.verify import verify as verify_window
+from engine.cli import display
+from engine.cli.options import (
     LOCAL,
     CollectionName,
     DatabaseName,
@@ -43,8 +43,12 @@ from engine.options import (
     service_from,
     settings_from,
 )
-from engine.running import run as whole_run
+from engine.errors import ConfigError, EngineError, PlanError
+from engine.keys.window import Window
+from engine.model import Status
 from engine.running.event_loop import loop_runner
+from engine.running.run import as_of_now, load_plan, plan_ranges, range_reports
+from engine.running.run import run as run_window
 from engine.storing.writer import JsonLinesWriter
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -73,7 +77,7 @@ def plan(
         settings = settings_from(set_, run_id, force=force)
         async with places.open() as (source, target):
             window = Window(start, end)
-            made = await whole_run.plan_ranges(source[collection], window, settings, target if keep else None)
+            made = await plan_ranges(source[collection], window, settings, target if keep else None)
         display.show_plan(made)
         return 0
 
@@ -117,7 +121,7 @@ def run(
         )
         async with places.open() as (source, target):
             with display.live() as progress:
-                report = await whole_run.run(
+                report = await run_window(
                     Window(start, end),
                     source=source[collection],
                     extractor=service,
@@ -169,13 +173,13 @@ def verify(
         )
         async with places.open() as (source, target):
             where = {"source": source[collection], "target": target, "settings": settings}
-            found = await coverage.verify(window, limit=limit, **where)
+            found = await verify_window(window, limit=limit, **where)
             display.show_verification(found)
             if service is not None and not found.complete:
                 with display.live() as progress:
-                    report = await coverage.repair(window, extractor=service, progress=progress, **where)
+                    report = await repair_window(window, extractor=service, progress=progress, **where)
                 display.show_report(report)
-                found = await coverage.verify(window, limit=limit, **where)
+                found = await verify_window(window, limit=limit, **where)
                 display.show_verification(found)
         return 0 if found.complete else 1
 
@@ -219,7 +223,7 @@ def replay(
         async with places.open() as (source, target):
             where = {"source": source[collection], "target": target, "settings": settings}
             with display.live() as progress:
-                report = await coverage.replay(
+                report = await replay_letters(
                     Window(start, end),
                     extractor=service,
                     kinds=kind or (),
@@ -250,9 +254,9 @@ def status(
     async def command() -> int:
         settings = settings_from(set_, run_id)
         async with Places(uri, database, None, None).open() as (target, _):
-            made = await whole_run.load_plan(run_id, target, settings)
-            begun = await whole_run.range_reports(made, target, settings)
-            report = whole_run.as_of_now(made, begun, settings)
+            made = await load_plan(run_id, target, settings)
+            begun = await range_reports(made, target, settings)
+            report = as_of_now(made, begun, settings)
             await display.save_html(html, report, target, settings)
         display.show_report(report)
         return 0 if report.status is Status.SUCCEEDED else 1

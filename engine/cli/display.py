@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from engine.checking.verify import Verification
 from engine.errors import WriteError
 from engine.keys.bson_values import to_relaxed_json
 from engine.model import Progress
@@ -22,7 +23,6 @@ from engine.report import COLUMNS, Report, rows
 from engine.reporting.lookup import report_html
 from engine.running.run import load_plan
 from engine.settings import Settings
-from engine.verifier import Verification
 
 out = Console()
 err = Console(stderr=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.errors import PyMongoError
 
+from engine.checking.verify import keys_of
 from engine.errors import SourceError, WriteError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
@@ -17,8 +18,6 @@ from engine.mongo import driver
 from engine.reading.index_choice import open_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
-from engine.storing.mongo_writer import MongoWriter
-from engine.verifier import keys_of
 
 DELETED = "deleted"
 """What a dead letter says that was resolved because its document is gone."""
@@ -105,15 +104,3 @@ async def _there(source: Scan, ids: Sequence[Any]) -> set[Any]:
         return {identity(found["_id"]) for found in await cursor.to_list(length=None)}
     except PyMongoError as error:
         raise SourceError(f"{driver.namespace(source.collection)} could not be read: {error}") from error
-
-
-class ReplayWriter(MongoWriter):
-    """Takes no extraction for known, so that each document is sent and its letter resolved.
-
-    A text may have been extracted, changed into one that failed, and changed back: then its extraction is
-    valid, and its letter must go.
-    """
-
-    async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:  # noqa: ARG002
-        """None of them."""
-        return {}

@@ -1,0 +1,55 @@
+"""Runs exactly the documents that `verify` finds missing."""
+
+from __future__ import annotations
+
+from engine.checking.rerun import merged_report, run_documents
+from engine.checking.verify import Verifier, window_keys
+from engine.extractors.extractor import ExtractFunction, Extractor
+from engine.keys.key import KeyRange
+from engine.keys.window import Window
+from engine.mongo import driver, privileges
+from engine.planning.plan import parameters_of, run_id_of
+from engine.planning.planner import make_plan
+from engine.reading.documents_by_key import ChosenDocuments
+from engine.reading.index_choice import open_scan
+from engine.report import Report
+from engine.running.progress_tracker import ProgressCallback
+from engine.settings import Settings
+from engine.storing.mongo_writer import MongoWriter
+
+REPAIR = "repair"
+"""The id of the one range of a repair; the id of its run ends with it too."""
+
+
+async def repair(
+    window: Window,
+    *,
+    source: driver.Collection,
+    extractor: Extractor | ExtractFunction,
+    target: driver.Database,
+    settings: Settings | None = None,
+    progress: ProgressCallback | None = None,
+) -> Report:
+    """Runs exactly the documents that `verify` finds missing, by the same pipeline as a run.
+
+    It keeps no plan and no checkpoint: what an interrupted repair has done is not missing any more.
+
+    Args and errors are those of `verify` and `run_range`.
+
+    Returns:
+        The report of a run of one range, `repair`; of none if the window is empty.
+    """
+    settings = settings or Settings()
+    run_id = settings.run_id or run_id_of(parameters_of(driver.namespace(source), window, settings))
+    await privileges.check_source(source)
+    await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
+    plan = await make_plan(source, window, settings, f"{run_id}-{REPAIR}")
+    reports = []
+    if plan.ranges:
+        scan = await open_scan(source, settings)
+        missing = Verifier(target, source.name, settings).missing(window_keys(scan, plan, settings))
+        key_range = KeyRange(plan.ranges[0].start, plan.ranges[-1].stop, REPAIR, plan.run_id)
+        writer = MongoWriter(target, source.name, settings, plan.run_id)
+        feed = ChosenDocuments(missing, scan, settings)
+        reports.append(await run_documents(key_range, feed, writer, extractor, settings, progress))
+    return merged_report(plan.run_id, reports, settings, plan.outside)

@@ -1,0 +1,46 @@
+"""Runs chosen documents through the pipeline once, with nothing kept to resume from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.keys.key import KeyRange
+from engine.reading.feed import Feed
+from engine.report import Report, merge
+from engine.running.pipeline import RangeAttempt
+from engine.running.progress_tracker import ProgressCallback, report_of
+from engine.settings import Settings
+from engine.storing.checkpoint import MemoryCheckpoints
+from engine.storing.writer import Writer
+
+
+async def run_documents(
+    key_range: KeyRange,
+    feed: Feed,
+    writer: Writer,
+    extractor: Extractor | ExtractFunction,
+    settings: Settings,
+    progress: ProgressCallback | None,
+) -> Report:
+    """One attempt at what the feed has, with nothing kept to resume from."""
+    store = MemoryCheckpoints()
+    checkpoint = await store.claim(key_range)
+    async with opened(as_extractor(extractor)) as service:
+        attempt = RangeAttempt(service, feed, writer, store, checkpoint, settings, progress=progress)
+        await attempt.run()
+    return report_of(attempt.checkpoint)
+
+
+def merged_report(
+    run_id: str, reports: list[Report], settings: Settings, outside: Mapping[str, int]
+) -> Report:
+    """The report of the one range, or of none, as that of a run."""
+    return merge(
+        run_id,
+        [str(report.range_id) for report in reports],
+        reports,
+        expected=reports[0].expected if reports else None,
+        max_dead_letters=settings.max_dead_letters,
+        outside=outside,
+    )

@@ -1,0 +1,4 @@
+"""What a person types, and what they see.
+
+Read `commands.py` first.
+"""
