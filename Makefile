@@ -42,11 +42,11 @@ test: lint        ## all checks and tests
 	@.venv/bin/pytest -n 2 --max-worker-restart=0
 
 bench: $(VENV)    ## all benchmarks, about three quarters of an hour on an idle machine; results in benchmarks/results
-	@.venv/bin/python benchmarks/memory.py
-	@.venv/bin/python benchmarks/overhead.py
-	@.venv/bin/python benchmarks/pipeline.py
-	@.venv/bin/python benchmarks/planning.py
-	@.venv/bin/python benchmarks/skip_vs_keyset.py
+	@.venv/bin/python -m benchmarks.memory
+	@.venv/bin/python -m benchmarks.overhead
+	@.venv/bin/python -m benchmarks.pipeline
+	@.venv/bin/python -m benchmarks.planning
+	@.venv/bin/python -m benchmarks.skip_vs_keyset
 
 lock:             ## compile requirements.lock anew
 	@.venv/bin/uv pip compile --quiet pyproject.toml --extra airflow --extra bench --extra celery --extra demo \

@@ -7,12 +7,12 @@ import uuid
 import pytest
 import pytest_asyncio
 from hypothesis import settings
-from measured import Measured
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
 from demo.servers.mongod import Mongod
 from engine.observing import metrics
+from tests.support.metrics import Measured
 
 # The same examples on every run, whatever the machine has to do besides; `--hypothesis-profile=default` looks
 # for new ones.
@@ -23,7 +23,7 @@ settings.load_profile("suite")
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """`pytest -n 2` runs the tests in two processes, each with a mongod of its own."""
-    from distribution import ByGroup  # noqa: PLC0415  (without `-n`, xdist is not needed)
+    from tests.support.distribution import ByGroup  # noqa: PLC0415  (without `-n`, xdist is not needed)
 
     return ByGroup(config, log)
 

@@ -14,19 +14,19 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from enum import Enum
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import typer
-from contract.listing import as_text
 
 import engine
 from engine import EngineError, HttpExtractor, Settings
-from engine.cli import app as COMMAND_LINE  # noqa: N812  (change this line when the command line moves)
+from engine.cli.commands import app as COMMAND_LINE  # noqa: N812
+from tests.contract.listing import as_text
+from tests.support.places import ROOT
 
 __all__ = ["as_text", "describe"]
 
-PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+PYPROJECT = ROOT / "pyproject.toml"
 
 WORDS = {"description", "title"}
 """The parts of a setting's schema that are words for people."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from contract.describe import describe
-from contract.listing import check, differences_of
+
+from tests.contract.describe import describe
+from tests.contract.listing import check, differences_of
 
 LISTED = Path(__file__).with_name("public_contract.json")
 

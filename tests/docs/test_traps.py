@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.places import ROOT
+
 PAGE = (ROOT / "docs" / "traps.md").read_text(encoding="utf-8")
 HEADING = re.compile(r'^### (\d+)\. .+ <a id="trap-(\d+)"></a>$', re.MULTILINE)
 NO_TEST = "No test yet"

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from faults.misbehaviour import entities_of
-from faults.ner_service import FaultyService
 
 from engine import HttpExtractor, Settings, Window, run
+from tests.support.misbehaviour import entities_of
+from tests.support.ner_service import FaultyService
 
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 

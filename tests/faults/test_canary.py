@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from faults.misbehaviour import answering, entities_of, html, reset, silence, status
 
 from engine import Status
 from engine.extractors.offsets import CANARY_TEXT
+from tests.support.misbehaviour import answering, entities_of, html, reset, silence, status
 
 pytestmark = pytest.mark.asyncio
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from certificates import make_certificates
-from faults.ner_service import FaultyService
 
 from engine import Status
+from tests.support.certificates import make_certificates
+from tests.support.ner_service import FaultyService
 
 pytestmark = pytest.mark.asyncio
 

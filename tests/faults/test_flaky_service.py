@@ -6,9 +6,9 @@ from collections import Counter
 from functools import partial
 
 import pytest
-from faults.misbehaviour import Flaky, drip, hang_up, reset, reset_in_body, silence, status
 
 from engine import Status
+from tests.support.misbehaviour import Flaky, drip, hang_up, reset, reset_in_body, silence, status
 
 pytestmark = pytest.mark.asyncio
 

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 import pytest_asyncio
-from faults.misbehaviour import changed_entity, silence
 
 from engine import ConfigError, Settings, Status, Window, run
 from engine.storing.mongo_checkpoints import MongoCheckpoints
+from tests.support.misbehaviour import changed_entity, silence
 
 pytestmark = pytest.mark.asyncio
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 import pytest
-from faults.misbehaviour import Flaky, reset, status
 
 from engine import Status
 from engine.observing import metrics
+from tests.support.misbehaviour import Flaky, reset, status
 
 pytestmark = pytest.mark.asyncio
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from faults.misbehaviour import hang_up, html, reset, silence, status
-from faults.ner_service import FaultyService
 
 from engine import ExtractionError, HttpExtractor, Settings, Status, Window, plan_ranges, run_range
+from tests.support.misbehaviour import hang_up, html, reset, silence, status
+from tests.support.ner_service import FaultyService
 
 pytestmark = pytest.mark.asyncio
 

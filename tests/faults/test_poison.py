@@ -6,10 +6,10 @@ from datetime import datetime
 
 import pytest
 from bson import json_util
-from faults.misbehaviour import status
 
 from engine import Status
 from engine.model import hash_text
+from tests.support.misbehaviour import status
 
 pytestmark = pytest.mark.asyncio
 

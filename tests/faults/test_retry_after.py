@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from faults.misbehaviour import status
 
 from engine import Status
+from tests.support.misbehaviour import status
 
 pytestmark = pytest.mark.asyncio
 

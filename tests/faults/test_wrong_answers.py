@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from faults.misbehaviour import answering, changed_entity, entities_of, html, in_utf16, status
 
 from engine import Status
+from tests.support.misbehaviour import answering, changed_entity, entities_of, html, in_utf16, status
 
 pytestmark = pytest.mark.asyncio
 

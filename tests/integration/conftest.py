@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest_asyncio
-from samples import fill, message
+
+from tests.support.samples import fill, message
 
 
 @pytest_asyncio.fixture

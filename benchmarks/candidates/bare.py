@@ -1,0 +1,77 @@
+"""A bare socket loop: prepared requests, answers not looked at. What stub and machine give at most."""
+
+from __future__ import annotations
+
+import json
+import re
+import selectors
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from pymongo import MongoClient
+
+from benchmarks.common.process import Meter, Task
+
+TEXTS = 32
+_LENGTH = re.compile(rb"Content-Length: (\d+)\r\n\r\n")
+_RECEIVE = 1 << 18
+
+
+class _Line:
+    """One connection with one request under way."""
+
+    def __init__(self, address: tuple[str | None, int | None]) -> None:
+        self.socket = socket.create_connection(address)
+        self._got, self._wanted = b"", 0
+
+    def ask(self, request: bytes) -> None:
+        self._got, self._wanted = b"", 0
+        self.socket.sendall(request)
+
+    def answered(self) -> bool:
+        """Takes what has come; whether that is the whole answer."""
+        part = self.socket.recv(_RECEIVE)
+        if not part:
+            raise ConnectionError("the stub has closed a connection")
+        self._got += part
+        if not self._wanted and (length := _LENGTH.search(self._got)):
+            self._wanted = length.end() + int(length[1])
+        return len(self._got) == self._wanted
+
+
+def bare(task: Task, meter: Meter) -> dict[str, Any]:
+    """All texts of the collection in full requests, `concurrency` at once; nothing is stored."""
+    requests = _prepared(task)
+    waiting = iter(requests)
+    address = urlsplit(task.url)
+    lines = [_Line((address.hostname, address.port)) for _ in range(task.concurrency)]
+    with meter, selectors.DefaultSelector() as selector:
+        for line, request in zip(lines, waiting, strict=False):
+            line.ask(request)
+            selector.register(line.socket, selectors.EVENT_READ, line)
+        _exchange(selector, waiting)
+    for line in lines:
+        line.socket.close()
+    return {}
+
+
+def _exchange(selector: selectors.BaseSelector, waiting: Iterator[bytes]) -> None:
+    while selector.get_map():
+        for key, _ in selector.select():
+            if not key.data.answered():
+                continue
+            request = next(waiting, None)
+            if request is None:
+                selector.unregister(key.fileobj)
+            else:
+                key.data.ask(request)
+
+
+def _prepared(task: Task) -> list[bytes]:
+    with MongoClient[dict[str, Any]](task.uri) as client:
+        source = client[task.database][task.collection]
+        texts = [document["text"] for document in source.find({}, {"text": 1})]
+    bodies = [json.dumps({"texts": texts[at : at + TEXTS]}).encode() for at in range(0, len(texts), TEXTS)]
+    return [b"POST /extract HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body for body in bodies]

@@ -1,0 +1,1 @@
+"""What all benchmarks share: documents, a mongod, processes, progress and result files."""

@@ -1,0 +1,1 @@
+"""Measures the memory of a run, by the number of documents."""

@@ -1,0 +1,1 @@
+"""Measures what Airflow adds to a run."""

@@ -1,0 +1,1 @@
+"""Compares the engine with what people use instead, from MongoDB through a service and back."""

@@ -1,0 +1,156 @@
+"""Measures: every candidate in a fresh process against a fresh stub, and what it has left in its database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from pymongo.database import Database
+
+from benchmarks.candidates.workers import WIDE_TEXTS
+from benchmarks.common.messages import History
+from benchmarks.common.mongo import scratch
+from benchmarks.common.process import Task
+from benchmarks.common.progress import Steps
+from benchmarks.pipeline.scenarios import Entry, Setting
+from benchmarks.stub.answers import Outcome, expected_of, judge
+from benchmarks.stub.start import stub
+from engine import Settings
+
+TEXTS = 32
+"""Texts in a full request of the candidates that send batches, where nothing else is said."""
+
+ENGINE_TEXTS: int = Settings().batch_texts
+"""The engine's, by default."""
+
+FULL = {
+    "engine": ENGINE_TEXTS,
+    "engine_on_asyncio": ENGINE_TEXTS,
+    "engine_on_pymongo": ENGINE_TEXTS,
+    "workers_wide": WIDE_TEXTS,
+    "blog": 1,
+    "threads": 1,
+    "gather": 1,
+}
+"""Texts in a full request of each other candidate."""
+
+PEERS = ("beam", "ray")
+MOST_S = 240.0
+"""A candidate that takes longer is ended."""
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Measuring:
+    """Runs entries one by one.
+
+    Attributes:
+        peers_python: interpreter with Beam and Ray.
+    """
+
+    uri: str
+    database: Database[dict[str, Any]]
+    shown: Steps
+    peers_python: str | None = None
+
+    def run(self, settings: tuple[Setting, ...]) -> Iterator[Row]:
+        """One row an entry and repetition, interleaved: everything once, then everything again."""
+        most = max(entry.repetitions for setting in settings for entry in setting.entries)
+        for repetition in range(most):
+            for setting in settings:
+                for entry in setting.entries:
+                    if repetition < entry.repetitions:
+                        yield {**self._measure(setting, entry), "repetition": repetition}
+                        self.shown.done()
+
+    def _measure(self, setting: Setting, entry: Entry) -> Row:
+        self.shown.at(f"{setting.name}: {entry.candidate} {entry.concurrency or ''}")
+        source = self._history.collection(entry.documents, setting.poisoned)
+        with scratch(self.uri) as target, stub(setting.service) as service:
+            python = self.peers_python if entry.candidate in PEERS else None
+            task = Task(
+                self.uri,
+                self.database.name,
+                source.name,
+                target.name,
+                service.url,
+                entry.candidate,
+                entry.concurrency,
+            )
+            told = tell(python or sys.executable, task)
+            seen = service.stop()
+            outcome = judge(self._expected(source.name), target, source.name)
+        return row_of(setting, entry, told, seen, outcome)
+
+    @cached_property
+    def _history(self) -> History:
+        return History(self.database)
+
+    def _expected(self, name: str) -> dict[Any, int]:
+        if name not in self._known:
+            self._known[name] = expected_of(self.database[name])
+        return self._known[name]
+
+    @cached_property
+    def _known(self) -> dict[str, dict[Any, int]]:
+        return {}
+
+
+def tell(python: str, task: Task) -> dict[str, Any]:
+    """What a candidate's process says at its end.
+
+    The address goes through its input: it may hold a password.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ENGINE_")}
+    command = [python, "-m", "benchmarks.candidates.run_one"]
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(asdict(task)) + "\n",
+            capture_output=True,
+            text=True,
+            timeout=MOST_S,
+            check=False,
+            env=environ,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"ended after {MOST_S:g} s", "seconds": MOST_S, "cpu_s": None, "peak_mb": None}
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:]
+        return {"error": "".join(last)[:300], "seconds": None, "cpu_s": None, "peak_mb": None}
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def row_of(
+    setting: Setting, entry: Entry, told: dict[str, Any], seen: dict[str, Any], outcome: Outcome
+) -> Row:
+    """Everything about one run.
+
+    `documents_per_second` counts documents stored; for the bare loop, texts answered. `requests_per_needed`
+    is of full requests, also where pages end with smaller ones.
+    """
+    texts = FULL.get(entry.candidate, TEXTS)
+    done = seen["texts"] if entry.candidate == "bare" else outcome.stored
+    rate = done / told["seconds"] if told["seconds"] else None
+    capacity = setting.service.capacity(max(texts, TEXTS))
+    return {
+        "setting": setting.name,
+        "candidate": entry.candidate,
+        "concurrency": entry.concurrency,
+        "documents": entry.documents,
+        "documents_per_second": rate and round(rate, 1),
+        "share": round(rate / capacity, 4) if rate and capacity else None,
+        "cpu_ms_a_document": round(1000 * told["cpu_s"] / done, 4) if told["cpu_s"] and done else None,
+        "requests_per_needed": round(seen["requests"] / -(-entry.documents // texts), 4),
+        **{name: value for name, value in told.items() if value is not None},
+        **seen,
+        **asdict(outcome),
+    }

@@ -1,0 +1,105 @@
+"""The figures of `pipeline.py`: documents a second of everybody, and the service's work over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.pipeline.tables import LABELS
+from benchmarks.stub.seen import SLICE_S
+
+COLORS = {
+    "engine": "#0072B2",
+    "workers": "#009E73",
+    "workers_wide": "#00533C",
+    "gather": "#E69F00",
+    "threads": "#D55E00",
+    "blog": "#CC79A7",
+    "beam": "#56B4E9",
+    "ray": "#F0E442",
+    "bare": "#999999",
+}
+"""Okabe and Ito's, which colour-blind people can tell apart."""
+
+RATES = ("service", "client", "faulty")
+TIMES = ("halved", "outage")
+SMOOTHED = 5
+"""Slices a point of the curves over time: half a second."""
+
+Row = Mapping[str, Any]
+
+
+def draw(result: Mapping[str, Any], path: Path) -> None:
+    """Draws both rows of panels, in the format that the file's name ends with."""
+    figure = Figure(figsize=(13, 8), layout="constrained")
+    above, below = figure.subfigures(2, 1)
+    settings = {setting["name"]: setting for setting in result["settings"]}
+    for axes, name in zip(above.subplots(1, len(RATES)), RATES, strict=True):
+        _draw_rates(axes, settings.get(name), [r for r in result["medians"] if r["setting"] == name])
+    for axes, name in zip(below.subplots(1, len(TIMES)), TIMES, strict=True):
+        _draw_times(axes, settings.get(name), [r for r in result["rows"] if r["setting"] == name])
+    machine = result["machine"]
+    where = f"mongod {machine['mongod']}, {machine['cores']} cores, {machine['cpu']}"
+    figure.suptitle(f"From MongoDB through a NER service and back ({where})", fontsize=11)
+    # The same numbers make the same file.
+    with mpl.rc_context({"svg.hashsalt": "pipeline"}):
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _draw_rates(axes: Axes, setting: Row | None, rows: Sequence[Row]) -> None:
+    """A bar a candidate; of several concurrencies the best."""
+    axes.set_title(setting["label"] if rows and setting else "not measured", fontsize=10)
+    best: dict[str, float] = {}
+    for row in rows:
+        rate = row.get("documents_per_second") or 0
+        best[row["candidate"]] = max(rate, best.get(row["candidate"], 0))
+    named = [(name, best[name]) for name in reversed(LABELS) if best.get(name)]
+    bars = axes.barh(
+        [LABELS[n] for n, _ in named], [r for _, r in named], color=[COLORS[n] for n, _ in named]
+    )
+    axes.bar_label(bars, labels=[f"{rate:,.0f}" for _, rate in named], padding=3, fontsize=8)
+    axes.set(xscale="log" if named else "linear", xlabel="documents a second")
+    axes.margins(x=0.2)
+    _finish(axes)
+
+
+def _draw_times(axes: Axes, setting: Row | None, rows: Sequence[Row]) -> None:
+    """Texts that the service has answered, over time."""
+    axes.set_title(setting["label"] if setting else "not measured", fontsize=10)
+    for row in rows:
+        rates = smoothed(row["slices"], SMOOTHED)
+        seconds = [(at + SMOOTHED / 2) * SLICE_S for at in range(len(rates))]
+        axes.plot(seconds, rates, color=COLORS[row["candidate"]], label=LABELS[row["candidate"]])
+    for at in _moments(setting):
+        axes.axvline(at, color="#333333", linewidth=0.8, linestyle="dotted")
+    axes.set(xlabel="seconds after the first request", ylabel="texts a second")
+    axes.set_ylim(bottom=0)
+    if rows:
+        axes.legend(fontsize=8, loc="lower left")
+    _finish(axes)
+
+
+def smoothed(slices: Sequence[int], width: int) -> list[float]:
+    """Texts a second over `width` slices, from each slice on."""
+    return [sum(slices[at : at + width]) / (width * SLICE_S) for at in range(len(slices) - width + 1)]
+
+
+def _moments(setting: Row | None) -> list[float]:
+    """When the service changes."""
+    if setting is None:
+        return []
+    service = setting["service"]
+    begins, lasts = service["outage"] or (None, 0)
+    outage = [] if begins is None else [begins, begins + lasts]
+    return [second for second, _ in service["changes"]] + outage
+
+
+def _finish(axes: Axes) -> None:
+    axes.grid(visible=True, which="major", axis="x", color="#DDDDDD")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

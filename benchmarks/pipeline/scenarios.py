@@ -1,0 +1,183 @@
+"""The settings of `pipeline.py`: which service, which candidates, how many documents, how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from benchmarks.stub.service import Service
+
+SWEPT = (8, 16, 24, 32, 64)
+"""Numbers of workers; the best one of the service-bound setting is what the engine is compared with."""
+
+USUAL = 32
+"""Number of workers where it is not swept."""
+
+ALL = 258_145
+"""All messages of the chat history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One candidate in one setting.
+
+    Attributes:
+        documents: the first ones of the history, in time.
+        concurrency: for candidates that let their user choose it; 0 for the others.
+    """
+
+    candidate: str
+    documents: int
+    concurrency: int = 0
+    repetitions: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A service, and who meets it.
+
+    Attributes:
+        poisoned: how many of the texts fail their whole request.
+    """
+
+    name: str
+    label: str
+    service: Service
+    entries: tuple[Entry, ...]
+    poisoned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The sizes of everything.
+
+    Attributes:
+        documents: for candidates that send batches.
+        singles: for those that send one text a call; at 16 at once they are ten times as slow.
+        looped: for the blog's loop, where the service takes its time; it is 200 times as slow.
+        changed: documents while capacity is halved and restored.
+        halved_s, restored_s: when, in seconds.
+        narrow: documents where the service takes hardly anything.
+        grown: documents whose peak memory is compared with that for `documents`.
+        outage_s: length of the outage; it begins `outage_at_s` after the first request.
+        peers: Beam and Ray too.
+    """
+
+    documents: int = 20_000
+    singles: int = 5_000
+    looped: int = 500
+    everything: int = ALL
+    changed: int = 170_000
+    halved_s: float = 5.0
+    restored_s: float = 15.0
+    poisoned: int = 10
+    narrow: int = 2_000
+    grown: int = 1_000_000
+    outage_at_s: float = 1.0
+    outage_s: float = 60.0
+    repetitions: int = 5
+    swept: tuple[int, ...] = SWEPT
+    service: Service = field(default_factory=Service)
+    peers: bool = False
+
+
+def settings_of(setup: Setup) -> tuple[Setting, ...]:
+    """All settings, in the order of the tables."""
+    makers = (_service, _client, _faulty, _halved, _poison, _outage, _narrow, _all, _memory, _loops)
+    return tuple(make(setup) for make in makers)
+
+
+def _service(setup: Setup) -> Setting:
+    documents, times = setup.documents, setup.repetitions
+    entries = (
+        Entry("bare", documents, USUAL, times),
+        Entry("engine", documents, 0, times),
+        *(Entry("workers", documents, number, times) for number in setup.swept),
+        *(Entry("workers_wide", documents, number, times) for number in setup.swept),
+        *_others(setup, setup.looped),
+    )
+    label = f"A: {setup.service.slots} at once, {setup.service.queue} queued"
+    return Setting("service", label, setup.service, entries)
+
+
+def _others(setup: Setup, looped: int) -> tuple[Entry, ...]:
+    """The ways that send one text a call."""
+    peers = [Entry(name, setup.documents) for name in ("beam", "ray")] if setup.peers else []
+    return (
+        Entry("gather", setup.singles),
+        Entry("threads", setup.singles),
+        Entry("blog", looped),
+        *peers,
+    )
+
+
+def _client(setup: Setup) -> Setting:
+    documents, times = setup.documents, setup.repetitions
+    entries = (
+        Entry("bare", documents, USUAL),
+        Entry("engine", documents, 0, times),
+        Entry("workers", documents, USUAL, times),
+        Entry("workers_wide", documents, USUAL, times),
+    )
+    at_once = replace(setup.service, slots=None)
+    return Setting("client", "B: answers at once", at_once, (*entries, *_others(setup, setup.singles // 5)))
+
+
+def _faulty(setup: Setup) -> Setting:
+    documents, times = setup.documents, setup.repetitions
+    faulty = replace(setup.service, failing=0.05, resetting=0.01)
+    entries = (Entry("engine", documents, 0, times), Entry("workers", documents, USUAL, times))
+    return Setting("faulty", "C: A with 5% 503, 1% resets", faulty, (*entries, *_others(setup, setup.looped)))
+
+
+def _halved(setup: Setup) -> Setting:
+    slots = setup.service.slots or 0
+    changes = ((setup.halved_s, slots // 2), (setup.restored_s, slots))
+    entries = (Entry("engine", setup.changed), Entry("workers", setup.changed, USUAL))
+    service = replace(setup.service, changes=changes)
+    return Setting("halved", "D: A with capacity halved, then restored", service, entries)
+
+
+def _poison(setup: Setup) -> Setting:
+    entries = (Entry("engine", setup.documents), Entry("workers", setup.documents, USUAL))
+    return Setting(
+        "poison", f"E: A with {setup.poisoned} poison texts", setup.service, entries, setup.poisoned
+    )
+
+
+def _outage(setup: Setup) -> Setting:
+    service = replace(setup.service, outage=(setup.outage_at_s, setup.outage_s))
+    entries = (Entry("engine", setup.documents), Entry("workers", setup.documents, USUAL))
+    return Setting("outage", f"F: A with an outage of {setup.outage_s:g} s", service, entries)
+
+
+def _narrow(setup: Setup) -> Setting:
+    narrow = replace(setup.service, slots=2, queue=4)
+    entries = (Entry("engine", setup.narrow), Entry("workers", setup.narrow, USUAL))
+    return Setting("narrow", "G: 2 at once, 4 queued", narrow, entries)
+
+
+def _all(setup: Setup) -> Setting:
+    times = min(3, setup.repetitions)
+    entries = (
+        Entry("engine", setup.everything, 0, times),
+        Entry("workers", setup.everything, USUAL, times),
+        Entry("workers_wide", setup.everything, USUAL, times),
+        Entry("engine_on_pymongo", setup.everything, 0, times),
+        Entry("workers_on_pymongo", setup.everything, USUAL, times),
+    )
+    at_once = replace(setup.service, slots=None)
+    return Setting("client_all", f"B: answers at once, {setup.everything:,} documents", at_once, entries)
+
+
+def _memory(setup: Setup) -> Setting:
+    entries = tuple(Entry("engine", size) for size in (setup.documents, setup.grown))
+    at_once = replace(setup.service, slots=None)
+    return Setting("memory", "B: answers at once, many documents", at_once, entries)
+
+
+def _loops(setup: Setup) -> Setting:
+    """What uvloop gains; where it is not installed, both are the same."""
+    at_once = replace(setup.service, slots=None)
+    names = ("engine", "engine_on_asyncio")
+    entries = tuple(Entry(name, setup.documents, 0, setup.repetitions) for name in names)
+    return Setting("loops", "B: answers at once, uvloop and asyncio", at_once, entries)

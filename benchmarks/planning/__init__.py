@@ -1,0 +1,1 @@
+"""Measures how long planning a window takes, by each strategy."""

@@ -1,0 +1,169 @@
+"""The ways of cutting a collection into ranges that are compared, all as lists of KeyRanges.
+
+The ends of other tools' ranges are open, as Spark's connector has them: the kindest form there is, since a
+range that begins at the least value by `$gte` sees one BSON type only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from inspect import isawaitable
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from pymongo.errors import OperationFailure
+
+from engine import Settings, Window, plan_ranges
+from engine.keys.bson_values import identity, value_at
+from engine.keys.key import Key, KeyRange, Order
+from engine.mongo.driver import exact
+
+SAMPLES_A_RANGE = 10
+"""What Spark's SamplePartitioner draws for each range unless told otherwise."""
+
+LEAST_CHUNK_BYTES = 1 << 20
+"""splitVector takes no less, and does not split a collection that is smaller."""
+
+
+class NotAllowedError(Exception):
+    """The server, or the user's rights on it, do not allow this way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A collection to be cut into ranges of `target` documents, in the order of a field and `_id`."""
+
+    collection: Any
+    documents: int
+    target: int
+    order_field: str = "created_at"
+
+    @property
+    def order(self) -> Order:
+        """The order, and the index that serves it."""
+        return Order.of(self.order_field)
+
+    @property
+    def ranges(self) -> int:
+        """How many there should be."""
+        return max(1, self.documents // self.target)
+
+    def settings(self, strategy: str = "auto") -> Settings:
+        """The same task for the engine."""
+        return Settings(strategy=strategy, range_documents=self.target, order_field=self.order_field)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Ranges, and how many documents they leave out as the way itself reports."""
+
+    ranges: Sequence[KeyRange]
+    reported: int = 0
+
+
+Splitter: TypeAlias = Callable[[Task], Awaitable[Split]]
+"""Raises NotAllowedError where the server has no such way."""
+
+
+def _planned_by(strategy: str) -> Splitter:
+    """The engine, as a user calls it: census and explain gate are part of it."""
+
+    async def split(task: Task) -> Split:
+        plan = await plan_ranges(task.collection, Window(), task.settings(strategy))
+        return Split(plan.ranges, sum(plan.outside.values()))
+
+    return split
+
+
+async def _bucket_auto(task: Task) -> Split:
+    """`$bucketAuto` on the whole key; Ray Data and Spark's AutoBucketPartitioner use this stage.
+
+    A missing field is taken for null, as the index has it: otherwise such keys would be documents of another
+    shape, and sorted elsewhere.
+    """
+    key = {name: {"$ifNull": [f"${name}", None]} for name in task.order.fields}
+    stages = [
+        {"$project": {"_id": 0, "key": key}},
+        {"$bucketAuto": {"groupBy": "$key", "buckets": task.ranges}},
+    ]
+    buckets = await _aggregate(task, stages)
+    starts = [task.order.values_of(bucket["_id"]["min"]) for bucket in buckets]
+    return Split(_tiles(task.order, [Key(values) for values in starts[1:]]))
+
+
+async def _one_field_sample(task: Task) -> Split:
+    """Every tenth of a sorted sample of the first field, as Spark's SamplePartitioner has it.
+
+    Boundaries on one field cannot tell ties apart: equal ones are joined.
+    """
+    name = task.order.fields[0]
+    stages = [
+        {"$sample": {"size": SAMPLES_A_RANGE * task.ranges}},
+        {"$project": {"_id": 0, name: 1} if name != "_id" else {"_id": 1}},
+        {"$sort": {name: 1}},
+    ]
+    values = [value_at(found, name) for found in await _aggregate(task, stages)]
+    chosen = values[SAMPLES_A_RANGE::SAMPLES_A_RANGE]
+    distinct = {identity(value): value for value in chosen}
+    return Split(_tiles(task.order, [task.order.first(value) for value in distinct.values()]))
+
+
+async def _split_vector(task: Task) -> Split:
+    """The command that sharding splits chunks by; allowed to administrators of a mongod only."""
+    database = task.collection.database
+    try:
+        size = (await database.command("collStats", task.collection.name))["size"]
+        found = await database.command(
+            "splitVector",
+            task.collection.full_name,
+            keyPattern=dict(task.order.spec),
+            # The command halves this, and then the number of documents is what limits.
+            maxChunkSizeBytes=max(LEAST_CHUNK_BYTES, 4 * size // task.ranges),
+            maxChunkObjects=task.target,
+        )
+    except OperationFailure as error:
+        raise NotAllowedError((error.details or {}).get("codeName", str(error.code))) from error
+    return Split(_tiles(task.order, [Key(task.order.values_of(key)) for key in found["splitKeys"]]))
+
+
+def _tiles(order: Order, boundaries: Sequence[Key]) -> list[KeyRange]:
+    """The ranges between boundaries, the first and the last one open."""
+    least, most = (Key((bound,) * len(order.fields)) for bound in (MinKey(), MaxKey()))
+    return [KeyRange(start, stop) for start, stop in pairwise([least, *boundaries, most])]
+
+
+async def _aggregate(task: Task, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """PyMongo's aggregation is awaited to its cursor, Motor's is the cursor."""
+    cursor = exact(task.collection).aggregate(pipeline, allowDiskUse=True)
+    if isawaitable(cursor):
+        cursor = await cursor
+    found: list[dict[str, Any]] = await cursor.to_list(length=None)
+    return found
+
+
+SPLITTERS: dict[str, Splitter] = {
+    "exact": _planned_by("exact"),
+    "counted": _planned_by("counted"),
+    "sample": _planned_by("sample"),
+    "bucket_auto": _bucket_auto,
+    "one_field_sample": _one_field_sample,
+    "split_vector": _split_vector,
+}
+
+ENGINE = ("exact", "counted", "sample")
+"""Those of the engine, which must neither lose nor repeat a document."""
+
+LABELS = {
+    "exact": "engine: exact",
+    "counted": "engine: counted",
+    "sample": "engine: sample",
+    "bucket_auto": "$bucketAuto, whole key",
+    "one_field_sample": "$sample, one field",
+    "split_vector": "splitVector",
+    "count_documents": "count_documents",
+    "count_scan": "count by COUNT_SCAN",
+}
+"""Of these ways, and of the two counts that they are measured by (`counts.py`)."""

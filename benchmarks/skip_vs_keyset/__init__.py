@@ -1,0 +1,1 @@
+"""Compares reading by `skip` and `limit` with reading by key, on a real server."""

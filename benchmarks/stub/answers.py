@@ -1,0 +1,62 @@
+"""Whether the results in a database are those that the service's rule gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from benchmarks.stub.service import LABEL, POISON, spans_of
+
+_POISONED, _UNKNOWN = 0, -1
+"""Stand for the results of a text that has none, and for results that the service never gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of all documents.
+
+    Attributes:
+        stored: documents with results.
+        wrong: of these, with others than the rule's.
+        lost: documents with neither results nor a dead letter.
+        dead_letters: documents recorded as failed.
+        blamed: of these, whose text is not poison.
+    """
+
+    stored: int
+    wrong: int
+    lost: int
+    dead_letters: int
+    blamed: int
+
+
+def expected_of(source: Collection[dict[str, Any]]) -> dict[Any, int]:
+    """A hash of the right results, by `_id`."""
+    return {found["_id"]: _expected(found["text"]) for found in source.find({}, {"text": 1})}
+
+
+def _expected(text: str) -> int:
+    return _POISONED if POISON in text else hash(tuple(spans_of(text)))
+
+
+def judge(expected: Mapping[Any, int], target: Database[dict[str, Any]], source: str) -> Outcome:
+    """Compares what a candidate has left in its target; the engine names collections after the source."""
+    stored, wrong = set(), 0
+    for name in ("entities", f"{source}_entities"):
+        for result in target[name].find({}, {"entities": 1}):
+            stored.add(result["_id"])
+            wrong += expected.get(result["_id"]) != _hash_of(result["entities"])
+    letters = {letter["_id"] for letter in target[f"{source}_dead_letters"].find({}, {"_id": 1})}
+    blamed = sum(expected.get(letter) != _POISONED for letter in letters)
+    lost = len(expected.keys() - stored - letters)
+    return Outcome(len(stored), wrong, lost, len(letters), blamed)
+
+
+def _hash_of(entities: list[dict[str, Any]]) -> int:
+    if any(entity["label"] != LABEL for entity in entities):
+        return _UNKNOWN
+    return hash(tuple((entity["start"], entity["end"], entity["text"]) for entity in entities))

@@ -1,0 +1,175 @@
+"""The numbers of the plugin's view: pure, from documents as MongoDB keeps them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.support.places import DAGS
+
+PLUGINS = DAGS / "plugins"
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+GOOD = {"status": "succeeded", "reconciled": True, "problems": []}
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """The module: it needs no Airflow."""
+    name = "ner_progress_numbers"
+    spec = importlib.util.spec_from_file_location(name, PLUGINS / f"{name}.py")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[name]
+
+
+def planned(*sizes, about=None):
+    """A plan with ranges of these sizes, as it is stored; sizes of None are `about` so many."""
+    labels = [f"{hour:02}:00 .. {hour + 1:02}:00 · {size} docs" for hour, size in enumerate(sizes)]
+    ranges = [
+        {"range_id": f"{at:04}", "label": label, "expected": size, "about": about}
+        for at, (size, label) in enumerate(zip(sizes, labels, strict=True))
+    ]
+    return {"_id": "dag/run", "run_id": "dag/run", "ranges": ranges}
+
+
+def checkpoint(at, status, read, *, active_s=10.0, age_s=1.0, **more):
+    """The checkpoint of a range, as it is stored: dates without a zone, as a driver returns them."""
+    updated_at = (NOW - timedelta(seconds=age_s)).replace(tzinfo=None)
+    return {
+        "range_id": f"{at:04}",
+        "status": status,
+        "read": read,
+        "active_s": active_s,
+        "attempts": 1,
+        "started_at": (NOW - timedelta(seconds=60)).replace(tzinfo=None),
+        "updated_at": updated_at,
+        **more,
+    }
+
+
+def test_a_range_without_a_checkpoint_is_pending(numbers):
+    """Nothing is done, nothing is known of its rate, and all of it is left."""
+    (pending,) = numbers.progress_of(planned(100), [], "running", NOW).ranges
+    assert (pending.status, pending.read, pending.left, pending.rate) == ("pending", 0, 100, None)
+    assert (pending.label, pending.attempts, pending.silent) == ("00:00 .. 01:00", 0, False)
+
+
+def test_a_run_under_way(numbers):
+    """Rates of running ranges add up; what is left, over that rate, is the time left."""
+    begun = [checkpoint(0, "succeeded", 100), checkpoint(1, "running", 50), checkpoint(2, "running", 30)]
+    run = numbers.progress_of(planned(100, 100, 100, 100), begun, "running", NOW)
+    assert (run.totals["read"], run.size, run.left) == (180, 400, 220)
+    assert run.by_status == {"running": 2, "succeeded": 1, "pending": 1}
+    assert run.rate == pytest.approx(5 + 3)
+    assert run.left_s == pytest.approx(220 / 8)
+    assert run.elapsed_s == 60
+    assert run.verdict[0] == "open"
+
+
+def test_nothing_is_left_of_a_range_that_succeeded(numbers):
+    """It may have read fewer than were planned: the others were deleted since."""
+    run = numbers.progress_of(planned(100), [checkpoint(0, "succeeded", 90)], "running", NOW)
+    assert run.left == 0
+
+
+def test_what_needs_attention_comes_first(numbers):
+    """Failed and interrupted ranges, then those under way, then the rest; among equals the plan's order."""
+    statuses = ["succeeded", "running", "failed", "running", "interrupted"]
+    begun = [checkpoint(at, status, 1) for at, status in enumerate(statuses)]
+    run = numbers.progress_of(planned(*[9] * 6), begun, "running", NOW)
+    assert [r.range_id for r in run.by_attention] == ["0002", "0004", "0001", "0003", "0000", "0005"]
+
+
+def test_a_silent_range_adds_nothing_to_the_rate(numbers):
+    """Its worker is lost, or its service is down: what it did before is no promise."""
+    begun = [checkpoint(0, "running", 50, age_s=31), checkpoint(1, "running", 20)]
+    run = numbers.progress_of(planned(100, 100), begun, "running", NOW)
+    assert [r.silent for r in run.ranges] == [True, False]
+    assert run.rate == pytest.approx(2)
+
+
+def test_only_running_ranges_are_silent(numbers):
+    """One that ended long ago has nothing more to say."""
+    run = numbers.progress_of(planned(10), [checkpoint(0, "failed", 5, age_s=999)], "failed", NOW)
+    assert not run.ranges[0].silent
+
+
+def test_without_a_rate_no_time_is_promised(numbers):
+    """Nothing runs yet, or nothing was read yet, or nobody knows the sizes; about is good enough."""
+    waiting = numbers.progress_of(planned(10), [], "running", NOW)
+    reading = numbers.progress_of(planned(10), [checkpoint(0, "running", 0)], "running", NOW)
+    sampled = numbers.progress_of(planned(None, about=10), [checkpoint(0, "running", 5)], "running", NOW)
+    unsized = numbers.progress_of(planned(None), [checkpoint(0, "running", 5)], "running", NOW)
+    assert [run.left_s for run in (waiting, reading, sampled, unsized)] == [None, None, 10, None]
+    assert (sampled.size, sampled.counted, sampled.rate) == (10, False, 0.5)
+
+
+def test_the_rate_of_a_run_that_ended_is_that_of_the_whole(numbers):
+    """From the first beginning to the last checkpoint, whenever one looks."""
+    begun = [checkpoint(0, "succeeded", 60, age_s=40), checkpoint(1, "succeeded", 60, age_s=30)]
+    run = numbers.progress_of({**planned(60, 60), "report": GOOD}, begun, "success", NOW)
+    assert (run.elapsed_s, run.rate, run.left_s) == (30, pytest.approx(4), None)
+    assert run.verdict[0] == "good"
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "said"),
+    [
+        ("failed", None, "no report"),
+        ("failed", GOOD, "see the log of the task that failed"),
+        (
+            "failed",
+            {"reconciled": False, "problems": ["range 0001 failed: x", "y"]},
+            "range 0001 failed: x; y",
+        ),
+        ("success", {"reconciled": False, "problems": ["1 of 2 ranges did not report"]}, "did not report"),
+    ],
+)
+def test_only_a_reconciled_report_of_a_run_that_succeeded_is_good(numbers, state, report, said):
+    """All else is bad once the run is over, and says why."""
+    kind, text = numbers.progress_of({**planned(1), "report": report}, [], state, NOW).verdict
+    assert kind == "bad"
+    assert said in text
+
+
+def test_the_report_of_an_earlier_time_is_no_verdict_of_a_run_under_way(numbers):
+    """A cleared run runs again, and its plan still has the report of before."""
+    run = numbers.progress_of({**planned(1), "report": GOOD}, [], "running", NOW)
+    assert run.verdict[0] == "open"
+
+
+def test_an_empty_plan_is_all_zeros(numbers):
+    """An empty window has no ranges, and nothing is divided by them."""
+    run = numbers.progress_of({**planned(), "report": GOOD}, [], "success", NOW)
+    assert (run.size, run.rate, run.elapsed_s, run.by_status) == (0, None, None, {})
+    assert run.verdict[0] == "good"
+
+
+def test_the_json_is_plain_and_flat(numbers):
+    """Times in ISO-8601 with their zone; a range's counts among its fields."""
+    run = numbers.progress_of(planned(100), [checkpoint(0, "running", 50, retries=3)], "running", NOW)
+    (r,) = run.to_json()["ranges"]
+    assert (r["read"], r["retries"], r["written"]) == (50, 3, 0)
+    assert r["updated_at"] == "2026-11-01T11:59:59+00:00"
+    assert run.to_json()["verdict"]["kind"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
+)
+def test_durations_for_people(numbers, seconds, text):
+    """Two units at most."""
+    assert numbers.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (0, "0"), (2.34, "2.3"), (2.0, "2"), (1234.5, "1,234")]
+)
+def test_numbers_for_people(numbers, value, text):
+    """Decimals only where they tell something."""
+    assert numbers.number(value) == text

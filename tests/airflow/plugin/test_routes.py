@@ -1,0 +1,381 @@
+"""The plugin in Airflow's own API server application: what it shows of a run, and to whom."""
+
+# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from pymongo import MongoClient
+
+from demo.servers.ports import LOOPBACK, free_port
+from tests.support.places import DAGS
+
+PLUGINS = DAGS / "plugins"
+ROUTES = ("progress", "numbers", "report")
+REPORT = "<!DOCTYPE html><title>Report</title><p>all of it</p>"
+
+
+@pytest.fixture(scope="module")
+def client(airflow, tmp_path_factory):
+    """A client of Airflow's whole application, the plugin mounted in it as in production."""
+    from airflow.api_fastapi.app import create_app
+    from fastapi.testclient import TestClient
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_REPORTS_PATH", str(tmp_path_factory.mktemp("reports")))
+        with TestClient(create_app(apps="core"), raise_server_exceptions=False) as client:
+            yield client
+
+
+@pytest.fixture(scope="module")
+def as_user(client):
+    """Headers of somebody who has signed in with a role; without one, nothing is allowed."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    def headers(role="VIEWER"):
+        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ada", role=role))
+        return {"Authorization": f"Bearer {token}"}
+
+    return headers
+
+
+@pytest.fixture
+def ask(client, as_user):
+    """What a route answers a viewer about a run."""
+    return lambda route, dag_id, run_id: client.get(f"/ner/{route}/{dag_id}/{run_id}", headers=as_user())
+
+
+@pytest.fixture
+def stored(secret_uri):
+    """An empty target database, where a test writes what a run under way would have left."""
+    with MongoClient(secret_uri) as client:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        yield client[name]
+        client.drop_database(name)
+
+
+@pytest.fixture
+def begun(client, plain):
+    """Makes a DAG run that Airflow knows, and that nothing runs: `begun(dag_id, **conf)` is its id."""
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+
+    def make(dag_id="ner_backfill", **conf):
+        run_id = f"by-hand-{uuid.uuid4().hex[:8]}"
+        how = {"run_type": DagRunType.MANUAL, "state": DagRunState.RUNNING, "run_after": datetime.now(UTC)}
+        with create_session() as session:
+            run = DagRun(dag_id, run_id, conf=conf, **how)
+            run.created_dag_version_id = DagVersion.get_latest_version(dag_id, session=session).id
+            session.add(run)
+        return run_id
+
+    return make
+
+
+def keep(target, run_id, **checkpoint):
+    """A plan of two ranges and the checkpoint of the first."""
+    run = f"ner_backfill/{run_id}"
+    ranges = [
+        {"range_id": f"000{at}", "label": f"{at}:00 .. {at + 1}:00 · 100 docs", "expected": 100}
+        for at in range(2)
+    ]
+    target["engine_plans"].insert_one({"_id": run, "run_id": run, "ranges": ranges})
+    now = datetime.now(UTC)
+    begun = {
+        "status": "running",
+        "read": 40,
+        "active_s": 8.0,
+        "attempts": 1,
+        "started_at": now,
+        "updated_at": now,
+    }
+    target["engine_checkpoints"].insert_one(
+        {"_id": f"{run}/0000", "run_id": run, "range_id": "0000", **begun, **checkpoint}
+    )
+
+
+def test_the_plugin_loads_without_errors(client, as_user):
+    """Airflow shows a tab on DAG runs, and knows of no import error."""
+    from airflow import plugins_manager
+
+    assert plugins_manager.get_import_errors() == {}
+    (plugin,) = client.get("/api/v2/plugins", headers=as_user("ADMIN")).json()["plugins"]
+    (view,) = plugin["external_views"]
+    assert (plugin["name"], view["destination"]) == ("ner_progress", "dag_run")
+    assert plugin["fastapi_apps"][0]["url_prefix"] == "/ner"
+
+
+def test_the_plugin_costs_other_processes_little(airflow):
+    """Scheduler and workers load it too: neither the web application nor a driver comes with it."""
+    code = (
+        "import sys, warnings, airflow.sdk.plugins_manager; warnings.simplefilter('error');"
+        "before = set(sys.modules); import ner_progress; heavy = {'fastapi', 'jinja2', 'pymongo', 'engine'};"
+        "print(sorted((heavy | {'ner_progress_app'}) & set(sys.modules) - before))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=PLUGINS,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (found.stdout.strip().splitlines()[-1:], found.returncode) == (["[]"], 0), found.stderr
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_nobody_sees_a_run_without_signing_in(client, plain, route):
+    """Airflow's own authentication: 401 without a token, whatever exists."""
+    ended, _ = plain
+    for run_id in (ended.dag_run_id, "no-such-run"):
+        assert client.get(f"/ner/{route}/{ended.dag_id}/{run_id}").status_code == 401
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_nobody_sees_a_run_of_a_dag_that_is_not_theirs(client, as_user, plain, route):
+    """Airflow's own authorization: 403 for somebody who may not read runs of this DAG."""
+    ended, _ = plain
+    answer = client.get(f"/ner/{route}/{ended.dag_id}/{ended.dag_run_id}", headers=as_user(role=None))
+    assert answer.status_code == 403
+
+
+def test_permission_is_asked_for_the_runs_of_the_dag_that_is_shown(client, as_user, plain, monkeypatch):
+    """What is asked of the auth manager names the DAG of the path, also where a query names another."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    asked = []
+    monkeypatch.setattr(type(get_auth_manager()), "is_authorized_dag", lambda _, **what: asked.append(what))
+    ended, _ = plain
+    for route in ROUTES:
+        client.get(f"/ner/{route}/{ended.dag_id}/{ended.dag_run_id}?dag_id=another", headers=as_user())
+    assert [(what["method"], what["access_entity"].value, what["details"].id) for what in asked] == [
+        ("GET", "RUN", ended.dag_id)
+    ] * 3
+
+
+def test_a_run_that_ended_is_shown_with_its_verdict(ask, plain):
+    """Numbers from MongoDB: those of the run's report."""
+    ended, _ = plain
+    answer = ask("numbers", ended.dag_id, ended.dag_run_id)
+    seen = answer.json()
+    assert answer.status_code == 200
+    assert (seen["ended"], seen["by_status"], seen["size"]) == (True, {"succeeded": 3}, 50)
+    assert seen["totals"]["written"] == seen["totals"]["read"] == 50
+    assert seen["verdict"]["kind"] == "good"
+    page = ask("progress", ended.dag_id, ended.dag_run_id)
+    assert page.status_code == 200
+    assert "reconciled" in page.text
+    assert 'data-again-s="30"' in page.text
+
+
+def test_a_run_under_way_is_shown_and_asked_for_again(ask, begun, stored):
+    """A range that runs, one that waits, the rate and the time left; the page asks again soon."""
+    run_id = begun(database=stored.name)
+    keep(stored, run_id, retries=7, dead_lettered=2)
+    text = ask("progress", "ner_backfill", run_id).text
+    assert 'data-again-s="2"' in text
+    for part in ("0:00 .. 1:00", "running", "pending", "40 / 100", "0 / 100", "32 s", "1 running, 1 pending"):
+        assert part in re.sub(r"<[^>]*>", "", text), part
+
+
+def test_params_name_the_place(ask, begun, stored):
+    """Its own target database, and its own Connection, win over those of the documents."""
+    run_id = begun(
+        database="elsewhere",
+        target_database=stored.name,
+        mongo_conn_id="nowhere",
+        target_conn_id="mongo_default",
+    )
+    keep(stored, run_id)
+    assert ask("numbers", "ner_backfill", run_id).json()["totals"]["read"] == 40
+
+
+def test_no_more_is_read_than_is_shown(client, stored):
+    """A checkpoint holds keys of documents, and may come to hold more: they do not leave MongoDB."""
+    from ner_progress_store import Place, read_run
+
+    keep(stored, "r", position="a key", timeline={"much": "more"})
+    place = Place("mongo_default", stored.name, "engine_plans", "engine_checkpoints")
+    plan, (checkpoint,) = read_run(place, "ner_backfill/r")
+    assert set(plan) == {"_id", "run_id", "ranges"}
+    assert not {"position", "timeline"} & set(checkpoint)
+    assert checkpoint["read"] == 40
+
+
+def test_the_page_holds_no_secret_and_no_text(ask, begun, stored, secrets):
+    """Neither the login of the Connection, nor keys or texts that documents near by hold."""
+    run_id = begun(database=stored.name)
+    keep(stored, run_id, position="a key", fingerprint={"filter": "a filter"}, owner="a token", text="a text")
+    for route in ("progress", "numbers"):
+        text = ask(route, "ner_backfill", run_id).text
+        for hidden in (*secrets.values(), "mongodb://", "a key", "a filter", "a token", "a text"):
+            assert hidden not in text
+
+
+def test_what_people_wrote_is_no_markup(ask, begun, stored):
+    """Labels and problems are text, whatever is in them."""
+    run_id = begun(database=stored.name)
+    keep(stored, run_id, status="failed", problem="<script>alert(1)</script>")
+    text = ask("progress", "ner_backfill", run_id).text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+
+
+def test_the_page_runs_its_own_script_alone(ask, plain):
+    """Nothing from elsewhere, no script or style without this answer's nonce, in no foreign frame."""
+    ended, _ = plain
+    answers = [ask("progress", ended.dag_id, ended.dag_run_id) for _ in range(2)]
+    policies = [answer.headers["content-security-policy"] for answer in answers]
+    nonce = re.search("script-src 'nonce-([^']+)'", policies[0])[1]
+    assert policies[0] != policies[1]
+    assert policies[0].startswith("default-src 'none'")
+    assert "frame-ancestors 'self'" in policies[0]
+    assert re.findall("<(?:script|style)[^>]*>", answers[0].text) == [
+        f'<style nonce="{nonce}">',
+        f'<script nonce="{nonce}">',
+    ]
+    assert not re.search(r"(src|href)=.(https?:)?//|style=|onclick=", answers[0].text)
+
+
+@pytest.mark.parametrize("route", ["progress", "numbers"])
+def test_a_mongodb_that_does_not_answer_is_said_soon(ask, begun, monkeypatch, route):
+    """A message in the view, its address in none; nobody waits for the driver's half minute."""
+    address = {
+        "conn_type": "mongo",
+        "host": LOOPBACK,
+        "port": free_port(),
+        "extra": {"serverSelectionTimeoutMS": 600_000},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_FAR_AWAY", json.dumps(address))
+    import ner_progress_store
+
+    monkeypatch.setattr(ner_progress_store, "TIMEOUT_S", 0.2)
+    answer = ask(route, "ner_backfill", begun(mongo_conn_id="far_away"))
+    assert answer.status_code == 503
+    assert "far_away" in answer.text
+    assert "cannot be reached from the API server" in answer.text
+    assert LOOPBACK not in answer.text
+
+
+NOT_READABLE = {
+    "no such connection": ({"mongo_conn_id": "nowhere"}, "The conn_id `nowhere` isn"),
+    "of another type": ({"mongo_conn_id": "ner_default"}, "conn_type"),
+    "wrong login": ({"mongo_conn_id": "stranger"}, "refuses: AuthenticationFailed"),
+    "no name of a database": ({"database": "a b"}, "database names cannot contain"),
+}
+
+
+@pytest.mark.parametrize(("conf", "said"), NOT_READABLE.values(), ids=NOT_READABLE)
+def test_what_cannot_be_read_is_said(ask, begun, monkeypatch, secret_uri, conf, said):
+    """In words that name the cause, and no secret."""
+    host = re.search("@([^/]+)/", secret_uri)[1]
+    stranger = {
+        "conn_type": "mongo",
+        "host": host,
+        "login": "ner",
+        "password": "wrong-8c1d",
+        "extra": {"authSource": "admin"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_STRANGER", json.dumps(stranger))
+    answer = ask("progress", "ner_backfill", begun(**conf))
+    assert answer.status_code == 503
+    assert said in answer.text
+    assert "wrong-8c1d" not in answer.text
+
+
+def test_a_run_without_a_plan_is_waited_for(ask, begun, stored):
+    """Its first task has not ended: the page says so, and looks again."""
+    answer = ask("progress", "ner_backfill", begun(database=stored.name))
+    assert (answer.status_code, "No plan yet" in answer.text) == (404, True)
+    assert 'data-again-s="2"' in answer.text
+
+
+def test_a_dag_without_ranges_has_nothing_to_show(ask, begun):
+    """The tab is on every run of every DAG: it says that this is none of those it is for."""
+    for dag_id, conf in (("ner_backfill", {"mongo_conn_id": None}), ("ner_replay", {})):
+        answer = ask("progress", dag_id, begun(dag_id, **conf))
+        assert (answer.status_code, "have no ranges" in answer.text) == (404, True)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_run_that_is_none_is_not_found(ask, plain, route):
+    """Ids come from people: what is no run leads nowhere."""
+    for run_id in ("no-such-run", "%2E%2E", "%2E%2E%2F%2E%2E%2Fetc%2Fpasswd", "a/b"):
+        assert ask(route, "ner_backfill", run_id).status_code == 404
+
+
+def test_the_report_is_served_as_a_file_without_rights(client, ask, plain):
+    """As it was saved; it runs no script and has no part in Airflow's origin. Before, there is none."""
+    import ner_progress_app
+
+    ended, _ = plain
+    file = ner_progress_app.report_file(ended.dag_id, ended.dag_run_id)
+    file.unlink(missing_ok=True)
+    missing = ask("report", ended.dag_id, ended.dag_run_id)
+    assert (missing.status_code, "no report of this run is saved" in missing.text) == (404, True)
+    assert "Run report" not in ask("progress", ended.dag_id, ended.dag_run_id).text
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(REPORT)
+    served = ask("report", ended.dag_id, ended.dag_run_id)
+    policy = served.headers["content-security-policy"]
+    assert (served.status_code, served.text) == (200, REPORT)
+    assert policy.startswith("sandbox; default-src 'none'")
+    assert "allow-scripts" not in policy
+    assert "script-src" not in policy
+    assert "Run report" in ask("progress", ended.dag_id, ended.dag_run_id).text
+
+
+def test_a_file_of_no_run_is_not_served(ask, plain):
+    """Whatever lies in the storage: only reports of runs that Airflow knows, and lets the user read."""
+    import ner_progress_app
+
+    file = ner_progress_app.report_file("ner_backfill", "no-such-run")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(REPORT)
+    assert ask("report", "ner_backfill", "no-such-run").status_code == 404
+
+
+def test_a_storage_of_reports_that_fails_hides_no_progress(ask, plain, monkeypatch):
+    """The numbers are in MongoDB: the page shows them, only without a link to the report."""
+    ended, _ = plain
+    monkeypatch.setenv("NER_REPORTS_PATH", "nosuchstorage://bucket/reports")
+    page = ask("progress", ended.dag_id, ended.dag_run_id)
+    assert (page.status_code, "Run report" in page.text) == (200, False)
+
+
+def links(client, headers, ended, task_id, map_index=-1):
+    """The extra links of a task, as the user interface gets them."""
+    path = f"/api/v2/dags/{ended.dag_id}/dagRuns/{ended.dag_run_id}/taskInstances/{task_id}/links"
+    return client.get(path, params={"map_index": map_index}, headers=headers).json()["extra_links"]
+
+
+def test_tasks_lead_to_the_progress_and_the_report(client, as_user, plain):
+    """Each task to the tab of its run, `summarize` to the report too: relative to Airflow's address."""
+    from urllib.parse import unquote
+
+    ended, _ = plain
+    progress = f"dags/{ended.dag_id}/runs/{ended.dag_run_id}/plugin/ner-progress"
+    for task_id, map_index in (("plan", -1), ("run_range", 1)):
+        found = links(client, as_user(), ended, task_id, map_index)
+        assert (unquote(found["Progress"]), found["Run report"]) == (progress, None)
+    found = links(client, as_user(), ended, "summarize")
+    assert unquote(found["Progress"]) == progress
+    assert unquote(found["Run report"]) == f"ner/report/{ended.dag_id}/{ended.dag_run_id}"
+
+
+def test_without_a_place_for_reports_no_link_leads_there(client, as_user, plain, monkeypatch):
+    """A link that leads nowhere is worse than none."""
+    monkeypatch.delenv("NER_REPORTS_PATH")
+    ended, _ = plain
+    assert links(client, as_user(), ended, "summarize")["Run report"] is None

@@ -1,0 +1,305 @@
+"""One real Airflow for many tests: its DAGs, its Connections, its runs; and work that takes some seconds.
+
+The work is 600 documents in two ranges. With 0.15 s a request of four texts, a range takes some six seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+from demo.processes.process_tree import Leader, family, is_alive
+from demo.processes.supervisor import Supervisor
+from demo.servers.airflow import Airflow
+from demo.servers.airflow_api import FINAL_STATES
+from engine.extractors.offsets import CANARY_TEXT
+from engine.model import Status
+from tests.airflow.in_place import DAGS
+from tests.support.ner_service import FaultyService
+
+T = TypeVar("T")
+
+FIRST = datetime(2025, 1, 1, tzinfo=UTC)
+DOCUMENTS, RANGE_DOCUMENTS = 600, 300
+BATCH_TEXTS, AHEAD_BATCHES, PAGE_DOCUMENTS = 4, 8, 32
+"""A page is as long as what is in flight beyond the checkpoint: the most that one try may send again."""
+CAPACITY, SHARE = 8, 2
+"""Of the service, and of each of the pool's four slots."""
+
+RETRY_DELAY_S, OUTAGE_DELAY_S = 1, 3
+ENVIRONMENT = {
+    "NER_RETRY_DELAY_S": str(RETRY_DELAY_S),
+    "NER_OUTAGE_DELAY_S": str(OUTAGE_DELAY_S),
+    "ENGINE_CHECKPOINT_S": "0.1",
+    "ENGINE_PAGE_DOCUMENTS": str(PAGE_DOCUMENTS),
+    "ENGINE_MAX_AHEAD_BATCHES": str(AHEAD_BATCHES),
+    "ENGINE_MAX_OUTAGE_S": "1",
+}
+WAIT_S = 120.0
+
+TIMED_DAG = """
+from datetime import timedelta
+from airflow_factory import backfill_dag
+
+timed = backfill_dag("timed_backfill", dag_args={"default_args": {"retries": 30}})
+timed.task_dict["run_range"].partial_kwargs["execution_timeout"] = timedelta(seconds=4)
+"""
+"""A DAG whose tasks Airflow stops long before they would stop by themselves."""
+
+
+DAILY = "daily"
+"""Database of the incremental DAG."""
+
+INCREMENTAL = {
+    "start_date=datetime(2026, 11, 1, tzinfo=UTC)": "start_date=datetime(2025, 1, 1, tzinfo=UTC)",
+    "dag_args={": f'database="{DAILY}", dag_args={{"end_date": datetime(2025, 1, 1, tzinfo=UTC), ',
+}
+"""What is changed in the file of the incremental DAG, as its words ask for: a past day, and a place."""
+
+
+def dags_folder(parent: Path) -> Path:
+    """The project's DAGs, the incremental one for a day of the past; and one more for the tests."""
+    folder = parent / "dags"
+    shutil.copytree(DAGS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "timed_backfill.py").write_text(TIMED_DAG, encoding="utf-8")
+    incremental = folder / "ner_incremental.py"
+    text = incremental.read_text(encoding="utf-8")
+    for before, after in INCREMENTAL.items():
+        assert before in text
+        text = text.replace(before, after)
+    incremental.write_text(text, encoding="utf-8")
+    return folder
+
+
+def filled(client: Any) -> Places:
+    """A source of 600 documents, and an empty target."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    source = client[name]
+    source["messages"].create_index([("created_at", 1), ("_id", 1)])
+    source["messages"].insert_many(document(number) for number in range(DOCUMENTS))
+    return Places(source, client[f"{name}_results"])
+
+
+def document(number: int) -> dict[str, Any]:
+    """A document of the source: one a second, each with a text of its own."""
+    return {"_id": number, "created_at": FIRST + timedelta(seconds=number), "text": text_of(number)}
+
+
+def text_of(number: int) -> str:
+    """The text of a document."""
+    return f"message {number} from Ada{number} in Paris"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The databases of a run, through a synchronous client."""
+
+    source: Any
+    target: Any
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Of a DAG run over them."""
+        named = {"database": self.source.name, "collection": "messages", "target_database": self.target.name}
+        size = {"range_documents": RANGE_DOCUMENTS, "batch_texts": BATCH_TEXTS}
+        return {**named, **size, "service_capacity": CAPACITY}
+
+    def checkpoint(self, **query: Any) -> dict[str, Any] | None:
+        """A checkpoint that the query describes."""
+        found: dict[str, Any] | None = self.target["engine_checkpoints"].find_one(query)
+        return found
+
+    def in_mid_range(self) -> dict[str, Any] | None:
+        """The checkpoint of a range that is under way, and has moved well beyond its first page."""
+        third = RANGE_DOCUMENTS // 3
+        return self.checkpoint(status="running", read={"$gte": third, "$lt": 2 * third})
+
+    def entities(self) -> dict[int, Any]:
+        """The entities written, by `_id`, without when and by which run."""
+        return {found["_id"]: found["entities"] for found in self.target["messages_entities"].find()}
+
+
+def sent(service: FaultyService) -> Counter[str]:
+    """How often each document's text was sent: without the canary, which each task asks once."""
+    return Counter({text: times for text, times in service.received.items() if text != CANARY_TEXT})
+
+
+def expect_all_done_and_little_again(places: Places, service: FaultyService) -> None:
+    """Every document has its entities; each further try of a range has sent a page again, at most."""
+    received = sent(service)
+    assert set(received) == {text_of(number) for number in range(DOCUMENTS)}
+    assert len(places.entities()) == DOCUMENTS
+    checkpoints = list(places.target["engine_checkpoints"].find())
+    assert [found["status"] for found in checkpoints] == [Status.SUCCEEDED] * 2
+    for found in checkpoints:
+        first = int(found["range_id"]) * RANGE_DOCUMENTS
+        texts = [text_of(number) for number in range(first, first + RANGE_DOCUMENTS)]
+        again = sum(received[text] - 1 for text in texts)
+        assert again <= PAGE_DOCUMENTS * (found["attempts"] - 1), (again, found["attempts"])
+    report = places.target["engine_plans"].find_one()["report"]
+    assert (report["status"], report["reconciled"], report["dead_lettered"]) == (Status.SUCCEEDED, True, 0)
+    assert report["expected"] == report["read"] == report["written"] + report["unchanged"] == DOCUMENTS
+
+
+def awaited(probe: Callable[[], T | None], what: str) -> T:
+    """What the probe finds, as soon as it finds it."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if (found := probe()) is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come within {WAIT_S} s")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One DAG run of the Airflow."""
+
+    cluster: Cluster
+    dag_id: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Of the run in the API."""
+        return f"dags/{self.dag_id}/dagRuns/{self.name}"
+
+    def await_end(self, state: str) -> None:
+        """Waits until the run has that state."""
+        api = self.cluster.api
+        what = f"the state {state} of run {self.name} of {self.dag_id}"
+        awaited(lambda: api.run_state(self.dag_id, self.name) == state or None, what)
+
+    def instances(self, task_id: str = "run_range") -> list[dict[str, Any]]:
+        """The instances of a task, by map index."""
+        found = [ti for ti in self._all() if ti["task_id"] == task_id]
+        return sorted(found, key=lambda ti: ti["map_index"])
+
+    def states(self) -> dict[str, str]:
+        """By task id; of mapped ones, that of the last map index."""
+        return {ti["task_id"]: ti["state"] for ti in self._all()}
+
+    def _all(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.cluster.api.task_instances(self.dag_id, self.name)
+        return found
+
+    def retry_delays_s(self) -> list[float]:
+        """The delays that the retry policy gave to tries that have ended."""
+        query = "SELECT retry_delay_override FROM {} WHERE run_id = ? AND retry_delay_override IS NOT NULL"
+        with self.cluster.database() as database:
+            found = [
+                database.execute(query.format(table), [self.name]).fetchall()
+                for table in ("task_instance_history", "task_instance")
+            ]
+        return [delay_s for rows in found for (delay_s,) in rows][:1]
+
+    def tries(self) -> list[int]:
+        """Of each mapped task."""
+        return [ti["try_number"] for ti in self.instances()]
+
+    def returned(self, task_id: str = "run_range") -> list[Any]:
+        """What the instances of a task returned."""
+        path = f"{self.path}/taskInstances/{task_id}/xcomEntries/return_value?map_index="
+        indexes = [ti["map_index"] for ti in self.instances(task_id)]
+        return [self.cluster.asked("GET", f"{path}{at}")["value"] for at in indexes]
+
+    def logs(self, task_id: str = "run_range") -> list[str]:
+        """The logs of all tries of a task."""
+        folder = self.cluster.home / "logs" / f"dag_id={self.dag_id}" / f"run_id={self.name}"
+        paths = (folder / f"task_id={task_id}").rglob("*.log")
+        return [path.read_text(encoding="utf-8") for path in paths]
+
+    def mark(self, map_index: int, state: str) -> None:
+        """Marks a mapped task, as people do in the user interface."""
+        path = f"{self.path}/taskInstances/run_range/{map_index}"
+        self.cluster.asked("PATCH", path, {"new_state": state})
+
+    def clear(self, task_ids: list[Any]) -> None:
+        """Clears failed tasks, so that the run is taken up again."""
+        body = {"dag_run_id": self.name, "task_ids": task_ids, "dry_run": False, "only_failed": True}
+        self.cluster.asked("POST", f"dags/{self.dag_id}/clearTaskInstances", body)
+
+    def kill(self, map_index: int) -> None:
+        """Kills the process of a running mapped task, as the kernel does when memory is short."""
+        instance = self.instances()[map_index]
+        assert instance["state"] == "running"
+        process = psutil.Process(instance["pid"])
+        process.kill()
+        awaited(lambda: None if is_alive(process) else True, "its end")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The Airflow."""
+
+    airflow: Airflow
+    supervisor: Supervisor
+
+    @property
+    def api(self) -> Any:
+        """A client of it."""
+        return self.airflow.api
+
+    @property
+    def home(self) -> Path:
+        """Where its database and the logs of its tasks are."""
+        return self.airflow.settings.home
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> Run:
+        """Starts a run."""
+        name = f"{dag_id}-{uuid.uuid4().hex[:8]}"
+        self.api.trigger(dag_id, name, conf)
+        return Run(self, dag_id, name)
+
+    def ended(self, dag_id: str) -> list[str]:
+        """The states of a DAG's runs that have ended."""
+        runs = self.asked("GET", f"dags/{dag_id}/dagRuns")["dag_runs"]
+        return [run["state"] for run in runs if run["state"] in FINAL_STATES]
+
+    def asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The API's answer, which must be a success."""
+        status, answer = self.api._request(method, path, body)
+        assert 200 <= status < 300, answer
+        return answer
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[sqlite3.Connection]:
+        """Its database, for what the API does not tell; a transaction."""
+        connection = sqlite3.connect(self.home / "airflow.db", timeout=60)
+        with contextlib.closing(connection), connection:
+            yield connection
+
+    def lose_scheduler(self) -> None:
+        """Kills the scheduler, its executor's workers and their tasks, as the end of their machine does."""
+        leader = Leader.of(self._scheduler.popen.pid)
+        while members := family(leader):
+            for member in members:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
+            psutil.wait_procs(members, timeout=5)
+        self._scheduler.popen.wait()
+
+    def start_scheduler(self) -> None:
+        """Starts another scheduler, at a time when Airflow takes the lost one for dead."""
+        with self.database() as database:
+            database.execute("UPDATE job SET latest_heartbeat = '2000-01-01' WHERE job_type = 'SchedulerJob'")
+        command = [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"]
+        name = f"airflow-scheduler-{len(self.supervisor._children)}"
+        self.supervisor.start(name, command, env=self.airflow.environment())
+
+    @property
+    def _scheduler(self) -> Any:
+        started = [c for c in self.supervisor._children if c.name.startswith("airflow-scheduler")]
+        return started[-1]

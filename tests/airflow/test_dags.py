@@ -1,0 +1,281 @@
+"""The DAG file as Airflow's DAG processor and the trigger form see it."""
+
+# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from engine import Settings
+from engine.extractors.formats import FORMATS
+from tests.support.places import DAGS
+
+HEAVY = {
+    "engine",
+    "motor",
+    "pymongo",
+    "extract_glue",
+    "ner_connections",
+    "ner_reports",
+    "ner_settings",
+    "ner_stops",
+}
+DOCUMENT = DAGS.parent / "docs" / "dags.md"
+DAG_IDS = ["ner_backfill", "ner_incremental", "ner_replay", "ner_verify"]
+
+WRONG = {
+    "start": 20250101,
+    "database": "",
+    "order_type": "timestamp",
+    "filter": "{}",
+    "service_format": "grpc",
+    "range_documents": 0,
+    "max_ranges": 1001,
+    "max_concurrency": "64",
+    "batch_texts": 0,
+    "max_dead_letters": -1,
+    "service_capacity": 0,
+    "pool_slots": -1,
+    "mongo_conn_id": None,
+    "service_conn_id": "http://user:password@host",
+}
+
+
+def test_the_folder_parses_without_errors_or_warnings(airflow):
+    """The DAGs, no import error, and no warning captured while the files were parsed."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=DAGS)
+
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == DAG_IDS
+    assert bag.captured_warnings == {}
+
+
+def test_parsing_imports_no_engine_and_no_driver(airflow):
+    """The DAG processor parses the file again and again: what is heavy is imported by tasks only."""
+    code = (
+        "import sys, warnings; warnings.simplefilter('error', DeprecationWarning); import airflow.sdk;"
+        "before = set(sys.modules); import ner_backfill, ner_incremental, ner_replay, ner_verify;"
+        f"print(sorted({HEAVY} & set(sys.modules) - before))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=DAGS, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (found.stdout.strip().splitlines()[-1:], found.returncode) == (["[]"], 0), found.stderr
+
+
+def test_the_shape_of_the_dag(dag):
+    """Plan, then one mapped task a range in the pool, then a summary whatever became of them."""
+    plan, run_range, summarize = (dag.task_dict[name] for name in ("plan", "run_range", "summarize"))
+    assert plan.downstream_task_ids == {"run_range", "summarize"}
+    assert run_range.downstream_task_ids == {"summarize"}
+    assert (run_range.is_mapped, run_range.pool, run_range.retries) == (True, "extract_pool", 3)
+    assert summarize.trigger_rule == "all_done"
+    deadline_s = run_range.partial_kwargs["op_kwargs"]["deadline_s"]
+    assert 0 < deadline_s < run_range.execution_timeout.total_seconds()
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_everything_is_explained_in_the_ui(dags, dag_id):
+    """The DAGs, their tasks and each parameter say what they are for; tags tell what kind of DAG it is."""
+    dag = dags[dag_id]
+    assert dag.doc_md
+    assert dag.tags == {"ner", "mongodb", dag_id.removeprefix("ner_")}
+    assert dag.max_active_runs == 1
+    assert all(task.doc_md for task in dag.tasks)
+    for name, param in dag.params.items():
+        assert dag.params.get_param(name).schema["title"], name
+        assert dag.params.get_param(name).description, (name, param)
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_tasks_that_call_the_service_are_bounded(dags, dag_id):
+    """By the pool and a time limit that their own deadline comes before; only an outage gets more time."""
+    from ner_errors import ServiceOutage, Unfinished
+
+    calling = [task for task in dags[dag_id].tasks if task.task_id in {"run_range", "replay", "repair"}]
+    assert calling
+    for task in calling:
+        assert task.pool == "extract_pool"
+        assert task.execution_timeout.total_seconds() == 7200
+        outage, deadline = (
+            task.retry_policy.evaluate(kind("x"), 1, 3) for kind in (ServiceOutage, Unfinished)
+        )
+        assert (outage.action.value, outage.retry_delay.total_seconds()) == (
+            "retry",
+            0,
+        )  # as the tests set it
+        assert (deadline.action.value, deadline.retry_delay) == ("default", None)
+
+
+def test_incremental_runs_have_data_intervals_and_are_caught_up(dags):
+    """A plain cron string would give empty intervals. It begins paused: catching up surprises nobody."""
+    from airflow.sdk import CronDataIntervalTimetable
+
+    dag = dags["ner_incremental"]
+    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (True, 1, True)
+    assert dag.params["lookback_hours"] == 24
+    (asset,) = dag.task_dict["summarize"].outlets
+    assert asset.name == "chat.messages_entities"
+
+
+def test_users_make_dags_for_their_own_collections(airflow, tmp_path):
+    """A file of one call: id, places, connections, format, schedule and limits as arguments."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    (tmp_path / "reviews.py").write_text(
+        "from datetime import UTC, datetime, timedelta\n"
+        "from airflow_factory import incremental_dag, verify_dag\n"
+        "incremental_dag('reviews', start_date=datetime(2026, 1, 1, tzinfo=UTC), cron='@hourly',\n"
+        "    lookback=timedelta(hours=6), pool='gpu_pool', database='shop', collection='reviews',\n"
+        "    service_format='presidio', mongo_conn_id='shop', max_concurrency=8,\n"
+        "    dag_args={'tags': ['shop'], 'default_args': {'retries': 7, 'owner': 'shop'}})\n"
+        "verify_dag('check', cron='0 3 * * *', start_date=datetime(2026, 1, 1, tzinfo=UTC), repair=True)\n"
+    )
+    bag = DagBag(dag_folder=tmp_path)
+
+    assert (bag.import_errors, sorted(bag.dags)) == ({}, ["check", "reviews"])
+    reviews = bag.dags["reviews"]
+    chosen = ("database", "service_format", "mongo_conn_id", "max_concurrency", "lookback_hours")
+    assert [reviews.params[name] for name in chosen] == ["shop", "presidio", "shop", 8, 6]
+    assert {task.retries for task in reviews.tasks} == {7}
+    assert (reviews.tags, reviews.owner) == ({"shop"}, "shop")
+    assert reviews.task_dict["run_range"].pool == "gpu_pool"
+    assert [asset.name for asset in reviews.task_dict["summarize"].outlets] == ["shop.reviews_entities"]
+    assert (bag.dags["check"].params["repair"], bag.dags["check"].params["lookback_hours"]) == (True, 0)
+
+
+def test_the_example_of_the_document_is_a_file_of_dags(airflow, tmp_path):
+    """Copied as it stands, it gives four DAGs, each with the owner or schedule it asks for."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (tmp_path / "reviews.py").write_text(example)
+
+    bag = DagBag(dag_folder=tmp_path)
+
+    assert bag.import_errors == {}
+    assert {dag.params["service_capacity"] for dag in bag.dags.values()} == {64}
+    kinds = {dag_id: type(dag.timetable).__name__ for dag_id, dag in bag.dags.items()}
+    assert kinds == {
+        "reviews_backfill": "NullTimetable",
+        "reviews_hourly": "CronDataIntervalTimetable",
+        "reviews_replay": "NullTimetable",
+        "reviews_verify": "CronDataIntervalTimetable",
+    }
+
+
+def test_a_default_for_no_param_is_an_import_error(airflow, tmp_path):
+    """A misspelt one is not passed over in silence, nor one that its param does not allow."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    begin = "from airflow_factory import replay_dag\nreplay_dag('r', "
+    (tmp_path / "misspelt.py").write_text(f"{begin}colection='reviews')")
+    (tmp_path / "wrong.py").write_text(f"{begin}service_format='grpc')")
+
+    errors = {Path(path).name: error for path, error in DagBag(dag_folder=tmp_path).import_errors.items()}
+
+    assert "no such param: colection; there are start, end" in errors["misspelt.py"]
+    assert "'grpc' is not one of" in errors["wrong.py"]
+
+
+MOMENTS = {
+    "2018-10-01": True,
+    "2018-10-01T06:00": True,
+    "2018-10-01 06:00:00.123+02:00": True,
+    "2018-10-01T06:00:00Z": True,
+    "yesterday": False,
+    "01.10.2018": False,
+    "2018-10-01T6": False,
+}
+
+
+@pytest.mark.parametrize(("moment", "allowed"), MOMENTS.items())
+def test_the_form_takes_a_window_s_ends_as_the_engine_does(dag, moment, allowed):
+    """What is no moment is refused before a run begins; what is one, the engine reads too."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    for name in ("start", "end"):
+        if allowed:
+            assert dag.params.get_param(name).resolve(moment) == moment
+            datetime.fromisoformat(moment)
+        else:
+            with pytest.raises(ParamValidationError):
+                dag.params.get_param(name).resolve(moment)
+
+
+def test_windows_of_another_order_have_ends_of_its_type(airflow):
+    """A DAG whose order is by numbers takes numbers: no moment is asked of them."""
+    from airflow_factory import backfill_dag
+
+    dag = backfill_dag("numbered", order_type="number", order_field="seq", start="10")
+    assert dag.params.get_param("end").resolve("2000") == "2000"
+
+
+def test_choices_of_the_form_say_what_they_mean(dags):
+    """A text for each value, and for no other; the value itself is what the run gets."""
+    told = 0
+    for dag in dags.values():
+        for name in dag.params:
+            schema = dag.params.get_param(name).schema
+            if "values_display" in schema:
+                told += 1
+                assert set(schema["values_display"]) == set(schema.get("enum") or schema["examples"]), name
+    assert told
+
+
+def test_the_owner_s_name_leads_somewhere(airflow, monkeypatch):
+    """A deployment names its owner and an address once for all DAGs; one DAG may still have its own."""
+    import airflow_factory
+
+    monkeypatch.setattr(airflow_factory, "OWNER", "data-platform")
+    monkeypatch.setattr(airflow_factory, "OWNER_LINK", "https://wiki.example.com/data-platform")
+    ours = airflow_factory.replay_dag("ours")
+    own = {"default_args": {"owner": "shop"}, "owner_links": {"shop": "mailto:shop@example.com"}}
+    theirs = airflow_factory.replay_dag("theirs", dag_args=own)
+    assert (ours.owner, ours.owner_links) == (
+        "data-platform",
+        {"data-platform": "https://wiki.example.com/data-platform"},
+    )
+    assert (theirs.owner, theirs.owner_links) == ("shop", {"shop": "mailto:shop@example.com"})
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_params_are_the_engine_s_settings(dags, dag_id):
+    """Params that are settings have the engine's defaults; the formats are the engine's."""
+    import ner_settings
+
+    dag, settings = dags[dag_id], Settings()
+    for name in set(ner_settings.SETTINGS) & set(dag.params):
+        assert dag.params[name] == getattr(settings, name), name
+    assert dag.params.get_param("service_format").schema["enum"] == list(FORMATS)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_params_are_refused_before_a_run_starts(dag, name):
+    """The trigger form and the API validate each parameter by its schema."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param(name).resolve(WRONG[name])
+
+
+def test_no_param_is_a_secret(dag):
+    """Passwords, tokens and addresses come from Connections: params name these only."""
+    names = set(dag.params)
+    assert {name for name in names if name.endswith("_conn_id")} == {
+        "mongo_conn_id",
+        "target_conn_id",
+        "service_conn_id",
+        "airflow_conn_id",
+    }
+    assert not [
+        name for name in names if any(word in name for word in ("password", "token", "uri", "secret"))
+    ]

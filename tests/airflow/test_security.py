@@ -1,0 +1,214 @@
+"""Servers as in production, through Airflow's Connections: TLS, certificates, least roles; and no traces."""
+
+# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+from __future__ import annotations
+
+import json
+import ssl
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from demo.servers.ports import free_port
+from tests.airflow.in_place import run_in_place
+from tests.support.ner_service import serve_in_thread
+from tests.support.roles import PASSWORD, TARGET, commands
+from tests.support.secured_mongod import secured_mongod
+
+TOKEN = "tls-token-40fa"
+WRONG_PASSWORD = "wrong-pass-8d2f"
+DOCUMENTS = 50
+X509_USER = "CN=client"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A mongod that takes logins over TLS alone, with the roles of docs/security.md.
+
+    One user has a certificate in place of a password.
+    """
+    with secured_mongod(tmp_path_factory.mktemp("secured")) as server:
+        for command in commands():
+            server.admin.admin.command(command)
+        server.admin["$external"].command(
+            "createUser", X509_USER, roles=[{"role": "ner_target", "db": "admin"}]
+        )
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tls_service(server):
+    """A service behind TLS that takes clients with a certificate of the same authority alone."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=server.certificates.authority)
+    context.load_cert_chain(server.certificates.server)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with serve_in_thread(tls=context) as service:
+        yield service
+
+
+@pytest.fixture
+def messages(server, text_of):
+    """The source that the roles are for, and no results yet."""
+    server.admin.drop_database("chat")
+    server.admin.drop_database(TARGET)
+    messages = server.admin["chat"]["messages"]
+    messages.create_index([("created_at", 1), ("_id", 1)])
+    messages.insert_many(
+        {"_id": n, "created_at": datetime(2025, 1, 1) + timedelta(minutes=n), "text": text_of(n)}
+        for n in range(DOCUMENTS)
+    )
+    return messages
+
+
+@pytest.fixture
+def define(airflow, monkeypatch):
+    """Defines a Connection."""
+
+    def define(name, **fields):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+
+    return define
+
+
+@pytest.fixture
+def connections(define, server, tls_service):
+    """Those of the documents (a password), the results (a certificate), the service (a token and both)."""
+    files = server.certificates
+    login = {"authSource": "admin", "authMechanism": "SCRAM-SHA-256"}
+    certificate = {"authSource": "$external", "authMechanism": "MONGODB-X509"}
+    host, _, port = tls_service.url.removeprefix("https://").partition(":")
+    source = {
+        "conn_type": "mongo",
+        "host": server.address,
+        "login": "ner_reader",
+        "password": PASSWORD,
+        "extra": {**server.options, **login},
+    }
+    service = {
+        "conn_type": "http",
+        "schema": "https",
+        "host": host,
+        "port": int(port),
+        "password": TOKEN,
+        "extra": {"verify": str(files.authority), "cert": str(files.client), "headers": {"X-Tenant": "shop"}},
+    }
+    define("source", **source)
+    define("target", conn_type="mongo", host=server.address, extra={**server.options, **certificate})
+    define("service", **service)
+    return SimpleNamespace(source=source, service=service)
+
+
+PARAMS = {
+    "database": "chat",
+    "target_database": TARGET,
+    "mongo_conn_id": "source",
+    "target_conn_id": "target",
+    "service_conn_id": "service",
+}
+
+
+def expect_no_traces(seen, *ended):
+    """No secret, no text of a document and no part of one in what was printed or returned."""
+    seen += json.dumps([list(run.xcoms.values()) for run in ended])
+    assert [word for word in (PASSWORD, TOKEN, WRONG_PASSWORD, "in Paris", "Ada1") if word in seen] == []
+
+
+def test_tls_certificates_and_least_roles(connections, server, messages, tls_service, dags, capfd):
+    """Backfill, replay, verification: password and certificate, on MongoDB and on the service; no traces."""
+    tls_service.reset()
+    dag_ids = ("ner_backfill", "ner_replay", "ner_verify")
+    ended = [run_in_place(dags[dag_id], messages, **PARAMS) for dag_id in dag_ids]
+
+    assert [run.state for run in ended] == ["success"] * 3
+    assert ended[2].xcoms["conclude"]["present"] == DOCUMENTS
+    headers = {(call.headers["Authorization"], call.headers["X-Tenant"]) for call in tls_service.calls}
+    assert headers == {(f"Bearer {TOKEN}", "shop")}
+    expect_no_traces("".join(capfd.readouterr()), *ended)
+
+
+def without(fields, name):
+    """A Connection without one of its extras, that gives up soon."""
+    extra = {key: value for key, value in fields["extra"].items() if key != name}
+    return {**fields, "extra": {**extra, "serverSelectionTimeoutMS": 500}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "tries", "said"),
+    [
+        (lambda source: {**source, "password": WRONG_PASSWORD}, 1, "MongoDB refuses the login"),
+        (lambda source: without(source, "tlsCAFile"), 4, "certificate verify failed"),
+        (
+            lambda source: {**without(source, "none"), "host": f"127.0.0.1:{free_port()}"},
+            4,
+            "Connection refused",
+        ),
+    ],
+    ids=["wrong password", "unknown authority", "no server"],
+)
+def test_a_mongod_that_does_not_let_in(connections, define, messages, dags, capfd, changed, tries, said):
+    """A login that is refused fails at once, what may mend is tried again; neither leaves secrets."""
+    define("source", **changed(connections.source))
+
+    ended = run_in_place(dags["ner_verify"], messages, **PARAMS)
+
+    assert (ended.state, ended.tries["find"]) == ("failed", tries)
+    output = "".join(capfd.readouterr())
+    assert said in output
+    expect_no_traces(output, ended)
+
+
+@pytest.mark.parametrize(("extra", "said"), [("verify", "certificate verify failed"), ("cert", "")])
+def test_a_service_that_is_not_trusted_or_does_not_trust(
+    connections, define, messages, tls_service, dags, capfd, extra, said
+):
+    """No text goes to it: a service of an unknown authority, and one that wants a certificate."""
+    tls_service.reset()
+    left = {name: value for name, value in connections.service["extra"].items() if name != extra}
+    define("service", **{**connections.service, "extra": left})
+
+    ended = run_in_place(dags["ner_verify"], messages, **PARAMS, repair=True)
+
+    assert (ended.state, ended.states["repair"]) == ("failed", "failed")
+    assert tls_service.calls == []
+    output = "".join(capfd.readouterr())
+    assert "the service does not work" in output
+    assert said in output
+    expect_no_traces(output, ended)
+
+
+def test_a_missing_right_is_said_before_work(connections, define, server, messages, tls_service, dags, capfd):
+    """Results through the login that may only read: the plan fails at once, and names what is missing."""
+    tls_service.reset()
+    ended = run_in_place(dags["ner_backfill"], messages, **{**PARAMS, "target_conn_id": "source"})
+
+    assert (ended.states["plan"], ended.tries["plan"]) == ("failed", 1)
+    assert (
+        "MongoDB user ner_reader lacks find on results.messages_entities, insert on" in capfd.readouterr().out
+    )
+    assert server.admin[TARGET].list_collection_names() == []
+    assert tls_service.calls == []
+
+
+def test_a_login_that_is_refused_in_mid_run_fails_at_once(glue, in_task, connections, define, messages):
+    """A password that was changed after planning: no try of a range can help, and Airflow makes none."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    in_task(**PARAMS)
+    (key_range,) = glue.plan()
+    define("source", **{**connections.source, "password": WRONG_PASSWORD})
+
+    with pytest.raises(AirflowFailException, match="MongoDB refuses the login: check user, password"):
+        glue.run_range(key_range, deadline_s=60)
+
+
+def test_a_target_that_refuses_documents_is_told_without_them(run_dag, source, capfd):
+    """The driver's error holds the whole write; neither message nor traceback shows it."""
+    source.database.create_collection("messages_entities", validator={"entities": {"$size": 0}})
+
+    ended = run_dag(end="2025-01-01T00:00:05Z")
+
+    assert ended.states["run_range", 0] == "failed"
+    output = "".join(capfd.readouterr())
+    assert "documents refused by the target: _id 0: Document failed validation" in output
+    expect_no_traces(output, ended)

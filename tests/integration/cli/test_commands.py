@@ -1,0 +1,280 @@
+"""The command line, as its own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pymongo
+import pytest
+from bson import ObjectId
+
+from tests.support.samples import INDEX, message
+
+EXTRACTOR = """
+import asyncio
+from engine import Entity
+
+async def extract(texts):
+    return [[Entity(0, 5, "WORD", text[:5])] for text in texts]
+
+async def refuse(texts):
+    if any(text == "Hello 7" for text in texts):
+        raise ValueError("refused")
+    return await extract(texts)
+
+async def only_late(texts):
+    if not all(text.startswith("Late") for text in texts):
+        raise ConnectionError("down")
+    return await extract(texts)
+
+async def slow(texts):
+    await asyncio.sleep(0.05)
+    return await extract(texts)
+"""
+
+
+@pytest.fixture
+def workplace(mongod_uri, tmp_path):
+    """A database with 500 messages, a folder with extractors, and a way to call the command line."""
+    (tmp_path / "mine.py").write_text(EXTRACTOR)
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with pymongo.MongoClient(mongod_uri) as client:
+        client[name]["messages"].create_index(INDEX)
+        client[name]["messages"].insert_many([message(n, n) for n in range(500)])
+        yield Workplace(mongod_uri, client[name], tmp_path)
+        client.drop_database(name)
+
+
+class Workplace:
+    """Where the command line is called."""
+
+    def __init__(self, uri, database, folder):
+        self.database, self.folder = database, folder
+        self.environment = {**os.environ, "MONGODB_URI": uri, "COLUMNS": "200"}
+
+    def start(self, command, *arguments, collection="messages"):
+        """`python -m engine COMMAND ...` on the messages, started."""
+        line = [sys.executable, "-m", "engine", command, *arguments, "--database", self.database.name]
+        if collection:
+            line += ["--collection", collection]
+        return subprocess.Popen(
+            line,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def call(self, command, *arguments, **options):
+        """The same, to its end: exit status, and all that was printed."""
+        process = self.start(command, *arguments, **options)
+        output, errors = process.communicate(timeout=120)
+        return process.returncode, output + errors
+
+
+def test_run_does_the_whole_job_without_airflow(workplace):
+    """Exit 0, a table, and every extraction; then `status` says the same from what is stored."""
+    window = ("--start", "2020-01-01T00:01:00Z", "--end", "2020-01-01T00:02:00Z")
+    condition = 'filter={"_id": {"$lt": {"$numberInt": "100"}}}'
+    code, printed = workplace.call("run", "--extractor", "mine:extract", *window, "-s", condition)
+    assert code == 0, printed
+    assert workplace.database["messages_entities"].distinct("_id") == list(range(60, 100))
+
+
+def test_run_exits_1_when_something_was_dead_lettered(workplace):
+    """After everything else is done; `max_dead_letters` allows it."""
+    code, printed = workplace.call("run", "--extractor", "mine:refuse")
+    assert (code, "max_dead_letters allows 0" in printed) == (1, True)
+    assert workplace.database["messages_entities"].count_documents({}) == 499
+    code, printed = workplace.call("run", "--extractor", "mine:refuse", "-s", "max_dead_letters=1")
+    assert code == 0, printed
+
+
+def test_run_writes_json_lines(workplace):
+    """Results in a file, checkpoints still in the target."""
+    code, printed = workplace.call("run", "--extractor", "mine:extract", "--jsonl", "out.jsonl")
+    assert code == 0, printed
+    lines = (workplace.folder / "out.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["_id"] for line in lines) == list(range(500))
+    assert workplace.database["messages_entities"].count_documents({}) == 0
+
+
+def test_force_sends_and_replaces_everything_again(workplace):
+    """Without it a second run finds all unchanged."""
+    workplace.call("run", "--extractor", "mine:extract")
+    first = workplace.database["messages_entities"].find_one({"_id": 7})
+    assert workplace.call("run", "--extractor", "mine:extract")[0] == 0
+    assert workplace.database["messages_entities"].find_one({"_id": 7}) == first
+    code, printed = workplace.call("run", "--extractor", "mine:extract", "--force")
+    assert code == 0, printed
+    again = workplace.database["messages_entities"].find_one({"_id": 7})
+    assert again["extracted_at"] > first["extracted_at"]
+    assert again["run_id"] != first["run_id"]
+
+
+def test_a_forced_run_finds_the_plan_that_was_kept_for_it(workplace):
+    """`plan --keep --force` and `run --force` are of one run."""
+    assert workplace.call("plan", "--keep", "--force", "-s", "range_documents=100")[0] == 0
+    assert workplace.call("run", "--extractor", "mine:extract", "--force")[0] == 0
+    assert workplace.database["engine_checkpoints"].count_documents({"status": "succeeded"}) == 5
+
+
+def test_an_interrupted_run_resumes(workplace):
+    """Ctrl-C saves the checkpoints and says what to do; the same command finishes the job."""
+    arguments = (
+        "--extractor",
+        "mine:slow",
+        "--run-id",
+        "r",
+        "-s",
+        "batch_texts=5",
+        "-s",
+        "max_concurrency=2",
+    )
+    process = workplace.start("run", *arguments, "-s", "checkpoint_s=0")
+    deadline = time.monotonic() + 60
+    while workplace.database["engine_checkpoints"].count_documents({"read": {"$gt": 20}}) == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the same command resumes" in errors
+    stopped = workplace.database["engine_checkpoints"].find_one({})
+    assert (stopped["status"], 20 < stopped["read"] < 500) == ("interrupted", True)
+    assert workplace.call("status", "r", collection=None)[0] == 1
+    code, printed = workplace.call("run", *arguments)
+    assert code == 0, printed
+    assert workplace.database["engine_checkpoints"].find_one({})["attempts"] == 2
+
+
+def test_plan_shows_ranges_and_keeps_nothing_unless_asked(workplace):
+    """With `--keep`, the run to come finds the plan."""
+    code, printed = workplace.call("plan", "-s", "range_documents=200")
+    assert (code, "500 documents in 3 ranges" in printed) == (0, True)
+    assert workplace.database["engine_plans"].count_documents({}) == 0
+    workplace.call("plan", "--keep", "--run-id", "r")
+    assert workplace.database["engine_plans"].find_one({})["_id"] == "r"
+
+
+def test_verify_exits_0_when_nothing_is_missing(workplace):
+    """Totals, and no document; dead letters are accounted for."""
+    workplace.call("run", "--extractor", "mine:refuse")
+    code, printed = workplace.call("verify")
+    assert (code, "500 documents: 499 present, 1 dead letters, 0 missing" in printed) == (0, True), printed
+    assert "missing: " not in printed
+
+
+def test_trap_11_verify_names_what_came_late_and_repair_runs_it(workplace):
+    """Exit 1 with the first of them in relaxed Extended JSON; with `--repair` only these are sent; exit 0."""
+    workplace.call("run", "--extractor", "mine:extract")
+    late = [message(ObjectId(f"{n:024x}"), 5, f"Late {n}") for n in range(5)]
+    workplace.database["messages"].insert_many(late)
+    code, printed = workplace.call("verify", "--limit", "2")
+    assert code == 1, printed
+    lines = printed.splitlines()
+    assert [line.rstrip() for line in lines[:3]] == [
+        'missing: {"$oid": "000000000000000000000000"} at {"$date": "2020-01-01T00:00:05Z"}',
+        'missing: {"$oid": "000000000000000000000001"} at {"$date": "2020-01-01T00:00:05Z"}',
+        "and 3 more",
+    ]
+    before = workplace.database["messages_entities"].find_one({"_id": 7})
+    code, printed = workplace.call("verify", "--repair", "--extractor", "mine:only_late")
+    assert code == 0, printed
+    assert "505 documents: 505 present, 0 dead letters, 0 missing" in printed
+    assert workplace.database["messages_entities"].find_one({"_id": 7}) == before
+    assert workplace.call("verify")[0] == 0
+
+
+def test_replay_runs_dead_letters_again(workplace):
+    """Exit 1 while any fails again; of another class, none is tried; once all succeed, exit 0."""
+    workplace.call("run", "--extractor", "mine:refuse")
+    code, printed = workplace.call("replay", "--extractor", "mine:refuse")
+    assert (code, "max_dead_letters allows 0" in printed) == (1, True), printed
+    code, printed = workplace.call("replay", "--extractor", "mine:extract", "--kind", "transient")
+    assert (code, "reconciles" in printed) == (0, True), printed
+    assert workplace.database["messages_dead_letters"].count_documents({"resolved_at": None}) == 1
+    code, printed = workplace.call("replay", "--extractor", "mine:extract", "--run-id", "again")
+    assert code == 0, printed
+    assert workplace.database["messages_dead_letters"].find_one({"resolved_by": "again"})["_id"] == 7
+
+
+def test_repair_that_fails_exits_1(workplace):
+    """The service is down: an error in one line, nothing is blamed, and all is still missing."""
+    code, printed = workplace.call(
+        "verify", "--repair", "--extractor", "mine:only_late", "-s", "max_outage_s=0"
+    )
+    assert (code, "the service does not work" in printed, "Traceback" in printed) == (1, True, False)
+    assert workplace.database["messages_dead_letters"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--repair"], "either --service-url or --extractor"),
+        (["--start", "2021-01-01", "--end", "2020-01-01"], "is after end"),
+        (["-s", "order_field=sent_at"], "createIndex"),
+        (["-s", "page_document=5"], "did you mean 'page_documents'"),
+        (["--limit", "-1"], "--limit"),
+    ],
+)
+def test_verify_exits_2_for_a_usage_or_configuration_error(workplace, arguments, says):
+    """As the other commands do."""
+    code, printed = workplace.call("verify", *arguments)
+    assert (code, says in printed, "Traceback" in printed) == (2, True, False), printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-s", "range_documents=0"], "range_documents = '0'"),
+        (["-s", "range_document=5"], "did you mean 'range_documents'"),
+        (["-s", "range_documents"], "write NAME=VALUE"),
+        (["-s", "filter={broken"], "filter"),
+        (["--start", "yesterday"], "start='yesterday' is no ISO-8601"),
+        (["--extractor", "mine:nothing"], "can be imported"),
+        (["--service-url", "http://127.0.0.1:1"], "either --service-url or --extractor"),
+        (["-s", "order_field=sent_at"], 'createIndex({"sent_at": 1, "_id": 1})'),
+    ],
+)
+def test_a_usage_or_configuration_error_exits_2_in_one_line(workplace, arguments, says):
+    """It names what is wrong; nothing was written."""
+    defaults = [] if "mine:nothing" in arguments else ["--extractor", "mine:extract"]
+    code, printed = workplace.call("run", *defaults, *arguments)
+    assert (code, says in printed) == (2, True), printed
+    assert "Traceback" not in printed
+    assert workplace.database.list_collection_names() == ["messages"]
+
+
+def test_an_unreachable_server_is_told_without_its_password(workplace):
+    """Exit 1, and nothing secret on the screen."""
+    workplace.environment["MONGODB_URI"] = "mongodb://me:secret@127.0.0.1:1/?serverSelectionTimeoutMS=200"
+    code, printed = workplace.call("plan")
+    assert (code, "127.0.0.1:1" in printed, "secret" in printed) == (1, True, False)
+
+
+def test_a_run_and_its_status_are_written_as_html(workplace):
+    """By either command, also of a run that failed: its verdict and its dead letter."""
+    arguments = ("--extractor", "mine:refuse", "--run-id", "r", "--html", "out/run.html")
+    code, printed = workplace.call("run", *arguments)
+    assert (code, "report in out/run.html" in printed) == (1, True)
+    assert workplace.call("status", "r", "--html", "status.html", collection=None)[0] == 1
+    for name in ("out/run.html", "status.html"):
+        written = (workplace.folder / name).read_text()
+        assert "Reconciled, and failed" in written
+        assert "<bdi>7</bdi>" in written
+
+
+def test_an_html_file_that_cannot_be_written_is_told(workplace):
+    """The run is done all the same; the exit status is 1."""
+    (workplace.folder / "file").write_text("")
+    code, printed = workplace.call("run", "--extractor", "mine:extract", "--html", "file/run.html")
+    assert (code, "the report could not be written to file/run.html" in printed) == (1, True)
+    assert workplace.database["messages_entities"].count_documents({}) == 500

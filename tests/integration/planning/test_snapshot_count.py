@@ -1,0 +1,110 @@
+"""The proof of a plan's counts, on servers with and without snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+
+from engine import Plan, PlanError, Settings, Window, plan_ranges
+from engine.planning import cutting, planner, snapshot_count
+from tests.support.mongod import mongod
+from tests.support.samples import fill, message
+
+pytestmark = pytest.mark.asyncio
+
+CUT = cutting.cut_window
+COUNTS = snapshot_count._counts
+
+
+@pytest.fixture(autouse=True)
+def _small_is_large(monkeypatch):
+    """A thousand documents are cut as millions are."""
+    monkeypatch.setattr(cutting, "WALKED_DOCUMENTS", 100)
+
+
+@pytest.mark.parametrize("strategy", ["exact", "counted"])
+async def test_counts_are_proven_at_one_snapshot_time(messages, strategy):
+    """And the plan says so, also when it is read again."""
+    plan = await plan_ranges(messages, Window(), Settings(strategy=strategy, range_documents=100))
+    assert (plan.proof, plan.documents) == ("snapshot", 1000)
+    assert "independent count of the window at one time" in plan.guarantee
+    assert Plan.from_document(plan.to_document()).proof == "snapshot"
+
+
+async def test_ranges_of_any_bounds_are_proven(database):
+    """Boundaries within ties, `_id`s of mixed types, and a view."""
+    ids = [*range(50), *(f"s{n}" for n in range(50)), *(ObjectId() for _ in range(50))]
+    collection = await fill(database["messages"], [message(id_) for id_ in ids])
+    await database.command("create", "view", viewOn="messages", pipeline=[])
+    for source in (collection, database["view"]):
+        for order_field in ("created_at", "_id"):
+            settings = Settings(range_documents=7, order_field=order_field)
+            plan = await plan_ranges(source, Window(), settings)
+            assert (plan.proof, plan.documents) == ("snapshot", 150)
+            assert len(plan.ranges) > 20
+
+
+async def test_documents_that_come_while_planning_are_in_every_count_or_in_none(messages, monkeypatch):
+    """Expected numbers are those of the one time of the proof, not of each range's own."""
+
+    async def cut(scan, *rest):
+        made = await CUT(scan, *rest)
+        await messages.insert_many([message(f"late{n}", 20) for n in range(5)])
+        await messages.delete_many({"_id": {"$in": [900, 901]}})
+        return made
+
+    monkeypatch.setattr(planner, "cut_window", cut)
+    plan = await plan_ranges(messages, Window(), Settings(strategy="exact", range_documents=100))
+    assert (plan.proof, plan.documents) == ("snapshot", 1003)
+    assert [r.expected for r in plan.ranges if r.expected > 100] == [104]
+
+
+async def test_ranges_that_leave_a_gap_are_refused(messages, monkeypatch):
+    """Whatever made them: their sum is not the window's count at the same time."""
+
+    async def cut(*arguments):
+        made = await CUT(*arguments)
+        first, second, *others = made.pieces
+        return replace(made, pieces=[first, replace(second, start=second.stop, stop=second.stop), *others])
+
+    monkeypatch.setattr(planner, "cut_window", cut)
+    with pytest.raises(PlanError, match=r"ranges hold 9\d\d documents, and their window 1,000"):
+        await plan_ranges(messages, Window(), Settings(strategy="exact", range_documents=100))
+
+
+async def test_only_counts_are_proven_and_only_so_many(messages):
+    """Beyond `max_proven_documents`, and of estimates, the plan claims nothing."""
+    large = await plan_ranges(messages, Window(), Settings(max_proven_documents=999))
+    assert (large.proof, large.exact) == ("none", True)
+    assert "not compared with a count of the window" in large.guarantee
+    assert (await plan_ranges(messages, Window(), Settings(max_proven_documents=1000))).proof == "snapshot"
+    sampled = await plan_ranges(messages, Window(), Settings(strategy="sample", range_documents=100))
+    assert (sampled.proof, sampled.exact) == ("none", False)
+
+
+async def test_without_snapshots_the_counts_agree_or_the_plan_says_why_not(tmp_path, monkeypatch):
+    """A standalone server: agreement is looked for a few times while others insert."""
+    with mongod(tmp_path) as uri:
+        async with AsyncMongoClient(uri) as client:
+            collection = await fill(client["db"]["messages"], [message(n, n) for n in range(200)])
+            plan_it = partial(plan_ranges, collection, Window("2020-01-01", "2020-01-02"))
+            plan = await plan_it(Settings(range_documents=50))
+            assert (plan.proof, plan.documents) == ("agreement", 200)
+            asked = []
+
+            async def counts(scan, pieces, at):
+                asked.append(at)
+                window, counted = await COUNTS(scan, pieces, at)
+                return window + (len(asked) < changing), counted  # as if one had gone meanwhile
+
+            monkeypatch.setattr(snapshot_count, "_counts", counts)
+            changing = 2
+            assert (await plan_it(Settings())).proof == "agreement"
+            changing, asked[:] = 99, []
+            plan = await plan_it(Settings())
+            assert (plan.proof, asked, plan.documents) == ("changing", [None] * 3, 200)
+            assert "not proven" in plan.guarantee

@@ -1,0 +1,300 @@
+"""No document is lost or read twice, whatever the collection holds: Hypothesis on a real server.
+
+What the ranges of a plan read together, each interrupted and resumed through JSON, is what one plain query of
+the window finds, in its order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson.datetime_ms import DatetimeMS
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pymongo import AsyncMongoClient
+from pymongo.errors import BulkWriteError
+
+from engine import Key, KeyRange, PlanError, Settings, Window, plan_ranges
+from engine.keys.bson_values import identity
+from engine.mongo.driver import exact
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
+from tests.support.bson_strategies import values
+from tests.support.samples import DAY, INDEX
+
+COLLATION = {"locale": "en", "strength": 2}
+"""Case makes no difference: nothing that Python's `==` or `<` knows."""
+
+LARGEST = 30
+"""Documents of a case: a reader that repeats itself fails here, instead of never ending."""
+
+PROFILE = settings(
+    max_examples=60,
+    deadline=None,  # the machine is shared, and a server answers
+    derandomize=True,  # the same examples wherever the tests run
+    print_blob=True,
+    # All examples share the server and its collections on purpose; each empties the one it takes.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+# --- what a collection may hold ---
+
+_ms = timedelta(milliseconds=1)
+_edges = [DAY, DAY + _ms, DAY - _ms, DAY + 999 * _ms, DAY + 1000 * _ms, datetime(1970, 1, 1, tzinfo=UTC)]
+dates = st.sampled_from(
+    [
+        *_edges,
+        datetime(1969, 12, 31, 23, 59, 59, 999000, UTC),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999000, UTC),
+        *(DatetimeMS(ms) for ms in (-(2**63), -(10**15), 10**15, 2**63 - 1)),
+    ]
+)
+numbers = st.sampled_from(
+    [float("nan"), Decimal128("NaN"), float("-inf"), -1, 0, -0.0, 1, 1.5, Int64(2**60), Decimal128("1.5")]
+)
+strings = st.sampled_from(["", "a", "A", "b", "B", "2020-01-01", "ä", "z", "\x00"])
+OF_TYPE = {"date": dates, "number": numbers, "string": strings}
+others = st.sampled_from([None, MinKey(), MaxKey(), {}, {"x": 1}, True, ObjectId("0" * 24), Timestamp(1, 1)])
+
+ids = st.one_of(
+    st.integers(0, 9),
+    st.sampled_from(["a", "A", "b", "B", "", "é", "\x00"]),
+    st.integers(0, 30).map(lambda n: ObjectId.from_datetime(DAY + timedelta(seconds=n))),
+    st.sampled_from([MinKey(), None, float("nan"), True, False, Code("f"), {"a": 1}, {"a": 1.5}, {}]),
+    values.filter(lambda value: not isinstance(value, list | Regex | MaxKey)),
+)
+"""Every BSON type that MongoDB allows in `_id`; many small values, so that types meet in one page."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A collection, how it is asked for, and where its reading is interrupted.
+
+    Attributes:
+        cuts: how many documents are read of each range before each interruption.
+        deleting: whether the document it was interrupted at is gone when it resumes.
+    """
+
+    documents: list[dict[str, Any]]
+    window: Window
+    settings: Settings
+    collated: bool
+    cuts: list[int]
+    deleting: bool
+
+
+@st.composite
+def documents_of(draw, order_type):
+    """Documents with few values of the order's type, so that there are ties, and some of other types."""
+    of_type = OF_TYPE[order_type]
+    few = draw(st.lists(of_type, min_size=1, max_size=3))
+    value = st.one_of(*[st.sampled_from(few)] * 3, st.one_of(of_type, others, dates, numbers, strings))
+    # A field that is missing is no value; most documents have one.
+    fields = st.one_of(*[value.map(lambda v: {"created_at": v})] * 5, st.just({}))
+    documents = st.builds(lambda id_, found: {"_id": id_, "text": "x", **found}, ids, fields)
+    return draw(st.lists(documents, min_size=draw(st.sampled_from([0, 8, 12, 16])), max_size=LARGEST))
+
+
+def ordered_pairs(ends):
+    """Windows with both, one or no end."""
+    pairs = st.tuples(ends, ends).map(sorted).map(lambda pair: Window(*pair))
+    return st.one_of(st.just(Window()), pairs, ends.map(lambda end: Window(end, None)))
+
+
+WINDOWS = {
+    "date": ordered_pairs(st.sampled_from(_edges)),
+    "number": ordered_pairs(st.sampled_from([-1, 0, 1, 1.5, 2, 2**60])),
+    "string": ordered_pairs(st.sampled_from(["a", "b", "z"])),
+    "_id": ordered_pairs(st.integers(0, 30).map(lambda n: DAY + timedelta(seconds=n))),
+}
+
+
+@st.composite
+def cases(draw, order_field):
+    """Every size of page and range from 1 to 11."""
+    order_type = (
+        draw(st.sampled_from(["date", "date", "number", "string"])) if order_field != "_id" else "date"
+    )
+    sizes = st.integers(1, 11)
+    return Case(
+        draw(documents_of(order_type)),
+        draw(WINDOWS["_id" if order_field == "_id" else order_type]),
+        Settings(
+            order_field=order_field,
+            order_type=order_type,
+            range_documents=draw(sizes),
+            page_documents=draw(sizes),
+            strategy=draw(st.sampled_from(["auto", "exact", "counted", "sample"])),
+            max_ranges=draw(st.sampled_from([200, 3])),
+            read_ahead_bytes=draw(st.sampled_from([0, 1 << 20])),
+        ),
+        draw(st.booleans()),
+        draw(st.lists(st.integers(0, 11), max_size=3)),
+        draw(st.booleans()),
+    )
+
+
+def known(documents, *, collated=False, window=Window(), cuts=(), deleting=False, **chosen):
+    """A case that was lost once, or would be."""
+    settings = Settings(**{"range_documents": 1, "page_documents": 1, **chosen})
+    documents = [{"_id": id_, "text": "x", "created_at": at} for id_, at in documents]
+    return Case(documents, window, settings, collated, list(cuts), deleting)
+
+
+FIVE = [(n, DAY) for n in range(5)]
+
+SAME = [(n, "aA"[n % 2]) for n in range(20)]
+"""Ties by the collation, but not by their bytes."""
+
+# --- the server ---
+
+
+class Server:
+    """A database whose collections and views are made once; tests run coroutines on its loop."""
+
+    def __init__(self, runner, client):
+        self.run, self.client = runner.run, client
+        self.database = client[f"test_{uuid.uuid4().hex[:12]}"]
+
+    async def prepare(self):
+        """A plain and a collated collection, each with a view; the same with an index that lacks `_id`."""
+        for name, options in (("plain", {}), ("collated", {"collation": COLLATION})):
+            collection = await self.database.create_collection(name, **options)
+            await collection.create_index(INDEX)
+            await self.database.create_collection(f"{name}_view", viewOn=name, pipeline=[], **options)
+            tied = await self.database.create_collection(f"{name}_ties", **options)
+            await tied.create_index(INDEX[:1])
+
+    async def holding(self, case, form):
+        """The collection with the case's documents, but for those whose `_id` is taken already."""
+        suffix = "_ties" if form == "whole_ties" else ""
+        collection = exact(self.database[("collated" if case.collated else "plain") + suffix])
+        await collection.delete_many({})
+        try:
+            if case.documents:
+                await collection.insert_many(case.documents, ordered=False)
+        except BulkWriteError as error:
+            assert {e["code"] for e in error.details["writeErrors"]} == {11000}  # noqa: PT017 - part of setting up
+        return collection
+
+
+@pytest.fixture(scope="module")
+def server(mongod_uri):
+    """The server with a loop of its own: Hypothesis calls synchronous functions."""
+    with asyncio.Runner() as runner:
+        shared = Server(runner, AsyncMongoClient(mongod_uri))
+        runner.run(shared.prepare())
+        yield shared
+        runner.run(shared.client.drop_database(shared.database.name))
+        runner.run(shared.client.close())
+
+
+# --- the plain query, and the engine ---
+
+
+def of_type(case):
+    """A filter for the documents that a window of the case's type could reach."""
+    if case.settings.order_field != "_id":
+        return {"created_at": {"$type": case.settings.order_type}}
+    return {} if case.window == Window() else {"_id": {"$type": "objectId"}}
+
+
+def in_window(case):
+    """A filter for the documents of the window."""
+    ends = {"$gte": case.window.start, "$lt": case.window.end}
+    ends = {operator: end for operator, end in ends.items() if end is not None}
+    if case.settings.order_field == "_id":
+        ends = {operator: ObjectId.from_datetime(end) for operator, end in ends.items()}
+    return {"$and": [of_type(case), {case.settings.order_field: ends}]} if ends else of_type(case)
+
+
+async def take(reader, after, most):
+    """The values of Keys after a Key, and the Key to go on after: as if the process died after so many.
+
+    Then the reader is closed, whatever it has ahead. What was done beyond that Key is done again.
+    """
+    done, taken = [], []
+    async with aclosing(reader.pages(after)) as pages:
+        async for page in pages:
+            part = list(zip(*page.keys, strict=True))[: None if most is None else most - len(taken)]
+            taken += part
+            assert len(taken) <= LARGEST, "the range never ends"
+            if part and (key := reader.position(part[-1], ends_page=len(part) == len(page))):
+                done, after = list(taken), key
+            if most is not None and len(taken) >= most:
+                break
+    return done, after
+
+
+async def read_range(source, collection, key_range, case):
+    """The identities of a range's documents, read in pieces; positions and ranges pass through JSON."""
+    scan = await open_scan(source, case.settings)
+    found, after = [], None
+    for most in [*case.cuts, None]:
+        reader = Reader(scan, KeyRange.from_json(json.loads(json.dumps(key_range.to_json()))), case.settings)
+        taken, after = await take(reader, after, most)
+        found += [identity(values[-1]) for values in taken]
+        if taken:
+            after = Key.from_json(json.loads(json.dumps(after.to_json())))
+            if case.deleting:
+                await collection.delete_one({"$expr": {"$eq": ["$_id", {"$literal": taken[-1][-1]}]}})
+    return found
+
+
+async def covers(server, case, form):
+    """Whether planning and reading the case finds what one query does; counts as the census has them."""
+    collection = await server.holding(case, form)
+    source = server.database[f"{collection.name}_view"] if form == "filter" else collection
+    by_key = [("_id", 1)] if case.settings.order_field == "_id" else INDEX
+    everything = await collection.find(in_window(case), {"_id": 1}).sort(by_key).to_list()
+    total, inside = [await collection.count_documents(f) for f in ({}, of_type(case))]
+    try:
+        plan = await plan_ranges(source, case.window, case.settings)
+    except PlanError as error:
+        assert "has no value of type" in str(error)  # noqa: PT017 - a refusal is right only then
+        assert inside == 0 < total
+        return
+    assert plan.form == form
+    assert inside + sum(plan.outside.values()) == total
+    assert plan.documents == len(everything) or not plan.exact
+    found = [i for r in plan.ranges for i in await read_range(source, collection, r, case)]
+    wanted = [identity(document["_id"]) for document in everything]
+    if form == "whole_ties":  # there ties have no order
+        assert len(found) == len(wanted)
+        found, wanted = set(found), set(wanted)
+    assert found == wanted
+
+
+@pytest.mark.parametrize("form", ["index_bounds", "filter", "whole_ties"])
+@given(case=cases("created_at"))
+@example(known(FIVE, range_documents=5, page_documents=2, cuts=(2, 1), deleting=True))
+@example(known([(0, float("nan")), (1, float("nan"))], order_type="number"))
+@example(known([(0, "")], order_type="string", collated=True))
+@example(known(SAME, order_type="string", collated=True, strategy="sample", window=Window(None, "z")))
+@example(known(SAME, order_type="string", collated=True, strategy="counted", window=Window(None, "z")))
+@example(known([(0, datetime(9999, 12, 31, 23, 59, 59, 999000, UTC))]))
+@example(known([(0, DatetimeMS(2**63 - 1))]))
+@PROFILE
+def test_ranges_read_what_one_query_finds_in_the_order_of_a_field(server, form, case):
+    """By dates, numbers and strings, `_id`s of any types breaking the ties."""
+    server.run(covers(server, case, form))
+
+
+@pytest.mark.parametrize("form", ["index_bounds", "filter"])
+@given(case=cases("_id"))
+@example(known(FIVE, order_field="_id", range_documents=5, page_documents=2, cuts=(2, 1), deleting=True))
+@example(known([(Code("f"), DAY)], order_field="_id", window=Window(DAY, DAY)))
+@example(known([("a", DAY)], order_field="_id", collated=True))
+@PROFILE
+def test_ranges_read_what_one_query_finds_in_the_order_of_the_id(server, form, case):
+    """All `_id`s of any types, or the ObjectIds of a window of time."""
+    server.run(covers(server, case, form))

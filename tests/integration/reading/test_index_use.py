@@ -1,0 +1,100 @@
+"""What the server itself says of a whole run: every read of the source is a scan of the order's index."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from bson import ObjectId
+from pymongo import AsyncMongoClient, MongoClient
+
+from engine import Settings, Window, run
+from engine.mongo.driver import exact
+from tests.support.samples import DAY, INDEX, first_word, message
+
+pytestmark = pytest.mark.asyncio
+
+DOCUMENTS, RANGE = 5000, 1000
+"""Enough for a sample to be drawn by a random cursor: up to a twentieth of a collection."""
+
+
+@pytest.fixture(scope="module")
+def source(mongod_uri):
+    """The name of a database with five thousand messages, which no run changes."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    ids = [ObjectId.from_datetime(DAY + timedelta(seconds=n)) for n in range(DOCUMENTS)]
+    with MongoClient(mongod_uri) as client:
+        client[name]["messages"].create_index(INDEX)
+        client[name]["messages"].insert_many([message(id_, n // 3) for n, id_ in enumerate(ids)])
+        yield name
+        client.drop_database(name)
+
+
+@pytest_asyncio.fixture
+async def profiled(mongod_uri, source):
+    """The source, whose operations the server records anew, and an empty place for results."""
+    async with AsyncMongoClient(mongod_uri) as client:
+        database, target = client[source], client[f"{source}_target"]
+        await database.command("profile", 2)
+        yield database, target
+        await database.command("profile", 0)
+        await database.drop_collection("system.profile")
+        await client.drop_database(target.name)
+
+
+async def reads_of_a_run(profiled, window, **chosen):
+    """The server's records of the reads that a whole run asked of its source."""
+    database, target = profiled
+    settings = Settings(range_documents=RANGE, page_documents=300, batch_texts=100, **chosen)
+    report = await run(
+        window, source=database["messages"], extractor=first_word, target=target, settings=settings
+    )
+    assert (report.reconciled, report.read) == (True, DOCUMENTS)
+    recorded = await exact(database["system.profile"]).find({"ns": f"{database.name}.messages"}).to_list()
+    return [o for o in recorded if {"find", "aggregate", "count", "getMore"} & set(o["command"])]
+
+
+@pytest.mark.parametrize("window", [Window(), Window(DAY, DAY + timedelta(days=1))], ids=["open", "given"])
+@pytest.mark.parametrize("strategy", ["auto", "exact", "counted", "sample"])
+@pytest.mark.parametrize("order_field", ["created_at", "_id"])
+async def test_a_run_reads_its_source_by_the_index_alone(profiled, order_field, strategy, window):
+    """No scan of the collection, no sort but that of a sample, no skip beyond a planner's hop."""
+    reads = await reads_of_a_run(profiled, window, order_field=order_field, strategy=strategy)
+    finds = [read for read in reads if "find" in read["command"]]
+    counts = [read for read in reads if "count" in read["command"]]
+    samples = [read for read in reads if is_sample(read)]
+    proofs = [read for read in reads if ends_with(read, "$count")]  # of the plan, at one snapshot time
+    comparisons = [read for read in reads if ends_with(read, "$project")]  # of the window's ends
+    kinds = finds, counts, samples, proofs, comparisons
+    assert sum(map(len, kinds)) == len(reads), "another kind of read"
+    assert len(finds) > DOCUMENTS / 300
+    # By its _id: the question for a MaxKey; nothing at all: that for the server's time.
+    assert {stage(read) for read in finds} <= {"IXSCAN", "IDHACK", "EOF"}
+    assert {stage(read) for read in proofs + comparisons} <= {"COUNT_SCAN", "IXSCAN"}
+    assert all(read["keysExamined"] == 1 for read in comparisons)
+    assert {stage(read) for read in counts} <= {"COUNT_SCAN", "RECORD_STORE_FAST_COUNT"}
+    assert "COLLSCAN" not in {stage(read) for read in samples}
+    assert not [read for read in finds + counts + proofs + comparisons if read.get("hasSortStage")]
+    assert max(read["command"].get("skip", 0) for read in finds) <= RANGE
+    for read in finds:  # what it returns and skips, and one key to see the end
+        assert read["keysExamined"] <= read["nreturned"] + read["command"].get("skip", 0) + 1
+    assert bool(samples) == (strategy in ("counted", "sample"))  # a small collection is walked
+
+
+def stage(read):
+    """The stage that reads, as the server calls it."""
+    return read["planSummary"].split()[0]
+
+
+def ends_with(read, name):
+    """Whether it is an aggregation, not of a sample, whose last stage is that one."""
+    pipeline = read["command"].get("pipeline", [{}])
+    return name in pipeline[-1] and not is_sample(read)
+
+
+def is_sample(read):
+    """Whether it is the planner's sample, or the rest of it: the server draws it by a random cursor."""
+    command = read.get("originatingCommand", read["command"])
+    return "$sample" in command.get("pipeline", [{}])[0]

@@ -1,0 +1,205 @@
+"""What the ranges of a plan read is what one plain query reads, each document once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
+from bson.datetime_ms import DatetimeMS
+from pymongo.errors import AutoReconnect, OperationFailure
+
+from engine import Key, KeyRange, Settings, SourceError, Window, plan_ranges
+from engine.keys.bson_values import identity
+from engine.reading.index_choice import open_scan
+from engine.reading.reader import Reader
+from tests.support.samples import DAY, fill, message
+
+pytestmark = pytest.mark.asyncio
+
+MIXED = [
+    3, "a", 5.5, Int64(7), {"a": 1}, {"a": 2, "b": [1]}, Binary(b"x"), Binary(b"x", 4), True, False, None,
+    float("nan"), Decimal128("2.5"), MinKey(), Timestamp(3, 4), Code("f"), ObjectId("0" * 24), DAY,
+    -1, "A", "",
+]  # fmt: skip
+"""An `_id` of every BSON type that MongoDB allows there."""
+
+
+async def read(collection, key_range, settings, after=None):
+    """The identities of what one range reads."""
+    reader = Reader(await open_scan(collection, settings), key_range, settings)
+    return [identity(id_) async for page in reader.pages(after) for id_ in page.ids]
+
+
+async def read_all(collection, settings, window=Window()):
+    """The identities that all ranges of a plan read, through their JSON form."""
+    plan = await plan_ranges(collection, window, settings)
+    found = []
+    for planned in plan.ranges:
+        ids = await read(collection, KeyRange.from_json(planned.to_json()), settings)
+        assert len(ids) == planned.expected
+        found += ids
+    return found
+
+
+async def mixed_collection(database):
+    """Three timestamps, each with `_id`s of every type: larger than any range in these tests."""
+    documents = [
+        message({"of": second, "n": n} if second else id_, second, "x")
+        for second in range(3)
+        for n, id_ in enumerate(MIXED)
+    ]
+    return await fill(database["messages"], documents)
+
+
+@pytest.mark.parametrize("order_field", ["created_at", "_id"])
+@pytest.mark.parametrize("size", [1, 2, 5, 11, 100])
+async def test_trap_1_mixed_id_types_are_read_once_each(database, order_field, size):
+    """For every page and range size, by index bounds."""
+    collection = await mixed_collection(database)
+    settings = Settings(order_field=order_field, range_documents=size, page_documents=max(1, size // 2))
+    found = await read_all(collection, settings)
+    everything = await collection.find({}).sort([(order_field, 1), ("_id", 1)]).to_list(length=None)
+    assert found == [identity(d["_id"]) for d in everything]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_trap_1_the_filter_form_crosses_types_too(database, size):
+    """On a view, where index bounds are refused."""
+    collection = await mixed_collection(database)
+    await database.command("create", "view", viewOn="messages", pipeline=[])
+    settings = Settings(range_documents=size, page_documents=2)
+    everything = await collection.find({}).sort([("created_at", 1), ("_id", 1)]).to_list(length=None)
+    assert await read_all(database["view"], settings) == [identity(d["_id"]) for d in everything]
+
+
+async def test_trap_4_the_anchor_is_dropped_by_its_id(messages):
+    """Resuming after a Key reads what follows, whether the anchor is still there or not."""
+    key_range = KeyRange(Key((DAY, MinKey())), Key((DAY + timedelta(days=1), MinKey())))
+    anchor = Key((DAY + timedelta(seconds=100), 301))
+    expected = [identity(n) for n in range(302, 1000)]
+    assert await read(messages, key_range, Settings(page_documents=50), anchor) == expected
+    await messages.delete_one({"_id": 301})
+    assert await read(messages, key_range, Settings(page_documents=50), anchor) == expected
+
+
+async def test_deletes_behind_the_reader_shift_nothing(messages):
+    """Where `skip` would pass over as many documents as were deleted; nothing is fetched before they are."""
+    settings = Settings(page_documents=100, read_ahead_bytes=0)
+    key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
+    reader = Reader(await open_scan(messages, settings), key_range, settings)
+    found = []
+    async for page in reader.pages(None):
+        found += page.ids
+        await messages.delete_many({"_id": {"$in": page.ids}})
+    assert found == list(range(1000))
+
+
+class Failing:
+    """A scan that fails at its third page."""
+
+    def __init__(self, scan, error, times):
+        self.scan, self.error, self.times, self.calls = scan, error, times, 0
+        self.order = scan.order
+
+    async def page(self, *args, **options):
+        """As the scan, but for the scripted failures."""
+        self.calls += 1
+        if 3 <= self.calls < 3 + self.times:
+            raise self.error
+        return await self.scan.page(*args, **options)
+
+
+async def test_trap_12_an_error_at_a_page_is_not_the_end(messages):
+    """It surfaces, with the range."""
+    settings = Settings(page_documents=64)
+    key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
+    scan = Failing(await open_scan(messages, settings), OperationFailure("no"), 99)
+    with pytest.raises(SourceError, match="range 0000 could not be read"):
+        [page async for page in Reader(scan, key_range, settings).pages(None)]
+
+
+async def test_a_lost_connection_is_tried_again(messages):
+    """An election of a new primary ends no range, and no page is read twice."""
+    settings = Settings(page_documents=64)
+    key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
+    scan = Failing(await open_scan(messages, settings), AutoReconnect("gone"), 2)
+    reader = Reader(scan, key_range, settings, sleep=_no_sleep)
+    found = [id_ async for page in reader.pages(None) for id_ in page.ids]
+    assert found == list(range(1000))
+
+
+async def _no_sleep(_seconds):
+    return None
+
+
+async def test_trap_13_no_cursor_outlives_its_page(messages, database):
+    """So none can time out, however slow the service is."""
+    settings = Settings(page_documents=100)
+    key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
+    reader = Reader(await open_scan(messages, settings), key_range, settings)
+    async for _ in reader.pages(None):
+        status = await database.command("serverStatus")
+        assert status["metrics"]["cursor"]["open"]["total"] == 0
+
+
+async def test_trap_16_pages_shrink_when_documents_are_large(database):
+    """After small documents, large ones: pages come down to `max_page_bytes`."""
+    documents = [message(n, n, "x" * (10 if n < 200 else 100_000)) for n in range(400)]
+    collection = await fill(database["messages"], documents)
+    settings = Settings(page_documents=100, max_page_bytes=1_000_000)
+    key_range = (await plan_ranges(collection, Window(), settings)).ranges[0]
+    reader = Reader(await open_scan(collection, settings), key_range, settings)
+    pages = [list(map(len, page.texts)) async for page in reader.pages(None)]
+    assert sum(map(len, pages)) == 400
+    large = [page for page in pages if page[0] == 100_000]
+    assert len(large) > 10
+    assert all(sum(page) <= 1_000_000 for page in large[1:])
+
+
+async def test_trap_16_a_page_is_one_reply_of_at_most_16_mib(database):
+    """Even the first page of megabyte documents, of unknown size; and it is not the end."""
+    documents = [message(n, n, "x" * 1_000_000) for n in range(30)]
+    collection = await fill(database["messages"], documents)
+    key_range = (await plan_ranges(collection, Window(), Settings())).ranges[0]
+    reader = Reader(await open_scan(collection, Settings()), key_range, Settings())
+    pages = [len(page) async for page in reader.pages(None)]
+    assert sum(pages) == 30
+    assert max(pages) <= 16
+
+
+async def test_dates_beyond_python_are_read(database):
+    """Years outside 1 to 9999 exist in BSON (TRAPS 9)."""
+    far = [{"_id": n, "created_at": ms, "text": "x"} for n, ms in enumerate(_far_dates())]
+    collection = await fill(database["messages"], far)
+    found = await read_all(collection, Settings(range_documents=1, page_documents=1))
+    assert found == [identity(n) for n in range(4)]
+
+
+def _far_dates():
+    return [DatetimeMS(-(10**15)), DAY, DatetimeMS(10**15), DatetimeMS(10**15 + 1)]
+
+
+async def test_a_collection_with_a_collation_is_read_in_its_own_order(database):
+    """Case-insensitive `_id`s: the server compares, never the client (TRAPS 8)."""
+    await database.create_collection("messages", collation={"locale": "en", "strength": 2})
+    words = ["b", "A", "c", "D", "É", "e", "Zz", "za"]
+    collection = await fill(database["messages"], [message(word, 0) for word in words])
+    found = await read_all(collection, Settings(range_documents=2, page_documents=1))
+    everything = await collection.find({}).sort([("created_at", 1), ("_id", 1)]).to_list(length=None)
+    assert found == [identity(d["_id"]) for d in everything]
+
+
+async def test_maxkey_as_an_id_is_inside_a_range_of_dates(database):
+    """The boundary is the next millisecond, not the largest `_id`."""
+    collection = await fill(database["messages"], [message(1), message(MaxKey())])
+    assert len(await read_all(collection, Settings(range_documents=1))) == 2
+
+
+async def test_nested_and_overlapping_field_paths_are_projected(database):
+    """`text_field` around the order field, or the same: MongoDB refuses a projection that names both."""
+    await database["messages"].insert_many([{"_id": n, "m": {"at": DAY, "text": f"t{n}"}} for n in range(3)])
+    await database["messages"].create_index([("m.at", 1), ("_id", 1)])
+    for text_field in ("m.text", "m", "m.at"):
+        settings = Settings(order_field="m.at", text_field=text_field)
+        assert len(await read_all(database["messages"], settings)) == 3

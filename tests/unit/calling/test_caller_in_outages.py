@@ -1,0 +1,240 @@
+"""Poison against outage, on virtual time: many calls at once, a service that fails by script or chance."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from engine import ExtractionError, Failure, Settings
+from engine.calling.caller import Caller, Refusal
+from engine.calling.concurrency import slots_of
+from engine.calling.retry import EndpointPause, RetryPolicy
+from engine.errors import ServiceDown
+from tests.support.virtual_time import now_s, run_virtually
+
+CRASH = ExtractionError("HTTP 500: crash", failure=Failure.TRANSIENT, status=500)
+DOWN = ExtractionError("HTTP 503", failure=Failure.TRANSIENT, status=503)
+
+
+class Service:
+    """Takes 20 ms a request; crashes on poison, fails by chance, is down at times.
+
+    Attributes:
+        down: (from, to) in seconds.
+        looks: what an outage looks like.
+        restart_s: how long it is down after each poison text.
+        requests: the moment of each, and its texts.
+    """
+
+    def __init__(self, poison=(), *, flaky=0.0, down=(0.0, 0.0), restart_s=0.0, error=CRASH, looks=DOWN):
+        self.poison, self.flaky, self.down = set(poison), flaky, down
+        self.restart_s, self.error, self.looks = restart_s, error, looks
+        self.rng = random.Random(1)
+        self.requests, self.answered = [], []
+
+    async def extract(self, texts):
+        """Nothing is found, ever."""
+        self.requests.append((now_s(), list(texts)))
+        await asyncio.sleep(0.02)
+        if self.down[0] <= now_s() < self.down[1] or self.rng.random() < self.flaky:
+            raise self.looks
+        if self.poison & set(texts):
+            if self.restart_s:
+                self.down = (now_s(), now_s() + self.restart_s)
+            raise self.error
+        self.answered += texts
+        return [[] for _ in texts]
+
+
+def caller_of(service, **settings):
+    """A caller on the running loop's time."""
+    values = Settings(**settings)
+    pause = EndpointPause(now_s, asyncio.sleep, random.Random(2), values.retry_base_s)
+    return Caller(service.extract, RetryPolicy(values, pause=pause, rng=random.Random(3)), slots_of(values))
+
+
+async def outcomes_of(service, texts, *, callers=16, caller=None, **settings):
+    """The outcome of each text, 32 a batch, from that many calls at once."""
+    caller = caller or caller_of(service, **settings)
+    batches = [texts[at : at + 32] for at in range(0, len(texts), 32)]
+    found = {}
+
+    async def work():
+        while batches:
+            batch = batches.pop(0)
+            found.update(zip(batch, await caller.extract(batch), strict=True))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(callers):
+            group.create_task(work())
+    return found
+
+
+def refused(outcomes):
+    """The texts that are to blame."""
+    return {text for text, outcome in outcomes.items() if isinstance(outcome, Refusal)}
+
+
+TEXTS = [f"text {n}" for n in range(20_000)]
+POISON = {f"text {n}" for n in range(7, 20_000, 2_000)}
+
+
+def test_trap_23_ten_poison_texts_among_many_are_ten_refusals():
+    """Each fails its whole batch with 500, which looks transient: exactly these, and few requests more."""
+    service = Service(POISON)
+    outcomes = run_virtually(outcomes_of(service, TEXTS))
+    assert refused(outcomes) == POISON
+    assert {outcome.attempts for outcome in outcomes.values() if isinstance(outcome, Refusal)} == {6}
+    assert len(service.requests) <= 625 + 10 * (19 + 3)  # a few probes while nothing else is left to succeed
+    texts = [text for text in service.answered if not text.startswith("Ada")]
+    probes = sum(len(asked) == 1 for _, asked in service.requests)
+    assert set(texts) == set(TEXTS) - POISON
+    assert len(texts) <= len(set(texts)) + probes
+
+
+def test_trap_23_poison_in_a_flaky_service_is_told_from_chance():
+    """5% of requests fail by chance besides: the same ten, none by chance."""
+    outcomes = run_virtually(outcomes_of(Service(POISON, flaky=0.05), TEXTS))
+    assert refused(outcomes) == POISON
+
+
+def test_trap_20_faults_by_chance_cost_few_requests():
+    """6% of requests fail: all is found, with at most 1.2 times the requests needed."""
+    service = Service(flaky=0.06)
+    outcomes = run_virtually(outcomes_of(service, TEXTS))
+    assert refused(outcomes) == set()
+    assert len(service.requests) <= 1.2 * 625
+
+
+LOOKS = {
+    "503": ExtractionError("HTTP 503", failure=Failure.TRANSIENT, status=503),
+    "404": ExtractionError("HTTP 404", status=404),
+    "wrong answers": ExtractionError("the service gave 0 results for 32 texts"),
+}
+
+
+@pytest.mark.parametrize("looks", LOOKS.values(), ids=LOOKS)
+def test_trap_24_an_outage_of_a_minute_is_waited_out(looks):
+    """Total, in mid-run, whatever it looks like: no text is blamed, few requests, and all ends by itself."""
+    service = Service(down=(1.0, 61.0), looks=looks)
+    outcomes = run_virtually(outcomes_of(service, TEXTS * 2))
+    assert refused(outcomes) == set()
+    assert set(service.answered) >= set(TEXTS)
+    during = [moment for moment, _ in service.requests if 1.0 <= moment < 61.0]
+    assert 0 < len(during) <= 50
+
+
+def test_trap_24_attempts_during_an_outage_are_not_charged():
+    """A bad text meets an outage first: afterwards it has all its attempts, and only these are told."""
+
+    async def main():
+        service = Service({"bad"}, down=(0.0, 5.0))
+        (refusal,) = await caller_of(service, max_attempts=3, circuit_failures=1).extract(["bad"])
+        sent = [moment for moment, texts in service.requests if texts == ["bad"]]
+        assert (len([moment for moment in sent if moment < 5.0]), len(sent)) == (1, 1 + 3)
+        assert refusal.attempts == 3
+
+    run_virtually(main())
+
+
+def test_trap_24_a_call_that_met_the_end_of_an_outage_is_not_charged():
+    """It began before the circuit opened and timed out after it had closed: that attempt says nothing."""
+
+    async def main():
+        calls = []
+
+        async def extract(texts):
+            calls.append(texts)
+            if len(calls) == 1:
+                await asyncio.sleep(30.0)
+                raise TimeoutError
+            if now_s() < 10:
+                raise ConnectionError
+            return [[] for _ in texts]
+
+        service = Service()
+        caller = caller_of(service, max_attempts=1, batch_attempts=1)
+        caller._extract = extract
+        slow = asyncio.create_task(caller.extract(["slow"]))
+        await asyncio.sleep(0.1)
+        assert await caller.extract(["other"]) == [()]
+        assert await slow == [()]
+
+    run_virtually(main())
+
+
+def test_trap_24_an_outage_that_begins_under_a_text_alone_does_not_blame_it():
+    """Others succeed while it is under way, then the service is gone: a refusal for good proves nothing."""
+
+    async def main():
+        service = Service(looks=LOOKS["404"])
+        caller = caller_of(service)
+        alone = asyncio.create_task(caller.extract(["alone"]))
+        await asyncio.sleep(0.01)
+        service.down = (0.015, 20.0)
+        others = asyncio.create_task(caller.extract(["other"]))
+        caller._circuit.succeeded()
+        caller._successes += 1  # as another call's answer would, meanwhile
+        assert await alone == [()]
+        assert await others == [()]
+
+    run_virtually(main())
+
+
+def test_trap_23_a_text_that_brings_the_service_down_is_found():
+    """Each time it comes the service crashes and restarts, which looks like an outage: it alone is blamed."""
+    service = Service({"text 40"}, restart_s=2.0)
+    outcomes = run_virtually(outcomes_of(service, TEXTS[:320], callers=4))
+    assert refused(outcomes) == {"text 40"}
+
+
+def test_trap_24_an_outage_without_end_interrupts():
+    """After `max_outage_s` the range ends; nothing was blamed, and the probes were few."""
+    service = Service(down=(0.0, 1e9))
+    with pytest.raises(ExceptionGroup) as raised:
+        run_virtually(outcomes_of(service, TEXTS, max_outage_s=900))
+    assert raised.group_contains(ServiceDown, match="HTTP 503.*run again to resume")
+    assert 890 <= service.requests[-1][0] <= 911
+    assert len(service.requests) <= 16 + 160
+
+
+def test_trap_25_bad_texts_alone_are_probed_for_one_at_a_time():
+    """Sixteen calls fail for good at once: one request is under way while it is in doubt who is to blame."""
+
+    async def main():
+        service = Service({f"bad {n}" for n in range(16)}, error=LOOKS["404"])
+        caller = caller_of(service)
+        await caller.extract(["good"])
+        most, active = [], 0
+        attempt = caller._extract
+
+        async def probing(texts):
+            nonlocal active
+            active += 1
+            if caller._circuit.is_open:
+                most.append(active)
+            try:
+                return await attempt(texts)
+            finally:
+                active -= 1
+
+        caller._extract = probing
+        outcomes = await asyncio.gather(*(caller.extract([f"bad {n}"]) for n in range(16)))
+        assert all(isinstance(outcome, Refusal) for (outcome,) in outcomes)
+        assert set(most) == {1}
+
+    run_virtually(main())
+
+
+def test_the_text_is_kept_only_if_a_setting_says_so():
+    """By default a refusal holds a text's length and hash at most."""
+
+    async def refusal(**settings):
+        caller = caller_of(Service({"bad"}), **settings)
+        (outcome,) = await caller.extract(["bad"])
+        return outcome
+
+    assert run_virtually(refusal()).text is None
+    assert run_virtually(refusal(keep_failed_text=True)).text == "bad"

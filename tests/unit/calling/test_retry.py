@@ -1,0 +1,269 @@
+"""The retry policy, with an injected clock: no test waits."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import ExtractionError, Failure, Settings
+from engine.calling.retry import Charges, EndpointPause, RetryPolicy
+from engine.errors import classify
+from tests.support.virtual_time import now_s, run_virtually
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.slept = []
+
+    async def sleep(self, seconds):
+        """Moves the clock."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def pause(self):
+        """An endpoint pause on this clock."""
+        return EndpointPause(lambda: self.now, self.sleep)
+
+
+class Service:
+    """Fails as scripted, then succeeds."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+        self.attempts = 0
+
+    async def __call__(self):
+        """One attempt."""
+        self.attempts += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "fine"
+
+
+def failure(kind, retry_after_s=None):
+    """An error of that class."""
+    return ExtractionError("no", failure=kind, retry_after_s=retry_after_s)
+
+
+def policy_on(time, seed=1, **values):
+    """A policy with its retries recorded."""
+    retries = []
+    rng = random.Random(seed)
+    return RetryPolicy(Settings(**values), pause=time.pause(), rng=rng, on_retry=retries.append), retries
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (failure(Failure.THROTTLED), Failure.THROTTLED),
+        (ConnectionResetError(), Failure.TRANSIENT),
+        (TimeoutError(), Failure.TRANSIENT),
+        (OSError(), Failure.TRANSIENT),
+        (EOFError(), Failure.TRANSIENT),
+        (ValueError(), Failure.PERMANENT),
+        (ExtractionError("no"), Failure.PERMANENT),
+    ],
+)
+def test_trap_18_any_exception_has_a_class(error, kind):
+    """Those of plain functions too."""
+    assert classify(error) is kind
+
+
+@pytest.mark.asyncio
+async def test_a_success_needs_no_policy():
+    """One attempt, no wait."""
+    time = Time()
+    policy, retries = policy_on(time)
+    assert await policy.call(Service()) == "fine"
+    assert (time.slept, retries) == ([], [])
+
+
+@pytest.mark.asyncio
+async def test_transient_failures_cost_attempts():
+    """After `max_attempts` the last error surfaces."""
+    service = Service(*[failure(Failure.TRANSIENT) for _ in range(9)])
+    policy, retries = policy_on(Time(), max_attempts=4)
+    with pytest.raises(ExtractionError):
+        await policy.call(service)
+    assert (service.attempts, retries) == (4, [Failure.TRANSIENT] * 3)
+
+
+@pytest.mark.asyncio
+async def test_permanent_failures_are_not_tried_again():
+    """Neither at first nor after others."""
+    service = Service(failure(Failure.TRANSIENT), failure(Failure.PERMANENT))
+    with pytest.raises(ExtractionError):
+        await policy_on(Time())[0].call(service)
+    assert service.attempts == 2
+
+
+@pytest.mark.asyncio
+async def test_throttling_costs_time_and_no_attempts():
+    """A service that is busy for long loses nothing: only `max_throttled_s` ends it."""
+    service = Service(*[failure(Failure.THROTTLED, 1.0) for _ in range(50)])
+    assert await policy_on(Time(), max_attempts=2)[0].call(service) == "fine"
+    time, endless = Time(), Service(*[failure(Failure.THROTTLED, 10.0) for _ in range(500)])
+    with pytest.raises(ExtractionError):
+        await policy_on(time, max_throttled_s=60)[0].call(endless)
+    assert 60 <= sum(time.slept) <= 60 + 10 + 20
+
+
+@given(st.integers(0, 2**32), st.integers(1, 8))
+def test_trap_20_waits_are_fully_jittered_and_bounded(seed, failures):
+    """The wait after the n-th failure is anywhere between nothing and `retry_base_s * 2**(n - 1)`, capped."""
+    time = Time()
+    policy, _ = policy_on(time, seed, max_attempts=20, retry_base_s=0.5, retry_max_s=8)
+    asyncio.run(policy.call(Service(*[failure(Failure.TRANSIENT)] * failures)))
+    assert len(time.slept) == failures
+    for n, waited in enumerate(time.slept, start=1):
+        assert 0 <= waited <= min(8, 0.5 * 2 ** (n - 1))
+
+
+@pytest.mark.asyncio
+async def test_trap_19_retry_after_pauses_the_endpoint_for_all():
+    """A call that was never refused waits too, and no jitter goes below the hint."""
+    time = Time()
+    policy, _ = policy_on(time, retry_base_s=1.0)
+    await policy.call(Service(failure(Failure.THROTTLED, 30.0)))
+    assert time.now - 1000.0 >= 30.0
+    policy.pause.extend(15.0)
+    await policy.call(Service())
+    assert time.slept[-1] >= 15.0
+
+
+@pytest.mark.asyncio
+async def test_trap_19_jitter_spreads_clients_with_the_same_hint():
+    """Twenty clients told the same come back at twenty times."""
+    waits = set()
+    for seed in range(20):
+        time = Time()
+        await policy_on(time, seed)[0].call(Service(failure(Failure.THROTTLED, 600.0)))
+        waits.add(time.now)
+    assert len(waits) == 20
+
+
+@pytest.mark.asyncio
+async def test_trap_19_a_hint_is_capped():
+    """A service that asks for a week is asked again after `retry_after_max_s`."""
+    time = Time()
+    policy, _ = policy_on(time, retry_after_max_s=60, retry_base_s=0)
+    await policy.call(Service(failure(Failure.THROTTLED, 604800.0)))
+    assert time.now - 1000.0 == pytest.approx(60)
+
+
+@pytest.mark.asyncio
+async def test_trap_28_calls_share_no_state():
+    """A call's attempts do not count for its neighbour."""
+    policy, _ = policy_on(Time(), max_attempts=3)
+    for _ in range(4):
+        assert await policy.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
+
+
+def test_trap_19_each_waiter_has_its_own_jitter_upward():
+    """Twenty calls wait out one pause: none is back early, no two at the same time."""
+
+    async def main():
+        pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
+        pause.extend(600.0)
+        back = []
+
+        async def call():
+            await pause.passed()
+            back.append(now_s())
+
+        async with asyncio.TaskGroup() as calls:
+            for _ in range(20):
+                calls.create_task(call())
+        return back
+
+    back = run_virtually(main())
+    assert len(set(back)) == 20
+    assert 600 <= min(back) <= max(back) <= 600 * 1.1 + 1
+
+
+def test_trap_19_a_pause_that_is_extended_meanwhile_is_kept():
+    """Who woke up too early for the new moment waits on."""
+
+    async def main():
+        pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
+        pause.extend(10.0)
+        waiting = asyncio.create_task(pause.passed())
+        await asyncio.sleep(5)
+        pause.extend(60.0)
+        await waiting
+        assert now_s() >= 65
+
+    run_virtually(main())
+
+
+@pytest.mark.asyncio
+async def test_trap_20_retries_have_a_cap_on_total_time():
+    """Attempts that time out one after another end after `max_retry_s`, whatever `max_attempts` says."""
+    time = Time()
+    attempts = []
+
+    async def silence():
+        attempts.append(time.now)
+        time.now += 60
+        raise TimeoutError
+
+    policy, _ = policy_on(time, max_attempts=100, max_retry_s=300, retry_base_s=0)
+    with pytest.raises(TimeoutError):
+        await policy.call(silence)
+    assert len(attempts) == 5
+
+
+@pytest.mark.asyncio
+async def test_trap_20_waiting_for_tokens_or_as_told_is_not_charged():
+    """A quota that is used up, or a long pause, leaves a call all its attempts and its time."""
+    time = Time()
+    policy, retries = policy_on(time, max_attempts=6, max_retry_s=1, retry_base_s=0, retry_tokens=14)
+    told = [failure(Failure.THROTTLED, 60.0) for _ in range(3)]
+    service = Service(*told, *[failure(Failure.TRANSIENT) for _ in range(5)])
+    charges = Charges(6)
+    for _ in range(300):  # thirty seconds of retries ahead of this call
+        policy._quota.take(Failure.TRANSIENT)
+    assert await policy.call(service, charges) == "fine"
+    assert time.now - 1000.0 >= 180
+    assert (len(retries), charges.transient, charges.spent_s) == (8, 5, 0)
+
+
+@pytest.mark.asyncio
+async def test_trap_20_an_empty_quota_slows_retries_down_and_loses_nothing():
+    """Sixty calls fail twice: the first retries are free, then they go ten a second, and all succeed."""
+    time = Time()
+    policy, _ = policy_on(time, retry_base_s=0)
+    for _ in range(60):
+        assert await policy.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
+    # 120 retries; 60 gave their tokens back, and 60 did not: 500 pay for 35 of them.
+    assert sum(time.slept) == pytest.approx((60 - 35) / 10, abs=0.2)
+
+
+@pytest.mark.asyncio
+async def test_trap_20_successes_refill_the_quota():
+    """What a retried call took comes back when it succeeds, so faults now and then never empty it."""
+    policy, _ = policy_on(Time(), retry_base_s=0)
+    for _ in range(200):
+        assert await policy.call(Service(failure(Failure.TRANSIENT))) == "fine"
+    assert policy._quota.tokens == 500
+    policy._quota.take(Failure.TRANSIENT)
+    for _ in range(14):
+        await policy.call(Service())
+    assert policy._quota.tokens == 500
+
+
+@pytest.mark.asyncio
+async def test_what_is_repeated_in_another_form_is_counted_and_paid_for():
+    """As two halves of a batch are."""
+    time = Time()
+    policy, retries = policy_on(time, retry_tokens=14)
+    await policy.repeat(Failure.TRANSIENT)
+    await policy.repeat(Failure.TRANSIENT)
+    assert (retries, time.slept) == ([Failure.TRANSIENT] * 2, [0.1])

@@ -1,0 +1,142 @@
+"""What is told to OpenTelemetry: each number under its name, and nothing of a range that has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import weakref
+from types import SimpleNamespace
+
+import pytest
+
+from engine.errors import ExtractionError, Failure, WriteError
+from engine.model import Counts
+from engine.observing import metrics
+from engine.observing.metrics import DURATIONS_S, Depths, MeterTelemetry, NoTelemetry
+from tests.support.metrics import Measured
+
+FAILURES = {
+    "throttled": ExtractionError("busy", failure=Failure.THROTTLED),
+    "transient": ConnectionError("reset"),
+    "permanent": ValueError("refused"),
+    "cancelled": asyncio.CancelledError(),
+}
+
+
+@pytest.fixture
+def without_opentelemetry(monkeypatch):
+    """As if its API were not installed."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.metrics", None)
+    metrics.current.cache_clear()
+    yield
+    metrics.current.cache_clear()
+
+
+class At:
+    """A range at work, of which only these numbers matter."""
+
+    def __init__(self, *depths, slots):
+        self.slots, self._depths = slots, depths
+
+    def depths(self):
+        """As given."""
+        return Depths(*self._depths)
+
+
+def slots(in_flight, limit):
+    """Slots of which only these numbers matter."""
+    return SimpleNamespace(in_flight=in_flight, limit=limit)
+
+
+@pytest.mark.parametrize(("kind", "error"), FAILURES.items(), ids=FAILURES)
+def test_requests_are_counted_by_their_failure(measured, kind, error):
+    """The histogram's count, by `error.type`; a success has none. What they sent counts in any case."""
+    with measured.telemetry.request(["Ada", "😀"]):
+        pass
+    with pytest.raises(type(error)), measured.telemetry.request(["Bob"]):
+        raise error
+    numbers = measured.numbers()
+    assert (numbers["request.duration", None], numbers["request.duration", kind]) == (1, 1)
+    assert (numbers["request.texts", None], numbers["request.characters", None]) == (3, 7)
+
+
+def test_durations_are_in_seconds_with_bounds_to_match():
+    """0.3 s between the clock's readings; the SDK's own bounds would put all into the first bucket."""
+    times = iter([10.0, 10.3])
+    measured = Measured(clock=lambda: next(times))
+    with measured.telemetry.write():
+        pass
+    metric = measured.metrics()["write.duration"]
+    (point,) = metric.data.data_points
+    assert (metric.unit, tuple(point.explicit_bounds)) == ("s", DURATIONS_S)
+    assert point.sum == pytest.approx(0.3)
+    assert point.bucket_counts[DURATIONS_S.index(0.5)] == 1
+    measured.close()
+
+
+def test_a_failed_write_says_by_what(measured):
+    """The name of the error, for no class of failure decides here."""
+    with pytest.raises(WriteError), measured.telemetry.write():
+        raise WriteError("full")
+    assert measured.numbers()["write.duration", "WriteError"] == 1
+
+
+def test_documents_are_counted_by_outcome_and_pages_by_size(measured):
+    """What was read is the sum over the outcomes; an outcome that never was has no point."""
+    measured.telemetry.settled(Counts(read=7, written=4, unchanged=3))
+    measured.telemetry.settled(Counts(read=2, written=1, dead_lettered=1))
+    measured.telemetry.page(9, 1000, 0.1)
+    numbers = measured.numbers()
+    outcomes = [numbers["documents", outcome] for outcome in ("written", "unchanged", "dead_lettered")]
+    assert outcomes == [5, 3, 1]
+    assert [numbers[f"page.{name}", None] for name in ("duration", "documents", "text.size")] == [1, 9, 1000]
+
+
+def test_ranges_at_work_are_summed_and_shared_slots_are_counted_once(measured):
+    """Two ranges on the same slots, one on its own."""
+    shared, own = slots(3, 10), slots(1, 4)
+    ranges = [At(1, 2, 5, slots=shared), At(10, 20, 50, slots=shared), At(100, 200, 500, slots=own)]
+    told = measured.telemetry
+    with (
+        told.watching(shared, ranges[0].depths),
+        told.watching(shared, ranges[1].depths),
+        told.watching(own, ranges[2].depths),
+    ):
+        numbers = measured.numbers()
+    assert (numbers["request.active", None], numbers["request.limit", None]) == (4, 14)
+    assert (numbers["batch.queued", "to_extract"], numbers["batch.queued", "to_write"]) == (111, 222)
+    assert numbers["batch.ahead", None] == 555
+
+
+def test_a_range_that_has_ended_is_neither_observed_nor_kept(measured):
+    """However it ended: the gauges are back at nothing, and the memory is free."""
+    ended = At(1, 2, 5, slots=slots(3, 10))
+    gone = weakref.ref(ended)
+    with pytest.raises(OSError, match="lost"), measured.telemetry.watching(ended.slots, ended.depths):
+        raise OSError("lost")
+    numbers = measured.numbers()
+    assert {numbers[name, None] for name in ("request.active", "request.limit", "batch.ahead")} == {0}
+    assert {numbers["batch.queued", queue] for queue in ("to_extract", "to_write")} == {0}
+    del ended
+    gc.collect()
+    assert gone() is None
+
+
+def test_without_the_api_nobody_is_told(without_opentelemetry):
+    """The same calls do nothing, and errors pass through them."""
+    told = metrics.current()
+    assert isinstance(told, NoTelemetry)
+    told.page(1, 1, 0.1)
+    told.settled(Counts(1, 1))
+    with told.watching(slots(1, 1), lambda: Depths(1, 1, 1)), told.write():
+        pass
+    with pytest.raises(ValueError, match="x"), told.request(["Ada"]):
+        raise ValueError("x")
+
+
+def test_with_the_api_the_process_has_one_telemetry():
+    """Instruments are made once, not for each range."""
+    metrics.current.cache_clear()
+    assert isinstance(metrics.current(), MeterTelemetry)
+    assert metrics.current() is metrics.current()

@@ -1,0 +1,82 @@
+"""Repeats in the stages of a range, on virtual time: whatever ends a range, none who wait hold it up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine import ConfigError, Settings, Status
+from engine.errors import ServiceDown
+from tests.support.memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.virtual_time import now_s, run_virtually
+
+TEXTS = ["same" if n % 4 == 0 else f"text {n}" for n in range(64)]
+"""Every page has the text of the first one, whose batch takes longest."""
+SMALL = Settings(batch_texts=3, min_concurrency=8, max_concurrency=8, checkpoint_s=0)
+
+
+class Service:
+    """Finds nothing; the text that all wait for takes ten seconds, and may end in an error.
+
+    Attributes:
+        sent: every text, as often as it came.
+    """
+
+    def __init__(self, error=None):
+        self.error, self.sent = error, []
+
+    async def extract(self, texts):
+        """Nothing is found, ever."""
+        self.sent += texts
+        if "same" in texts:
+            await asyncio.sleep(10.0)
+            if self.error:
+                raise self.error
+        return [[] for _ in texts]
+
+
+def ended(service, **settings):
+    """How the range ends, and how long it took."""
+
+    async def main():
+        written = MemoryWriter()
+        settings_ = SMALL.model_copy(update=settings)
+        attempt = await attempt_at(service, MemoryFeed(TEXTS), written, Watched(written), settings_)
+        began_s = now_s()
+        try:
+            return await attempt.run(), now_s() - began_s
+        finally:
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    return run_virtually(main())
+
+
+def test_all_wait_for_one_answer_and_each_text_is_sent_once():
+    """Sixteen batches, one of them slow: the range takes what that takes."""
+    service = Service()
+    status, took_s = ended(service)
+    assert (status, sorted(service.sent)) == (Status.SUCCEEDED, sorted(set(TEXTS)))
+    assert took_s < 11
+
+
+def test_a_batch_that_finds_the_service_down_hands_its_texts_to_nobody():
+    """The range is stopped: those who wait do not send the text one after another, ten seconds each."""
+    service = Service(ServiceDown("down"))
+    status, took_s = ended(service)
+    assert (status, service.sent.count("same")) == (Status.INTERRUPTED, 1)
+    assert took_s < 11
+
+
+def test_a_range_that_is_dropped_at_its_deadline_leaves_nobody_waiting():
+    """The batch that is sending is cancelled, and so are those that wait for it."""
+    service = Service()
+    status, took_s = ended(service, deadline_s=2.0, drain_s=1.0)
+    assert (status, service.sent.count("same")) == (Status.INTERRUPTED, 1)
+    assert took_s < 4
+
+
+def test_trap_32_an_error_of_the_batch_that_sends_ends_those_that_wait():
+    """It surfaces as itself."""
+    with pytest.raises(ConfigError):
+        ended(Service(ConfigError("no")))

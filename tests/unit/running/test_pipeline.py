@@ -1,0 +1,255 @@
+"""The stages of one range, its parts in memory and time virtual: what ends one ends all, without a hang."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine import ConfigError, ExtractionError, Failure, SourceError, Status, WriteError
+from engine.running.pipeline import report_of
+from tests.support.memory_parts import SMALL, MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.virtual_time import now_s, run_virtually
+
+TEXTS = [f"text {n}" for n in range(200)]
+
+
+class Service:
+    """Takes a tenth of a second; what it does to a text is up to the test."""
+
+    def __init__(self, does=lambda _text: None):
+        self.does, self.received = does, []
+
+    async def extract(self, texts):
+        """Nothing is found, ever."""
+        self.received += texts
+        await asyncio.sleep(0.1)
+        for text in texts:
+            self.does(text)
+        return [[] for _ in texts]
+
+
+class Broken(Exception):
+    """A fault that no part of the engine knows."""
+
+
+def failing_at(text, error):
+    """Raises the error when that text comes."""
+
+    def does(given):
+        if given == text:
+            raise error
+
+    return does
+
+
+class BrokenFeed(MemoryFeed):
+    """Ends with an error instead of its second half (TRAPS 12)."""
+
+    async def pages(self, after):
+        """Half of them."""
+        async for page in super().pages(after):
+            if page.ids[0] >= 100:
+                raise SourceError("the cursor is gone")
+            yield page
+
+
+class BrokenWriter(MemoryWriter):
+    """Refuses a document."""
+
+    async def write(self, extractions, dead_letters):
+        """Nothing of a group that holds it."""
+        if any(e.document_id == 90 for e in extractions):
+            raise WriteError("_id 90: no")
+        return await super().write(extractions, dead_letters)
+
+
+class ForgetfulWriter(MemoryWriter):
+    """Cannot say what it knows."""
+
+    async def known(self, ids):
+        """Of the later documents."""
+        if ids[0] >= 100:
+            raise WriteError("not now")
+        return await super().known(ids)
+
+
+def of_progress(progress):
+    """A script's callback that fails."""
+    if progress.documents >= 100:
+        raise Broken
+
+
+ENDS = {
+    "reader": (BrokenFeed(TEXTS), MemoryWriter, Service(), None, SourceError),
+    "what is known": (MemoryFeed(TEXTS), ForgetfulWriter, Service(), None, WriteError),
+    "extractor": (
+        MemoryFeed(TEXTS),
+        MemoryWriter,
+        Service(failing_at("text 90", ConfigError("no"))),
+        None,
+        ConfigError,
+    ),
+    "writer": (MemoryFeed(TEXTS), BrokenWriter, Service(), None, WriteError),
+    "progress": (MemoryFeed(TEXTS), MemoryWriter, Service(), of_progress, Broken),
+}
+
+
+@pytest.mark.parametrize(("feed", "writer", "service", "progress", "error"), ENDS.values(), ids=ENDS)
+def test_trap_32_whatever_stage_fails_the_range_ends_with_its_error(feed, writer, service, progress, error):
+    """No hang (virtual time would raise), no task left, the error itself; what was done is saved."""
+
+    async def main():
+        kept = Watched(written := writer())
+        attempt = await attempt_at(service, feed, written, kept, SMALL, progress=progress)
+        with pytest.raises(error):
+            await attempt.run()
+        assert attempt.checkpoint.status is Status.FAILED
+        assert 0 < attempt.checkpoint.counts.read <= 100
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_virtually(main())
+
+
+def test_trap_29_rows_that_failed_are_not_passed():
+    """A write fails in the midst, and later batches are extracted already: the position stays before it.
+
+    The next attempt writes it (redpanda connect#4676 went on after it).
+    """
+
+    async def main():
+        written = BrokenWriter()
+        kept = Watched(written)
+        service = Service(lambda text: None)
+        attempt = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
+        with pytest.raises(WriteError):
+            await attempt.run()
+        assert attempt.checkpoint.position.values[-1] < 90
+        mended = MemoryWriter()
+        mended.stored = written.stored
+        kept.writer = mended
+        again = await attempt_at(service, MemoryFeed(TEXTS), mended, kept, SMALL)
+        assert await again.run() is Status.SUCCEEDED
+        assert set(mended.stored) == set(range(200))
+        assert report_of(again.checkpoint).reconciled
+
+    run_virtually(main())
+
+
+def test_trap_29_a_slow_document_holds_the_checkpoint_back():
+    """The first batch answers last: until then nothing is passed, though all that may be ahead is written."""
+
+    async def main():
+        class Slow(Service):
+            async def extract(self, texts):
+                if "text 0" in texts:
+                    await asyncio.sleep(60)
+                return await super().extract(texts)
+
+        written = MemoryWriter()
+        kept = Watched(written)
+        attempt = await attempt_at(Slow(), MemoryFeed(TEXTS), written, kept, SMALL)
+        running = asyncio.create_task(attempt.run())
+        await asyncio.sleep(50)
+        assert attempt.checkpoint.position is None
+        assert len(written.stored) == (8 - 1) * 4
+        assert await running is Status.SUCCEEDED
+        assert attempt.checkpoint.counts.read == 200
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize(("drain_s", "rounds"), [(0.2, 6), (0.01, 5)], ids=["ends", "is dropped"])
+@pytest.mark.parametrize("how", ["deadline", "cancellation"])
+def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how, drain_s, rounds):
+    """What is in flight may end within `drain_s`, nothing more is sent, each document after it is read."""
+
+    async def main():
+        written = MemoryWriter()
+        kept = Watched(written)
+        service = Service()
+        deadline_s = 0.55 if how == "deadline" else None
+        settings = SMALL.model_copy(update={"deadline_s": deadline_s, "drain_s": drain_s})
+        attempt = await attempt_at(service, MemoryFeed(TEXTS), written, kept, settings)
+        running = asyncio.create_task(attempt.run())
+        if how == "cancellation":
+            await asyncio.sleep(0.55)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        else:
+            assert await running is Status.INTERRUPTED
+        first = attempt.checkpoint
+        assert (first.status, first.counts.read) == (Status.INTERRUPTED, rounds * 4 * 4)
+        assert len(service.received) == 6 * 4 * 4
+        assert attempt._slots.in_flight == 0
+        service.received.clear()
+        again = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
+        assert await again.run() is Status.SUCCEEDED
+        assert sorted(service.received) == sorted(TEXTS[rounds * 16 :])
+        assert set(written.writes.values()) == {1}
+
+    run_virtually(main())
+
+
+def test_trap_31_an_interruption_uses_up_no_attempts():
+    """Stopped again and again while a bad text is tried: it is blamed after `max_attempts` of one run."""
+
+    async def main():
+        written = MemoryWriter()
+        kept = Watched(written)
+        crash = ExtractionError("HTTP 500", failure=Failure.TRANSIENT, status=500)
+        service = Service(failing_at("text 0", crash))
+        stopping = SMALL.model_copy(update={"deadline_s": 0.45, "drain_s": 0, "retry_base_s": 0.05})
+        for _ in range(5):
+            attempt = await attempt_at(service, MemoryFeed(TEXTS[:8]), written, kept, stopping)
+            assert await attempt.run() is Status.INTERRUPTED
+            assert written.letters == {}
+        last = await attempt_at(service, MemoryFeed(TEXTS[:8]), written, kept, SMALL)
+        assert await last.run() is Status.SUCCEEDED
+        assert written.letters[0].attempts == SMALL.max_attempts
+        assert last.checkpoint.counts.dead_lettered == 1
+
+    run_virtually(main())
+
+
+def test_trap_24_a_range_waits_an_outage_out():
+    """A minute in mid-run: the same attempt goes on by itself, nothing is blamed, all is written once."""
+
+    async def main():
+        def down(_text):
+            if 0.55 <= now_s() < 60.55:
+                raise ConnectionError("down")
+
+        written = MemoryWriter()
+        attempt = await attempt_at(Service(down), MemoryFeed(TEXTS), written, Watched(written), SMALL)
+        assert await attempt.run() is Status.SUCCEEDED
+        assert now_s() > 60.55
+        assert (attempt.checkpoint.attempts, written.letters) == (1, {})
+        assert set(written.writes.values()) == {1}
+
+    run_virtually(main())
+
+
+def test_trap_24_an_outage_without_end_interrupts_the_range():
+    """After `max_outage_s`; what was done is kept, and the next attempt goes on from there."""
+
+    async def main():
+        down = [True]
+
+        def gone(_text):
+            if down[0] and now_s() > 0.55:
+                raise ConnectionError("down")
+
+        written = MemoryWriter()
+        kept = Watched(written)
+        service = Service(gone)
+        attempt = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
+        assert await attempt.run() is Status.INTERRUPTED
+        assert "run again to resume" in attempt.checkpoint.problem
+        down[0] = False
+        again = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
+        assert await again.run() is Status.SUCCEEDED
+        assert (written.letters, again.checkpoint.counts.read) == ({}, 200)
+
+    run_virtually(main())

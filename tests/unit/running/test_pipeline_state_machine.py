@@ -1,0 +1,222 @@
+"""Whatever happens, in whatever order: the final state is that of a run without faults, and it adds up.
+
+A state machine over one range with its parts in memory, on virtual time. Requests end when a rule says so:
+well, or in one of the ways that pass. Between them the attempt is cancelled, killed, or refused a write, and
+begun again. At each saved checkpoint `Watched` checks that nothing is ahead of what is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from engine import ExtractionError, Failure, Settings, Status, WriteError
+from engine.calling.caller import PROBE_TEXT
+from engine.running.pipeline import report_of
+from tests.support.memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.virtual_time import VirtualLoop
+
+PAGE, BATCH = 4, 3
+SMALL = Settings(
+    batch_texts=BATCH,
+    min_concurrency=3,  # a fixed limit: the adaptive one goes by real time
+    max_concurrency=3,
+    write_documents=4,
+    checkpoint_s=0,
+    max_ahead_batches=4,
+    max_attempts=6,
+)
+MOST_ALONE = 4
+"""Chance faults of one text alone: with more of them than attempts it would rightly be blamed."""
+A_FAILURE_COSTS = 3
+"""Requests that follow from one that failed: itself again, or its halves, and a probe."""
+PASSING = {
+    "connection": ConnectionError("reset"),
+    "timeout": TimeoutError(),
+    "503": ExtractionError("HTTP 503", failure=Failure.TRANSIENT, status=503),
+    "429": ExtractionError("HTTP 429", failure=Failure.THROTTLED, status=429, retry_after_s=2.0),
+}
+CRASH = ExtractionError("HTTP 500", failure=Failure.TRANSIENT, status=500)
+
+
+class Service:
+    """Holds each request until the machine decides about it."""
+
+    def __init__(self, poison):
+        self.poison, self.pending = poison, []
+        self.requests = self.failures = 0
+        self.alone = Counter()
+
+    async def extract(self, texts):
+        """Nothing is found, ever."""
+        self.requests += 1
+        request = (list(texts), asyncio.get_running_loop().create_future())
+        self.pending.append(request)
+        try:
+            return await request[1]
+        finally:
+            if request in self.pending:
+                self.pending.remove(request)
+
+    def answer(self, at):
+        """As the service does when it works."""
+        texts, future = self.pending.pop(at)
+        if self.poison & set(texts):
+            self.failures += 1
+            future.set_exception(CRASH)
+        else:
+            future.set_result([[] for _ in texts])
+
+    def fail(self, at, error):
+        """In a way that passes, unless this text alone has had its share of it."""
+        texts, future = self.pending[at]
+        if len(texts) == 1 and texts[0] != PROBE_TEXT:
+            if self.alone[texts[0]] == MOST_ALONE:
+                return
+            self.alone[texts[0]] += 1
+        del self.pending[at]
+        self.failures += 1
+        future.set_exception(error)
+
+
+class Killable(Watched):
+    """Checkpoints of a process that can be killed: then nothing is saved any more."""
+
+    killed = False
+
+    async def save(self, checkpoint):
+        """Unless it is too late."""
+        if not self.killed:
+            await super().save(checkpoint)
+
+
+class RefusingWriter(MemoryWriter):
+    """A target that refuses the next write when it is told to."""
+
+    refuses = False
+
+    async def write(self, extractions, dead_letters):
+        """Nothing of it, or all."""
+        if self.refuses:
+            self.refuses = False
+            raise WriteError("not now")
+        return await super().write(extractions, dead_letters)
+
+
+class PipelineMachine(RuleBasedStateMachine):
+    """One range, from its first attempt to its end."""
+
+    def __init__(self):
+        super().__init__()
+        self.loop = VirtualLoop()
+        self.writer = RefusingWriter()
+        self.kept = Killable(self.writer)
+        self.attempt = self.task = None
+
+    @initialize(count=st.integers(0, 14), poison=st.sets(st.integers(0, 13), max_size=3))
+    def documents(self, count, poison):
+        """A range of some documents, a few of them poison."""
+        self.texts = [f"text {n}" for n in range(count)]
+        self.poison = {n for n in poison if n < count}
+        self.service = Service({f"text {n}" for n in self.poison})
+        self.begin()
+
+    @precondition(lambda self: self.task is None)
+    @rule()
+    def begin(self):
+        """The next attempt, from the last checkpoint."""
+        self.requests_before, self.failures_before = self.service.requests, self.service.failures
+        self.kept.killed = False
+        feed = MemoryFeed(self.texts, PAGE)
+        self.attempt = self.loop.run_until_complete(
+            attempt_at(self.service, feed, self.writer, self.kept, SMALL)
+        )
+        self.attempt._caller._policy.rng.seed(1)  # the same rules must give the same run
+        self.task = self.loop.create_task(self.attempt.run())
+        self.settle()
+
+    @precondition(lambda self: self.task is not None and self.service.pending)
+    @rule(at=st.integers(0, 100))
+    def answer(self, at):
+        """Any of the requests under way ends well, or crashes on poison."""
+        self.service.answer(at % len(self.service.pending))
+        self.settle()
+
+    @precondition(lambda self: self.task is not None and self.service.pending)
+    @rule(at=st.integers(0, 100), how=st.sampled_from(sorted(PASSING)))
+    def fail(self, at, how):
+        """Any of them fails."""
+        self.service.fail(at % len(self.service.pending), PASSING[how])
+        self.settle()
+
+    @precondition(lambda self: self.task is not None and self.service.pending)
+    @rule(how=st.sampled_from(sorted(PASSING)))
+    def fail_all(self, how):
+        """An outage: all under way fail, then the probes and retries that follow, some times."""
+        for _ in range(3):
+            for at in reversed(range(len(self.service.pending))):
+                self.service.fail(at, PASSING[how])
+            self.settle()
+
+    @precondition(lambda self: self.task is not None)
+    @rule(killed=st.booleans())
+    def crash(self, killed):
+        """Cancelled, with time to save; or killed without."""
+        self.kept.killed = killed
+        self.task.cancel()
+        self.settle()
+
+    @rule()
+    def refuse_a_write(self):
+        """The target fails the next write, and with it the attempt."""
+        self.writer.refuses = True
+
+    def settle(self):
+        """Lets everything happen that needs no answer: waits pass, stages go on."""
+        self.loop.run_until_complete(asyncio.sleep(100))
+        self.check_requests()
+        if self.task is not None and self.task.done():
+            self.ended()
+
+    def check_requests(self):
+        """Each failure costs a few requests; what is needed beside them is one a batch."""
+        needed = (len(self.texts) + PAGE - 1) // PAGE * ((PAGE + BATCH - 1) // BATCH)
+        failures = self.service.failures - self.failures_before
+        requests = self.service.requests - self.requests_before
+        assert requests <= needed + A_FAILURE_COSTS * failures
+
+    def ended(self):
+        """However it ended: by success, by an interruption, or by the error that was put there."""
+        if not self.task.cancelled():
+            error = self.task.exception()
+            assert error is None or isinstance(error, WriteError), repr(error)
+        self.task = None
+        assert not self.service.pending
+
+    def teardown(self):
+        """The faults are over: some attempt ends well, and all is as if there had been none."""
+        if not hasattr(self, "texts"):
+            return self.loop.close()
+        for _ in range(1000):
+            if self.task is None and self.attempt.checkpoint.status is Status.SUCCEEDED:
+                break
+            self.answer(0) if self.task and self.service.pending else self.settle()
+            if self.task is None and self.attempt.checkpoint.status is not Status.SUCCEEDED:
+                self.begin()
+        checkpoint = self.attempt.checkpoint
+        report = report_of(checkpoint)
+        assert (report.status, report.reconciled, report.read) == (Status.SUCCEEDED, True, len(self.texts))
+        assert report.written + report.unchanged == len(self.texts) - len(self.poison)
+        assert set(self.writer.stored) == set(range(len(self.texts))) - self.poison
+        assert set(self.writer.letters) == self.poison
+        return self.loop.close()
+
+
+TestPipelineMachine = PipelineMachine.TestCase
+TestPipelineMachine.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)

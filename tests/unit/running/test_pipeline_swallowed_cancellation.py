@@ -1,0 +1,85 @@
+"""A stage whose cancellation is swallowed, as by `asyncio.wait_for` before Python 3.12, ends all the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine import Settings, Status, WriteError
+from tests.support.memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.virtual_time import run_virtually
+
+SMALL = Settings(batch_texts=4, max_concurrency=2, write_documents=4, max_ahead_batches=8, drain_s=0.5)
+
+
+async def nothing_found(texts):
+    """At once."""
+    await asyncio.sleep(0)
+    return [[] for _ in texts]
+
+
+class Service:
+    """Finds nothing."""
+
+    extract = staticmethod(nothing_found)
+
+
+class DeafFeed(MemoryFeed):
+    """Its first fetch takes a second, and goes on when it is cancelled.
+
+    Attributes:
+        cancelled: how often it was.
+    """
+
+    cancelled = 0
+
+    async def pages(self, after):
+        """One page at once, the next ones after the slow fetch."""
+        slow = True
+        async for page in super().pages(after):
+            yield page
+            if slow:
+                slow = False
+                try:
+                    await asyncio.sleep(1)
+                except asyncio.CancelledError:
+                    self.cancelled += 1
+
+
+class RefusingWriter(MemoryWriter):
+    """Refuses everything."""
+
+    async def write(self, extractions, dead_letters):
+        """Always."""
+        raise WriteError("disk full")
+
+
+def test_trap_32_a_swallowed_cancellation_does_not_keep_an_error_from_surfacing():
+    """The reader reads on, with nobody to take its batches; it is cancelled once more."""
+
+    async def main():
+        feed, written = DeafFeed([f"text {n}" for n in range(400)]), RefusingWriter()
+        attempt = await attempt_at(Service(), feed, written, Watched(written), SMALL)
+        with pytest.raises(WriteError, match="disk full"):
+            await asyncio.wait_for(attempt.run(), 60)
+        assert (feed.cancelled, attempt.checkpoint.status) == (1, Status.FAILED)
+
+    run_virtually(main())
+
+
+def test_nor_a_range_from_being_cancelled():
+    """Its checkpoint says `interrupted`."""
+
+    async def main():
+        feed, written = DeafFeed([f"text {n}" for n in range(400)]), MemoryWriter()
+        attempt = await attempt_at(Service(), feed, written, Watched(written), SMALL)
+        running = asyncio.create_task(attempt.run())
+        await asyncio.sleep(0.5)
+        running.cancel()
+        done, _ = await asyncio.wait([running], timeout=60)
+        assert done
+        assert running.cancelled()
+        assert (feed.cancelled, attempt.checkpoint.status) == (1, Status.INTERRUPTED)
+
+    run_virtually(main())

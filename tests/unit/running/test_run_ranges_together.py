@@ -1,0 +1,95 @@
+"""Ranges that run in one process: read in turn, and gone when they have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+from engine import Status
+from engine.calling.concurrency import slots_of
+from tests.support.memory_parts import SMALL, MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.virtual_time import now_s, run_virtually
+
+TEXTS = [f"text {n}" for n in range(80)]
+
+
+class Service:
+    """Takes a tenth of a second, and finds nothing."""
+
+    async def extract(self, texts):
+        """Nothing, ever."""
+        await asyncio.sleep(0.1)
+        return [[] for _ in texts]
+
+
+class WatchedFeed(MemoryFeed):
+    """Notes when it begins to read and when it has read all, in seconds."""
+
+    def __init__(self, texts):
+        super().__init__(texts)
+        self.read_s = []
+
+    async def pages(self, after):
+        """As they are."""
+        self.read_s.append(now_s())
+        async for page in super().pages(after):
+            yield page
+        self.read_s.append(now_s())
+
+
+def test_ranges_that_share_slots_are_read_in_turn():
+    """The next one begins when all of one is read, and before its last requests have ended."""
+
+    async def main():
+        slots, feeds, ended_s = slots_of(SMALL), [WatchedFeed(TEXTS) for _ in range(3)], []
+
+        async def one(feed):
+            written = MemoryWriter()
+            attempt = await attempt_at(Service(), feed, written, Watched(written), SMALL, slots=slots)
+            await attempt.run()
+            ended_s.append(now_s())
+
+        await asyncio.gather(*map(one, feeds))
+        begun, done = zip(*sorted(feed.read_s for feed in feeds), strict=True)
+        assert all(done[n] <= begun[n + 1] < ended_s[n] for n in range(2))
+
+    run_virtually(main())
+
+
+def test_a_deadline_begins_with_the_turn():
+    """Each takes three quarters of a second; the last one waits for longer, and is not charged for it."""
+
+    async def main():
+        slots = slots_of(SMALL)
+        timed = SMALL.model_copy(update={"deadline_s": 1.0})
+
+        async def one(_):
+            written = MemoryWriter()
+            attempt = await attempt_at(
+                Service(), MemoryFeed(TEXTS), written, Watched(written), timed, slots=slots
+            )
+            return await attempt.run(), attempt.checkpoint.active_s
+
+        ended = await asyncio.gather(*map(one, range(3)))
+        assert [status for status, _ in ended] == [Status.SUCCEEDED] * 3
+        assert max(active_s for _, active_s in ended) < 1.0
+
+    run_virtually(main())
+
+
+def test_a_range_that_has_ended_leaves_no_cycle_behind():
+    """Its texts and answers go at once: a process runs many ranges, and the collector comes seldom."""
+
+    async def main():
+        written = MemoryWriter()
+        attempt = await attempt_at(Service(), MemoryFeed(TEXTS), written, Watched(written), SMALL)
+        await attempt.run()
+        return weakref.ref(attempt)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert run_virtually(main())() is None
+    finally:
+        gc.enable()
