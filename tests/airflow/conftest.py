@@ -18,8 +18,9 @@ from pymongo import MongoClient
 
 from demo.servers.connections import mongo_connection
 from engine.extractors.offsets import CANARY_TEXT
-from tests.airflow.in_place import DAGS, parsed, run_in_place
+from tests.support.in_place import parsed, run_in_place
 from tests.support.ner_service import serve_in_thread
+from tests.support.places import DAGS
 
 HERE = Path(__file__).parent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.contract.listing import check
+from tests.support.listing import check
 
 LISTED = Path(__file__).with_name("dag_contract.json")
 

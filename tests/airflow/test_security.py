@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from demo.servers.ports import free_port
-from tests.airflow.in_place import run_in_place
+from tests.support.in_place import run_in_place
 from tests.support.ner_service import serve_in_thread
 from tests.support.roles import PASSWORD, TARGET, commands
 from tests.support.secured_mongod import secured_mongod

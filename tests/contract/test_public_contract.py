@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.describe import describe
-from tests.contract.listing import check, differences_of
+from tests.support.listing import check, differences_of
+from tests.support.public_contract import describe
 
 LISTED = Path(__file__).with_name("public_contract.json")
 

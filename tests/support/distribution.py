@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-OWN_AIRFLOW = ("tests/dags/scheduler/", "tests/demo/servers/test_airflow_real.py")
-AIRFLOW_IN_PLACE = "tests/dags/"
+OWN_AIRFLOW = ("tests/airflow/scheduler/", "tests/demo/servers/test_airflow_real.py")
+AIRFLOW_IN_PLACE = "tests/airflow/"
 
 
 def group_of(nodeid: str) -> str:

@@ -9,9 +9,9 @@ from demo.processes.supervisor import Supervisor
 from demo.servers.airflow import Airflow, AirflowSettings
 from demo.servers.connections import http_connection, mongo_connection
 from demo.servers.ports import LOOPBACK, free_port
+from tests.support.cluster import ENVIRONMENT, Cluster, dags_folder
 from tests.support.ner_service import serve_in_thread
-
-from .cluster import ENVIRONMENT, Cluster, dags_folder, filled
+from tests.support.slow_ranges import filled
 
 DAG_IDS = ("ner_backfill", "ner_incremental", "ner_replay", "ner_verify", "timed_backfill")
 

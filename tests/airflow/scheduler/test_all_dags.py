@@ -10,9 +10,9 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient
 
 from engine import HttpExtractor, Settings, Window, run
+from tests.support.cluster import DAILY, OUTAGE_DELAY_S, awaited
 from tests.support.misbehaviour import status
-
-from .cluster import DAILY, DOCUMENTS, FIRST, OUTAGE_DELAY_S, awaited, sent, text_of
+from tests.support.slow_ranges import DOCUMENTS, FIRST, sent, text_of
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
 

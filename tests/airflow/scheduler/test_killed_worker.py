@@ -11,8 +11,14 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from engine import HttpExtractor, KeyRange, Settings, Window, run
 from engine.keys.key import Key
-
-from .cluster import CAPACITY, DOCUMENTS, RANGE_DOCUMENTS, SHARE, awaited, expect_all_done_and_little_again
+from tests.support.cluster import awaited
+from tests.support.slow_ranges import (
+    CAPACITY,
+    DOCUMENTS,
+    RANGE_DOCUMENTS,
+    SHARE,
+    expect_all_done_and_little_again,
+)
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
 

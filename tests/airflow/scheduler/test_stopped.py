@@ -6,8 +6,8 @@ import pytest
 from pymongo import MongoClient
 
 from demo.servers.mongod import Mongod
-
-from .cluster import DOCUMENTS, RANGE_DOCUMENTS, awaited, expect_all_done_and_little_again, filled
+from tests.support.cluster import awaited
+from tests.support.slow_ranges import DOCUMENTS, RANGE_DOCUMENTS, expect_all_done_and_little_again, filled
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
 

@@ -6,8 +6,7 @@ import pytest
 from bson import json_util
 
 from tests.support.misbehaviour import status
-
-from .cluster import text_of
+from tests.support.slow_ranges import text_of
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
 

@@ -11,7 +11,7 @@ import pytest
 from bson import Int64
 
 from engine import Entity, ExtractionError, JsonLinesWriter, Settings, Window, replay, run
-from tests.contract.listing import check
+from tests.support.listing import check
 from tests.support.samples import fill, message
 
 pytestmark = pytest.mark.asyncio

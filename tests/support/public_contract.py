@@ -1,9 +1,8 @@
 """Describes what users rely on: the public names, the errors, the settings and the command line.
 
-To see the description as a JSON file, run this in the root of the repository (for bash):
+To see the description as a JSON file, run this in the root of the repository:
 
-    export PYTHONPATH=tests:.
-    python -c "from contract.describe import *; print(as_text(describe()), end='')"
+    python -c "from tests.support.public_contract import *; print(as_text(describe()), end='')"
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import typer
 import engine
 from engine import EngineError, HttpExtractor, Settings
 from engine.cli.commands import app as COMMAND_LINE  # noqa: N812
-from tests.contract.listing import as_text
+from tests.support.listing import as_text
 from tests.support.places import ROOT
 
 __all__ = ["as_text", "describe"]
