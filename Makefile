@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv/installed
 
-.PHONY: help install demo demo-celery demo-down pictures test lint bench lock clean
+.PHONY: help install demo demo-celery demo-down pictures test lint lock clean \
+  bench bench-memory bench-overhead bench-pipeline bench-planning bench-skip
 
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | column -t -s '	'
@@ -41,11 +42,24 @@ lint: $(VENV)     ## style, types, layers
 test: lint        ## all checks and tests
 	@.venv/bin/pytest -n 2 --max-worker-restart=0
 
-bench: $(VENV)    ## all benchmarks, about three quarters of an hour on an idle machine; results in benchmarks/results
+# One after another, also under `make -j`: benchmarks that run side by side disturb each other.
+.NOTPARALLEL:
+
+bench: bench-memory bench-overhead bench-pipeline bench-planning bench-skip ## all benchmarks, about three quarters of an hour on an idle machine; results in benchmarks/results
+
+bench-memory: $(VENV) ## does memory grow with the collection?
 	@.venv/bin/python -m benchmarks.memory
+
+bench-overhead: $(VENV) ## what Airflow adds to a run
 	@.venv/bin/python -m benchmarks.overhead
+
+bench-pipeline: $(VENV) ## the whole pipeline: the engine against what people use instead
 	@.venv/bin/python -m benchmarks.pipeline
+
+bench-planning: $(VENV) ## cutting a collection into ranges
 	@.venv/bin/python -m benchmarks.planning
+
+bench-skip: $(VENV) ## reading in pages: skip and limit against keyset
 	@.venv/bin/python -m benchmarks.skip_vs_keyset
 
 lock:             ## compile requirements.lock anew

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pymongo import MongoClient
 
-from benchmarks.common.process import Meter, Task
+from benchmarks.common.process import Job, Meter
 
 TEXTS = 32
 _LENGTH = re.compile(rb"Content-Length: (\d+)\r\n\r\n")
@@ -41,12 +41,12 @@ class _Line:
         return len(self._got) == self._wanted
 
 
-def bare(task: Task, meter: Meter) -> dict[str, Any]:
+def bare(job: Job, meter: Meter) -> dict[str, Any]:
     """All texts of the collection in full requests, `concurrency` at once; nothing is stored."""
-    requests = _prepared(task)
+    requests = _prepared(job)
     waiting = iter(requests)
-    address = urlsplit(task.url)
-    lines = [_Line((address.hostname, address.port)) for _ in range(task.concurrency)]
+    address = urlsplit(job.url)
+    lines = [_Line((address.hostname, address.port)) for _ in range(job.concurrency)]
     with meter, selectors.DefaultSelector() as selector:
         for line, request in zip(lines, waiting, strict=False):
             line.ask(request)
@@ -69,9 +69,9 @@ def _exchange(selector: selectors.BaseSelector, waiting: Iterator[bytes]) -> Non
                 key.data.ask(request)
 
 
-def _prepared(task: Task) -> list[bytes]:
-    with MongoClient[dict[str, Any]](task.uri) as client:
-        source = client[task.database][task.collection]
+def _prepared(job: Job) -> list[bytes]:
+    with MongoClient[dict[str, Any]](job.uri) as client:
+        source = client[job.database][job.collection]
         texts = [document["text"] for document in source.find({}, {"text": 1})]
     bodies = [json.dumps({"texts": texts[at : at + TEXTS]}).encode() for at in range(0, len(texts), TEXTS)]
     return [b"POST /extract HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body for body in bodies]

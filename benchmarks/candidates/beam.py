@@ -14,7 +14,7 @@ from apache_beam.io.mongodbio import ReadFromMongoDB, WriteToMongoDB
 from apache_beam.io.requestresponse import Caller, RequestResponseIO, UserCodeQuotaException
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from benchmarks.common.process import Meter, Task
+from benchmarks.common.process import Job, Meter
 from benchmarks.common.process_tree import Tree
 
 TEXTS = 32
@@ -54,7 +54,7 @@ class Service(Caller[Any, Any]):
         ]
 
 
-def beam(task: Task, meter: Meter) -> Mapping[str, Any]:
+def beam(job: Job, meter: Meter) -> Mapping[str, Any]:
     """One pipeline in some processes of this machine."""
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for the worker processes
     options = PipelineOptions(
@@ -63,11 +63,11 @@ def beam(task: Task, meter: Meter) -> Mapping[str, Any]:
     with Tree() as tree, meter, apache_beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline
-            | ReadFromMongoDB(task.uri, task.database, task.collection, projection=["_id", "text"])
+            | ReadFromMongoDB(job.uri, job.database, job.collection, projection=["_id", "text"])
             | apache_beam.Reshuffle()
             | apache_beam.BatchElements(min_batch_size=TEXTS, max_batch_size=TEXTS)
-            | RequestResponseIO(Service(task.url), timeout=TIMEOUT_S)
+            | RequestResponseIO(Service(job.url), timeout=TIMEOUT_S)
             | apache_beam.FlatMap(list)
-            | WriteToMongoDB(task.uri, task.target, "entities", batch_size=WRITE)
+            | WriteToMongoDB(job.uri, job.target, "entities", batch_size=WRITE)
         )
     return {"cpu_s": tree.cpu_s, "peak_mb": round(tree.peak_mb, 1)}

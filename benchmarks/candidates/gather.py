@@ -9,7 +9,7 @@ import aiohttp
 from motor.motor_asyncio import AsyncIOMotorClient
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from benchmarks.common.process import Meter, Task, reaching
+from benchmarks.common.process import Job, Meter, reaching
 
 ATTEMPTS = 5
 IN_FLIGHT = 64
@@ -30,15 +30,15 @@ async def _extract(session: aiohttp.ClientSession, url: str, text: str) -> list[
         return entities
 
 
-async def gather(task: Task, meter: Meter) -> Document:
+async def gather(job: Job, meter: Meter) -> Document:
     """All documents into memory, all calls at once behind a semaphore, then all results into the target."""
-    client: Any = AsyncIOMotorClient(task.uri)
-    source, target = client[task.database][task.collection], client[task.target]["entities"]
+    client: Any = AsyncIOMotorClient(job.uri)
+    source, target = client[job.database][job.collection], client[job.target]["entities"]
     turn = asyncio.Semaphore(IN_FLIGHT)
 
     async def one(session: aiohttp.ClientSession, document: Document) -> Document:
         async with turn:
-            entities = await _extract(session, task.url, document["text"])
+            entities = await _extract(session, job.url, document["text"])
             return {"_id": document["_id"], "entities": entities}
 
     async with reaching(client):

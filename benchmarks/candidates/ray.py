@@ -16,7 +16,7 @@ import ray.data as ray_data
 from bson import ObjectId
 from pymongo import MongoClient
 
-from benchmarks.common.process import Meter, Task
+from benchmarks.common.process import Job, Meter
 from benchmarks.common.process_tree import Tree
 
 TEXTS = 32
@@ -57,19 +57,19 @@ class _Service:
         raise RuntimeError("a batch has failed too often")
 
 
-def ray(task: Task, meter: Meter) -> Document:
+def ray(job: Job, meter: Meter) -> Document:
     """Everything from memory through the actor, and from its batches into the target."""
     path = f"{Path(__file__).parents[2]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    with MongoClient[Document](task.uri) as client, Tree() as tree:
+    with MongoClient[Document](job.uri) as client, Tree() as tree:
         environ = {"PYTHONPATH": path, "RAY_DATA_DEFAULT_ASYNC_BATCH_UDF_MAX_CONCURRENCY": str(AT_ONCE)}
         ray_library.init(logging_level="ERROR", runtime_env={"env_vars": environ})
-        source, target = client[task.database][task.collection], client[task.target]["entities"]
+        source, target = client[job.database][job.collection], client[job.target]["entities"]
         with meter:
             found = source.find({}, {"text": 1}).sort("created_at", 1)
             items = [{"_id": str(document["_id"]), "text": document["text"]} for document in found]
             blocks = max(1, len(items) // (AT_ONCE * TEXTS))
             results = ray_data.from_items(items, override_num_blocks=blocks).map_batches(
-                _Service, fn_constructor_args=(task.url,), batch_size=TEXTS, concurrency=1
+                _Service, fn_constructor_args=(job.url,), batch_size=TEXTS, concurrency=1
             )
             for batch in results.iter_batches(batch_size=WRITE):
                 target.insert_many(list(map(_result, batch["_id"], batch["entities"])), ordered=False)

@@ -1,6 +1,6 @@
 """Runs one candidate in a process of its own.
 
-Its standard input gives a Task (`common/process.py`) as one line of JSON; its last line of output is what the
+Its standard input gives a Job (`common/process.py`) as one line of JSON; its last line of output is what the
 candidate tells of itself, and what the meter says. A candidate that raises has an `error`, and the meter's
 numbers up to there.
 """
@@ -13,7 +13,7 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import Any
 
-from benchmarks.common.process import Meter, Task, run_loop
+from benchmarks.common.process import Job, Meter, run_loop
 
 CANDIDATES = {
     "engine": "benchmarks.candidates.engine",
@@ -32,12 +32,12 @@ CANDIDATES = {
 """Where each is; imported alone, so that no candidate pays for another's libraries."""
 
 
-def measure(task: Task) -> dict[str, Any]:
+def measure(job: Job) -> dict[str, Any]:
     """What became of the candidate."""
-    candidate: Any = getattr(import_module(CANDIDATES[task.candidate]), task.candidate)
+    candidate: Any = getattr(import_module(CANDIDATES[job.candidate]), job.candidate)
     meter, told = Meter(), {}
     try:
-        answer = candidate(task, meter)
+        answer = candidate(job, meter)
         told = run_loop(answer) if iscoroutinefunction(candidate) else answer
     except Exception as error:  # noqa: BLE001  (what a candidate dies of is a result)
         told = {"error": f"{type(error).__name__}: {error}"[:300]}
@@ -45,5 +45,5 @@ def measure(task: Task) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    given = Task(**json.loads(sys.stdin.readline()))
+    given = Job(**json.loads(sys.stdin.readline()))
     print(json.dumps(measure(given)), flush=True)

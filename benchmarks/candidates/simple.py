@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from benchmarks.common.process import Meter, Task
+from benchmarks.common.process import Job, Meter
 
 PAGE = 1_000
 THREADS = 64
@@ -32,21 +32,21 @@ def _pages(source: Collection[Document]) -> Iterator[list[Document]]:
         yield page
 
 
-def blog(task: Task, meter: Meter) -> Document:
+def blog(job: Job, meter: Meter) -> Document:
     """Pages by `skip` and `limit`, one call after another, each result upserted; any failure is the end."""
-    with MongoClient[Document](task.uri) as client:
-        source, target = client[task.database][task.collection], client[task.target]["entities"]
+    with MongoClient[Document](job.uri) as client:
+        source, target = client[job.database][job.collection], client[job.target]["entities"]
         with meter:
             for page in _pages(source):
                 for document in page:
-                    answer = requests.post(task.url, json={"texts": [document["text"]]}, timeout=TIMEOUT_S)
+                    answer = requests.post(job.url, json={"texts": [document["text"]]}, timeout=TIMEOUT_S)
                     answer.raise_for_status()
                     entities = answer.json()["results"][0]
                     target.update_one({"_id": document["_id"]}, {"$set": {"entities": entities}}, upsert=True)
     return {}
 
 
-def threads(task: Task, meter: Meter) -> Document:
+def threads(job: Job, meter: Meter) -> Document:
     """The same pages, 64 calls at once, with urllib3's retries; results by `insert_many` a page."""
     retry = Retry(
         total=RETRIES,
@@ -57,16 +57,16 @@ def threads(task: Task, meter: Meter) -> Document:
     )
     given_up = 0
     with (
-        MongoClient[Document](task.uri) as client,
+        MongoClient[Document](job.uri) as client,
         requests.Session() as session,
         ThreadPoolExecutor(THREADS) as pool,
     ):
         session.mount("http://", HTTPAdapter(pool_maxsize=THREADS, max_retries=retry))
-        source, target = client[task.database][task.collection], client[task.target]["entities"]
+        source, target = client[job.database][job.collection], client[job.target]["entities"]
 
         def one(document: Document) -> Document | None:
             try:
-                answer = session.post(task.url, json={"texts": [document["text"]]}, timeout=TIMEOUT_S)
+                answer = session.post(job.url, json={"texts": [document["text"]]}, timeout=TIMEOUT_S)
                 answer.raise_for_status()
             except requests.RequestException:
                 return None

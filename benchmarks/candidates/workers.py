@@ -19,7 +19,7 @@ import aiohttp
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
-from benchmarks.common.process import Meter, Task, reaching
+from benchmarks.common.process import Job, Meter, reaching
 
 TEXTS = 32
 ATTEMPTS = 5
@@ -115,30 +115,30 @@ class Workers:
         return None
 
 
-async def workers(task: Task, meter: Meter) -> Document:
+async def workers(job: Job, meter: Meter) -> Document:
     """Runs them; `given_up` counts the documents of batches that failed too often."""
-    return await _run(task, meter, AsyncIOMotorClient(task.uri))
+    return await _run(job, meter, AsyncIOMotorClient(job.uri))
 
 
-async def workers_wide(task: Task, meter: Meter) -> Document:
+async def workers_wide(job: Job, meter: Meter) -> Document:
     """The same with twice as many texts a request."""
-    return await _run(task, meter, AsyncIOMotorClient(task.uri), WIDE_TEXTS)
+    return await _run(job, meter, AsyncIOMotorClient(job.uri), WIDE_TEXTS)
 
 
-async def workers_on_pymongo(task: Task, meter: Meter) -> Document:
+async def workers_on_pymongo(job: Job, meter: Meter) -> Document:
     """The same through PyMongo's own asynchronous client."""
-    return await _run(task, meter, AsyncMongoClient(task.uri))
+    return await _run(job, meter, AsyncMongoClient(job.uri))
 
 
-async def _run(task: Task, meter: Meter, client: Any, texts: int = TEXTS) -> Document:
+async def _run(job: Job, meter: Meter, client: Any, texts: int = TEXTS) -> Document:
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=task.concurrency),
+        connector=aiohttp.TCPConnector(limit=job.concurrency),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
     )
     async with reaching(client), session:
-        source, target = client[task.database][task.collection], client[task.target]["entities"]
-        program = Workers(session, source, target, task.url, task.concurrency, texts)
+        source, target = client[job.database][job.collection], client[job.target]["entities"]
+        program = Workers(session, source, target, job.url, job.concurrency, texts)
         with meter:
             await program.run()
     return {"given_up": program.failed}

@@ -103,7 +103,7 @@ def fill(collection: Collection[dict[str, Any]], size: int) -> None:
     collection.create_index(ORDER)
 
 
-class Seen:
+class ReadCounter:
     """How often each document was read.
 
     Attributes:

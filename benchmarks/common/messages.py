@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from benchmarks.common.documents import ORDER
-from benchmarks.stub.service import POISON
+from benchmarks.common.poison import POISON
 from demo.messages import message_id, messages, read_conversations
 
 _INSERT = 10_000

@@ -1,4 +1,4 @@
-"""What the processes of a benchmark share: their task, their event loop, and what they have used.
+"""What the processes of a benchmark share: their job, their event loop, and what they have used.
 
 Nothing of the engine is imported here: its memory belongs to the engine alone.
 """
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Job:
     """What one candidate is to do: all documents of a collection, through the service, into the target.
 
     Attributes:

@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TaskTimes:
     """One task instance that has succeeded, in seconds since its DAG run was asked for.
 
     Attributes:
@@ -55,7 +55,7 @@ class Mapped:
     idle_share: float
 
 
-def tasks_of(run: Json, instances: Sequence[Json], reports: Sequence[Json]) -> list[Task]:
+def tasks_of(run: Json, instances: Sequence[Json], reports: Sequence[Json]) -> list[TaskTimes]:
     """The tasks of a DAG run.
 
     Args:
@@ -69,16 +69,16 @@ def tasks_of(run: Json, instances: Sequence[Json], reports: Sequence[Json]) -> l
     def seconds(moment: str | None) -> float | None:
         return None if moment is None else (datetime.fromisoformat(moment) - asked).total_seconds()
 
-    def task_of(instance: Json) -> Task:
+    def task_of(instance: Json) -> TaskTimes:
         report = work.get(instance["map_index"], {}) if instance["task_id"] == MAPPED else {}
         noted = (instance[name] for name in ("queued_when", "start_date", "end_date"))
         worked = (report.get(name) for name in ("started_at", "finished_at"))
-        return Task(instance["task_id"], *map(seconds, noted), *map(seconds, worked))  # type: ignore[arg-type]
+        return TaskTimes(instance["task_id"], *map(seconds, noted), *map(seconds, worked))  # type: ignore[arg-type]
 
     return [task_of(instance) for instance in instances]
 
 
-def phases_of(tasks: Sequence[Task], wall_s: float) -> dict[str, float]:
+def phases_of(tasks: Sequence[TaskTimes], wall_s: float) -> dict[str, float]:
     """Seconds of each phase, in their order; together they are the wall time."""
     plan, summary = _only(tasks, "plan"), _only(tasks, "summarize")
     ranges = _ranges(tasks)
@@ -96,7 +96,7 @@ def phases_of(tasks: Sequence[Task], wall_s: float) -> dict[str, float]:
     return {name: after - before for (_, before), (name, after) in pairwise(moments.items())}
 
 
-def mapped_of(tasks: Sequence[Task], slots: int) -> Mapped:
+def mapped_of(tasks: Sequence[TaskTimes], slots: int) -> Mapped:
     """What a mapped task takes, of those whose work is known."""
     ranges = _ranges(tasks)
     known = [(t, t.worked_from, t.worked_to) for t in ranges if t.worked_from is not None]
@@ -118,10 +118,10 @@ def overhead(wall_s: float, alone_s: float) -> float:
     return (wall_s - alone_s) / alone_s
 
 
-def _only(tasks: Sequence[Task], task_id: str) -> Task:
+def _only(tasks: Sequence[TaskTimes], task_id: str) -> TaskTimes:
     (task,) = (task for task in tasks if task.task_id == task_id)
     return task
 
 
-def _ranges(tasks: Sequence[Task]) -> list[Task]:
+def _ranges(tasks: Sequence[TaskTimes]) -> list[TaskTimes]:
     return [task for task in tasks if task.task_id == MAPPED]

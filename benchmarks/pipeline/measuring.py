@@ -16,9 +16,9 @@ from pymongo.database import Database
 from benchmarks.candidates.workers import WIDE_TEXTS
 from benchmarks.common.messages import History
 from benchmarks.common.mongo import scratch
-from benchmarks.common.process import Task
+from benchmarks.common.process import Job
 from benchmarks.common.progress import Steps
-from benchmarks.pipeline.scenarios import Entry, Setting
+from benchmarks.pipeline.scenarios import Entry, Scenario
 from benchmarks.stub.answers import Outcome, expected_of, judge
 from benchmarks.stub.start import stub
 from engine import Settings
@@ -60,22 +60,22 @@ class Measuring:
     shown: Steps
     peers_python: str | None = None
 
-    def run(self, settings: tuple[Setting, ...]) -> Iterator[Row]:
+    def run(self, scenarios: tuple[Scenario, ...]) -> Iterator[Row]:
         """One row an entry and repetition, interleaved: everything once, then everything again."""
-        most = max(entry.repetitions for setting in settings for entry in setting.entries)
+        most = max(entry.repetitions for scenario in scenarios for entry in scenario.entries)
         for repetition in range(most):
-            for setting in settings:
-                for entry in setting.entries:
+            for scenario in scenarios:
+                for entry in scenario.entries:
                     if repetition < entry.repetitions:
-                        yield {**self._measure(setting, entry), "repetition": repetition}
+                        yield {**self._measure(scenario, entry), "repetition": repetition}
                         self.shown.done()
 
-    def _measure(self, setting: Setting, entry: Entry) -> Row:
-        self.shown.at(f"{setting.name}: {entry.candidate} {entry.concurrency or ''}")
-        source = self._history.collection(entry.documents, setting.poisoned)
-        with scratch(self.uri) as target, stub(setting.service) as service:
+    def _measure(self, scenario: Scenario, entry: Entry) -> Row:
+        self.shown.at(f"{scenario.name}: {entry.candidate} {entry.concurrency or ''}")
+        source = self._history.collection(entry.documents, scenario.poisoned)
+        with scratch(self.uri) as target, stub(scenario.service) as service:
             python = self.peers_python if entry.candidate in PEERS else None
-            task = Task(
+            job = Job(
                 self.uri,
                 self.database.name,
                 source.name,
@@ -84,10 +84,10 @@ class Measuring:
                 entry.candidate,
                 entry.concurrency,
             )
-            told = tell(python or sys.executable, task)
+            told = tell(python or sys.executable, job)
             seen = service.stop()
             outcome = judge(self._expected(source.name), target, source.name)
-        return row_of(setting, entry, told, seen, outcome)
+        return row_of(scenario, entry, told, seen, outcome)
 
     @cached_property
     def _history(self) -> History:
@@ -103,7 +103,7 @@ class Measuring:
         return {}
 
 
-def tell(python: str, task: Task) -> dict[str, Any]:
+def tell(python: str, job: Job) -> dict[str, Any]:
     """What a candidate's process says at its end.
 
     The address goes through its input: it may hold a password.
@@ -113,7 +113,7 @@ def tell(python: str, task: Task) -> dict[str, Any]:
     try:
         done = subprocess.run(
             command,
-            input=json.dumps(asdict(task)) + "\n",
+            input=json.dumps(asdict(job)) + "\n",
             capture_output=True,
             text=True,
             timeout=MOST_S,
@@ -130,7 +130,7 @@ def tell(python: str, task: Task) -> dict[str, Any]:
 
 
 def row_of(
-    setting: Setting, entry: Entry, told: dict[str, Any], seen: dict[str, Any], outcome: Outcome
+    scenario: Scenario, entry: Entry, told: dict[str, Any], seen: dict[str, Any], outcome: Outcome
 ) -> Row:
     """Everything about one run.
 
@@ -140,9 +140,9 @@ def row_of(
     texts = FULL.get(entry.candidate, TEXTS)
     done = seen["texts"] if entry.candidate == "bare" else outcome.stored
     rate = done / told["seconds"] if told["seconds"] else None
-    capacity = setting.service.capacity(max(texts, TEXTS))
+    capacity = scenario.service.capacity(max(texts, TEXTS))
     return {
-        "setting": setting.name,
+        "scenario": scenario.name,
         "candidate": entry.candidate,
         "concurrency": entry.concurrency,
         "documents": entry.documents,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.stub.seen import SLICE_S
+from benchmarks.stub.stats import SLICE_S
 
 WINDOW_S = 1.0
 """Throughput is taken over this long: some tens of requests at the least capacity measured."""
@@ -14,7 +14,7 @@ WINDOW_S = 1.0
 BACK = 0.9
 """Share of what is attainable that counts as being back."""
 
-GROUPED = ("setting", "candidate", "concurrency", "documents")
+GROUPED = ("scenario", "candidate", "concurrency", "documents")
 
 SUMMED = ("lost", "wrong", "blamed")
 """What one bad repetition must not hide behind the median of the others."""
@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 
 def summaries(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One row a candidate and setting: medians of numbers, sums of what is lost or wrong, errors."""
+    """One row a candidate and scenario: medians of numbers, sums of what is lost or wrong, errors."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in GROUPED), []).append(row)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.pipeline.tables import LABELS
-from benchmarks.stub.seen import SLICE_S
+from benchmarks.stub.stats import SLICE_S
 
 COLORS = {
     "engine": "#0072B2",
@@ -38,11 +38,11 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     """Draws both rows of panels, in the format that the file's name ends with."""
     figure = Figure(figsize=(13, 8), layout="constrained")
     above, below = figure.subfigures(2, 1)
-    settings = {setting["name"]: setting for setting in result["settings"]}
+    scenarios = {scenario["name"]: scenario for scenario in result["scenarios"]}
     for axes, name in zip(above.subplots(1, len(RATES)), RATES, strict=True):
-        _draw_rates(axes, settings.get(name), [r for r in result["medians"] if r["setting"] == name])
+        _draw_rates(axes, scenarios.get(name), [r for r in result["medians"] if r["scenario"] == name])
     for axes, name in zip(below.subplots(1, len(TIMES)), TIMES, strict=True):
-        _draw_times(axes, settings.get(name), [r for r in result["rows"] if r["setting"] == name])
+        _draw_times(axes, scenarios.get(name), [r for r in result["rows"] if r["scenario"] == name])
     machine = result["machine"]
     where = f"mongod {machine['mongod']}, {machine['cores']} cores, {machine['cpu']}"
     figure.suptitle(f"From MongoDB through a NER service and back ({where})", fontsize=11)
@@ -51,9 +51,9 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _draw_rates(axes: Axes, setting: Row | None, rows: Sequence[Row]) -> None:
+def _draw_rates(axes: Axes, scenario: Row | None, rows: Sequence[Row]) -> None:
     """A bar a candidate; of several concurrencies the best."""
-    axes.set_title(setting["label"] if rows and setting else "not measured", fontsize=10)
+    axes.set_title(scenario["label"] if rows and scenario else "not measured", fontsize=10)
     best: dict[str, float] = {}
     for row in rows:
         rate = row.get("documents_per_second") or 0
@@ -68,14 +68,14 @@ def _draw_rates(axes: Axes, setting: Row | None, rows: Sequence[Row]) -> None:
     _finish(axes)
 
 
-def _draw_times(axes: Axes, setting: Row | None, rows: Sequence[Row]) -> None:
+def _draw_times(axes: Axes, scenario: Row | None, rows: Sequence[Row]) -> None:
     """Texts that the service has answered, over time."""
-    axes.set_title(setting["label"] if setting else "not measured", fontsize=10)
+    axes.set_title(scenario["label"] if scenario else "not measured", fontsize=10)
     for row in rows:
         rates = smoothed(row["slices"], SMOOTHED)
         seconds = [(at + SMOOTHED / 2) * SLICE_S for at in range(len(rates))]
         axes.plot(seconds, rates, color=COLORS[row["candidate"]], label=LABELS[row["candidate"]])
-    for at in _moments(setting):
+    for at in _moments(scenario):
         axes.axvline(at, color="#333333", linewidth=0.8, linestyle="dotted")
     axes.set(xlabel="seconds after the first request", ylabel="texts a second")
     axes.set_ylim(bottom=0)
@@ -89,11 +89,11 @@ def smoothed(slices: Sequence[int], width: int) -> list[float]:
     return [sum(slices[at : at + width]) / (width * SLICE_S) for at in range(len(slices) - width + 1)]
 
 
-def _moments(setting: Row | None) -> list[float]:
+def _moments(scenario: Row | None) -> list[float]:
     """When the service changes."""
-    if setting is None:
+    if scenario is None:
         return []
-    service = setting["service"]
+    service = scenario["service"]
     begins, lasts = service["outage"] or (None, 0)
     outage = [] if begins is None else [begins, begins + lasts]
     return [second for second, _ in service["changes"]] + outage

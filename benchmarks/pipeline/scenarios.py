@@ -1,4 +1,4 @@
-"""The settings of `pipeline.py`: which service, which candidates, how many documents, how often."""
+"""The scenarios of `pipeline.py`: which service, which candidates, how many documents, how often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from benchmarks.stub.service import Service
 
 SWEPT = (8, 16, 24, 32, 64)
-"""Numbers of workers; the best one of the service-bound setting is what the engine is compared with."""
+"""Numbers of workers; the best one of the service-bound scenario is what the engine is compared with."""
 
 USUAL = 32
 """Number of workers where it is not swept."""
@@ -18,7 +18,7 @@ ALL = 258_145
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One candidate in one setting.
+    """One candidate in one scenario.
 
     Attributes:
         documents: the first ones of the history, in time.
@@ -32,7 +32,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Scenario:
     """A service, and who meets it.
 
     Attributes:
@@ -80,13 +80,13 @@ class Setup:
     peers: bool = False
 
 
-def settings_of(setup: Setup) -> tuple[Setting, ...]:
-    """All settings, in the order of the tables."""
+def scenarios_of(setup: Setup) -> tuple[Scenario, ...]:
+    """All scenarios, in the order of the tables."""
     makers = (_service, _client, _faulty, _halved, _poison, _outage, _narrow, _all, _memory, _loops)
     return tuple(make(setup) for make in makers)
 
 
-def _service(setup: Setup) -> Setting:
+def _service(setup: Setup) -> Scenario:
     documents, times = setup.documents, setup.repetitions
     entries = (
         Entry("bare", documents, USUAL, times),
@@ -96,7 +96,7 @@ def _service(setup: Setup) -> Setting:
         *_others(setup, setup.looped),
     )
     label = f"A: {setup.service.slots} at once, {setup.service.queue} queued"
-    return Setting("service", label, setup.service, entries)
+    return Scenario("service", label, setup.service, entries)
 
 
 def _others(setup: Setup, looped: int) -> tuple[Entry, ...]:
@@ -110,7 +110,7 @@ def _others(setup: Setup, looped: int) -> tuple[Entry, ...]:
     )
 
 
-def _client(setup: Setup) -> Setting:
+def _client(setup: Setup) -> Scenario:
     documents, times = setup.documents, setup.repetitions
     entries = (
         Entry("bare", documents, USUAL),
@@ -119,44 +119,46 @@ def _client(setup: Setup) -> Setting:
         Entry("workers_wide", documents, USUAL, times),
     )
     at_once = replace(setup.service, slots=None)
-    return Setting("client", "B: answers at once", at_once, (*entries, *_others(setup, setup.singles // 5)))
+    return Scenario("client", "B: answers at once", at_once, (*entries, *_others(setup, setup.singles // 5)))
 
 
-def _faulty(setup: Setup) -> Setting:
+def _faulty(setup: Setup) -> Scenario:
     documents, times = setup.documents, setup.repetitions
     faulty = replace(setup.service, failing=0.05, resetting=0.01)
     entries = (Entry("engine", documents, 0, times), Entry("workers", documents, USUAL, times))
-    return Setting("faulty", "C: A with 5% 503, 1% resets", faulty, (*entries, *_others(setup, setup.looped)))
+    return Scenario(
+        "faulty", "C: A with 5% 503, 1% resets", faulty, (*entries, *_others(setup, setup.looped))
+    )
 
 
-def _halved(setup: Setup) -> Setting:
+def _halved(setup: Setup) -> Scenario:
     slots = setup.service.slots or 0
     changes = ((setup.halved_s, slots // 2), (setup.restored_s, slots))
     entries = (Entry("engine", setup.changed), Entry("workers", setup.changed, USUAL))
     service = replace(setup.service, changes=changes)
-    return Setting("halved", "D: A with capacity halved, then restored", service, entries)
+    return Scenario("halved", "D: A with capacity halved, then restored", service, entries)
 
 
-def _poison(setup: Setup) -> Setting:
+def _poison(setup: Setup) -> Scenario:
     entries = (Entry("engine", setup.documents), Entry("workers", setup.documents, USUAL))
-    return Setting(
+    return Scenario(
         "poison", f"E: A with {setup.poisoned} poison texts", setup.service, entries, setup.poisoned
     )
 
 
-def _outage(setup: Setup) -> Setting:
+def _outage(setup: Setup) -> Scenario:
     service = replace(setup.service, outage=(setup.outage_at_s, setup.outage_s))
     entries = (Entry("engine", setup.documents), Entry("workers", setup.documents, USUAL))
-    return Setting("outage", f"F: A with an outage of {setup.outage_s:g} s", service, entries)
+    return Scenario("outage", f"F: A with an outage of {setup.outage_s:g} s", service, entries)
 
 
-def _narrow(setup: Setup) -> Setting:
+def _narrow(setup: Setup) -> Scenario:
     narrow = replace(setup.service, slots=2, queue=4)
     entries = (Entry("engine", setup.narrow), Entry("workers", setup.narrow, USUAL))
-    return Setting("narrow", "G: 2 at once, 4 queued", narrow, entries)
+    return Scenario("narrow", "G: 2 at once, 4 queued", narrow, entries)
 
 
-def _all(setup: Setup) -> Setting:
+def _all(setup: Setup) -> Scenario:
     times = min(3, setup.repetitions)
     entries = (
         Entry("engine", setup.everything, 0, times),
@@ -166,18 +168,18 @@ def _all(setup: Setup) -> Setting:
         Entry("workers_on_pymongo", setup.everything, USUAL, times),
     )
     at_once = replace(setup.service, slots=None)
-    return Setting("client_all", f"B: answers at once, {setup.everything:,} documents", at_once, entries)
+    return Scenario("client_all", f"B: answers at once, {setup.everything:,} documents", at_once, entries)
 
 
-def _memory(setup: Setup) -> Setting:
+def _memory(setup: Setup) -> Scenario:
     entries = tuple(Entry("engine", size) for size in (setup.documents, setup.grown))
     at_once = replace(setup.service, slots=None)
-    return Setting("memory", "B: answers at once, many documents", at_once, entries)
+    return Scenario("memory", "B: answers at once, many documents", at_once, entries)
 
 
-def _loops(setup: Setup) -> Setting:
+def _loops(setup: Setup) -> Scenario:
     """What uvloop gains; where it is not installed, both are the same."""
     at_once = replace(setup.service, slots=None)
     names = ("engine", "engine_on_asyncio")
     entries = tuple(Entry(name, setup.documents, 0, setup.repetitions) for name in names)
-    return Setting("loops", "B: answers at once, uvloop and asyncio", at_once, entries)
+    return Scenario("loops", "B: answers at once, uvloop and asyncio", at_once, entries)

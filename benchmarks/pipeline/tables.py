@@ -57,13 +57,13 @@ Row = Mapping[str, Any]
 
 
 def show(result: Mapping[str, Any], out: Console | None = None) -> None:
-    """Prints what was measured in each setting, and the acceptance."""
+    """Prints what was measured in each scenario, and the acceptance."""
     out = out or Console(width=max(WIDTH, Console().width))
     machine = result["machine"]
     out.print(f"{machine['cores']} cores, {machine['cpu']}, mongod {machine['mongod']}, {machine['driver']}")
-    for setting in result["settings"]:
-        rows = [row for row in result["medians"] if row["setting"] == setting["name"]]
-        out.print(table(setting, rows))
+    for scenario in result["scenarios"]:
+        rows = [row for row in result["medians"] if row["scenario"] == scenario["name"]]
+        out.print(table(scenario, rows))
         for row in (row for row in rows if row.get("error")):
             out.print(f"  {label(row)}: {row['error']}", highlight=False, markup=False)
     for line in _NOTES:
@@ -81,10 +81,10 @@ def _back(seconds: float | None) -> str:
     return "never" if seconds is None else f"{seconds:.1f} s"
 
 
-def table(setting: Mapping[str, Any], rows: Sequence[Row]) -> Table:
-    """One setting."""
-    capacity = f", {setting['capacity']:,.0f} texts a second" if setting["capacity"] else ""
-    made = Table(title=f"{setting['label']}{capacity}", title_justify="left", box=SIMPLE_HEAD)
+def table(scenario: Mapping[str, Any], rows: Sequence[Row]) -> Table:
+    """One scenario."""
+    capacity = f", {scenario['capacity']:,.0f} texts a second" if scenario["capacity"] else ""
+    made = Table(title=f"{scenario['label']}{capacity}", title_justify="left", box=SIMPLE_HEAD)
     made.add_column("candidate", no_wrap=True)
     for head, _ in _COLUMNS.values():
         made.add_column(head, justify="right", no_wrap=True)

@@ -54,26 +54,26 @@ class Check:
 
 
 class Measured:
-    """Medians by setting and candidate."""
+    """Medians by scenario and candidate."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
 
-    def value(self, setting: str, name: str, candidate: str = "engine", documents: int = 0) -> float | None:
+    def value(self, scenario: str, name: str, candidate: str = "engine", documents: int = 0) -> float | None:
         """One number; of the candidate with most documents a second, where it was run with several."""
         found = [
             row
             for row in self._rows
-            if (row["setting"], row["candidate"]) == (setting, candidate)
+            if (row["scenario"], row["candidate"]) == (scenario, candidate)
             and documents in (0, row["documents"])
         ]
         best = max(found, key=lambda row: row.get("documents_per_second") or 0, default={})
         value: float | None = best.get(name)
         return value
 
-    def sizes(self, setting: str) -> list[int]:
-        """How many documents the setting was run with, least first."""
-        return sorted({row["documents"] for row in self._rows if row["setting"] == setting})
+    def sizes(self, scenario: str) -> list[int]:
+        """How many documents the scenario was run with, least first."""
+        return sorted({row["documents"] for row in self._rows if row["scenario"] == scenario})
 
 
 def over(value: float | None, other: float | None) -> float | None:

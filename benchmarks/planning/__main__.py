@@ -13,51 +13,23 @@ its time and skew are printed, passed or failed, and change nothing in the exit 
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from benchmarks.common.mongo import Driver, describe_machine, scratch, served
-from benchmarks.common.progress import err, steps
-from benchmarks.common.results import RESULTS, result_path, save
-from benchmarks.planning.measuring import Planning, Setup, complete
-from benchmarks.planning.plot import draw
-from benchmarks.planning.tables import acceptance, show
+from benchmarks.common.mongo import Driver, served
+from benchmarks.common.progress import err
+from benchmarks.common.results import RESULTS
+from benchmarks.planning.benchmark import QUICK, measure, publish
+from benchmarks.planning.measuring import Setup, complete
 from demo.errors import DemoError
 
 CACHE_GB = 2.0
-"""Everything fits: what is measured is the work, not the disk."""
+"""Everything fits into memory: the benchmark measures the work, not the disk."""
 
 LARGE = (5_000_000,)
-QUICK = Setup(sizes=(10_000, 30_000), repetitions=2)
-"""No smaller, or splitVector would not split."""
-
-
-def measure(uri: str, setup: Setup) -> dict[str, Any]:
-    """Everything that goes into the result file, except how it was called."""
-    machine = describe_machine(uri, setup.driver)
-    with scratch(uri) as database, steps("planning", Planning.step_count(setup)) as shown:
-        planning = Planning(uri, database, setup, shown)
-        planning.run()
-    return {
-        "benchmark": "planning",
-        "machine": machine,
-        "setup": asdict(setup),
-        "times": planning.times,
-        "mixed": planning.mixed,
-        "acceptance": [{**asdict(check), "passed": check.passed} for check in acceptance(planning.times)],
-    }
-
-
-def publish(result: Mapping[str, Any], directory: Path, *, quick: bool) -> None:
-    """Writes the result file and the curves, and prints the tables."""
-    save(result_path(directory, "planning", "json", quick=quick), {**result, "quick": quick})
-    for suffix in ("png", "svg"):
-        draw(result, result_path(directory, "planning", suffix, quick=quick))
-    show(result)
 
 
 def main(

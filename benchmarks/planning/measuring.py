@@ -19,7 +19,7 @@ from benchmarks.common.mongo import Driver, connected
 from benchmarks.common.progress import Steps
 from benchmarks.planning.counts import COUNTERS, YARDSTICK, count_range, count_stages, skew_of, whole_window
 from benchmarks.planning.mixed_types import CASES, DOCUMENTS, READERS, TARGET, account, make
-from benchmarks.planning.splitters import ENGINE, SPLITTERS, NotAllowedError, Split, Task
+from benchmarks.planning.splitters import ENGINE, SPLITTERS, NotAllowedError, Split, SplitTask
 from engine.errors import EngineError
 
 WAYS = (*SPLITTERS, *COUNTERS)
@@ -85,7 +85,9 @@ class Planning:
         """Each way once to warm up, then all in turn; what the ranges hold is counted when all is timed."""
         runs: dict[str, list[Run]] = {way: [] for way in WAYS}
         async with connected(self._uri, self._setup.driver) as client:
-            task = Task(client[self._database.name]["messages"], size, max(1, size // self._setup.ranges))
+            task = SplitTask(
+                client[self._database.name]["messages"], size, max(1, size // self._setup.ranges)
+            )
             for repetition in range(1 + self._setup.repetitions):
                 for way in WAYS:
                     self._shown.at(f"{way}, {size:,}, repetition {repetition} of {self._setup.repetitions}")
@@ -101,14 +103,14 @@ class Planning:
     async def _account(self, case: str) -> None:
         async with connected(self._uri, self._setup.driver) as client:
             collection = client[self._database.name][case]
-            task = Task(collection, DOCUMENTS, TARGET, CASES[case].order_field)
+            task = SplitTask(collection, DOCUMENTS, TARGET, CASES[case].order_field)
             for way in SPLITTERS:
                 self._shown.at(f"{way}, {CASES[case].label}")
                 self.mixed += await _accounts(case, way, task)
                 self._shown.done()
 
 
-async def _timed(way: str, task: Task) -> Run:
+async def _timed(way: str, task: SplitTask) -> Run:
     """One execution, timed as its caller sees it.
 
     Raises:
@@ -127,7 +129,7 @@ async def _timed(way: str, task: Task) -> Run:
     return Run(time.perf_counter() - began, split)
 
 
-async def _row(way: str, task: Task, runs: Sequence[Run], yardstick: float) -> dict[str, Any]:
+async def _row(way: str, task: SplitTask, runs: Sequence[Run], yardstick: float) -> dict[str, Any]:
     row: dict[str, Any] = {"way": way, "size": task.documents, "target": task.target}
     refused = next((run.refused for run in runs if run.refused), None)
     if refused:
@@ -141,7 +143,7 @@ async def _row(way: str, task: Task, runs: Sequence[Run], yardstick: float) -> d
     return {**row, **(await _skew(task, splits) if splits else {})}
 
 
-async def _skew(task: Task, splits: Sequence[Split]) -> dict[str, Any]:
+async def _skew(task: SplitTask, splits: Sequence[Split]) -> dict[str, Any]:
     """Of the ranges of all repetitions together, and how far they are from tiling the collection."""
     holds = [[await count_range(task.collection, one) for one in split.ranges] for split in splits]
     pairs = [pair for split in splits for pair in pairwise(split.ranges)]
@@ -155,7 +157,7 @@ async def _skew(task: Task, splits: Sequence[Split]) -> dict[str, Any]:
     }
 
 
-async def _accounts(case: str, way: str, task: Task) -> list[dict[str, Any]]:
+async def _accounts(case: str, way: str, task: SplitTask) -> list[dict[str, Any]]:
     """What each way of reading these ranges loses; or why there is none."""
     row = {"case": case, "way": way}
     try:

@@ -18,7 +18,7 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 
 from benchmarks.common.documents import ORDER
-from benchmarks.planning.splitters import Split, Task
+from benchmarks.planning.splitters import Split, SplitTask
 from engine.keys.bson_values import identity
 from engine.keys.key import Key, KeyRange, Order
 from engine.mongo.driver import exact
@@ -88,18 +88,18 @@ def make(collection: Any, case: Case) -> None:
 
 # --- reading ranges ---
 
-RangeReader: TypeAlias = Callable[[Task, KeyRange], AsyncIterator[Any]]
+RangeReader: TypeAlias = Callable[[SplitTask, KeyRange], AsyncIterator[Any]]
 """The `_id`s that one range yields."""
 
 
-async def by_operators(task: Task, key_range: KeyRange) -> AsyncIterator[Any]:
+async def by_operators(task: SplitTask, key_range: KeyRange) -> AsyncIterator[Any]:
     """As other tools read a range: a filter of `$gte` and `$lt`."""
     found = exact(task.collection).find(operator_filter(task.order, key_range), {"_id": 1})
     for document in await found.to_list(length=None):
         yield document["_id"]
 
 
-async def by_engine(task: Task, key_range: KeyRange) -> AsyncIterator[Any]:
+async def by_engine(task: SplitTask, key_range: KeyRange) -> AsyncIterator[Any]:
     """As the engine reads a range: by bounds of the index."""
     settings = task.settings()
     reader = Reader(await open_scan(task.collection, settings), key_range, settings)
@@ -143,7 +143,7 @@ class Account:
     largest: float
 
 
-async def account(task: Task, split: Split, read: RangeReader) -> Account:
+async def account(task: SplitTask, split: Split, read: RangeReader) -> Account:
     """Reads all ranges and tells what is missing."""
     seen: Counter[Any] = Counter()
     largest = 0

@@ -33,7 +33,7 @@ class NotAllowedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class SplitTask:
     """A collection to be cut into ranges of `target` documents, in the order of a field and `_id`."""
 
     collection: Any
@@ -64,21 +64,21 @@ class Split:
     reported: int = 0
 
 
-Splitter: TypeAlias = Callable[[Task], Awaitable[Split]]
+Splitter: TypeAlias = Callable[[SplitTask], Awaitable[Split]]
 """Raises NotAllowedError where the server has no such way."""
 
 
 def _planned_by(strategy: str) -> Splitter:
     """The engine, as a user calls it: census and explain gate are part of it."""
 
-    async def split(task: Task) -> Split:
+    async def split(task: SplitTask) -> Split:
         plan = await plan_ranges(task.collection, Window(), task.settings(strategy))
         return Split(plan.ranges, sum(plan.outside.values()))
 
     return split
 
 
-async def _bucket_auto(task: Task) -> Split:
+async def _bucket_auto(task: SplitTask) -> Split:
     """`$bucketAuto` on the whole key; Ray Data and Spark's AutoBucketPartitioner use this stage.
 
     A missing field is taken for null, as the index has it: otherwise such keys would be documents of another
@@ -94,7 +94,7 @@ async def _bucket_auto(task: Task) -> Split:
     return Split(_tiles(task.order, [Key(values) for values in starts[1:]]))
 
 
-async def _one_field_sample(task: Task) -> Split:
+async def _one_field_sample(task: SplitTask) -> Split:
     """Every tenth of a sorted sample of the first field, as Spark's SamplePartitioner has it.
 
     Boundaries on one field cannot tell ties apart: equal ones are joined.
@@ -111,7 +111,7 @@ async def _one_field_sample(task: Task) -> Split:
     return Split(_tiles(task.order, [task.order.first(value) for value in distinct.values()]))
 
 
-async def _split_vector(task: Task) -> Split:
+async def _split_vector(task: SplitTask) -> Split:
     """The command that sharding splits chunks by; allowed to administrators of a mongod only."""
     database = task.collection.database
     try:
@@ -135,7 +135,7 @@ def _tiles(order: Order, boundaries: Sequence[Key]) -> list[KeyRange]:
     return [KeyRange(start, stop) for start, stop in pairwise([least, *boundaries, most])]
 
 
-async def _aggregate(task: Task, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def _aggregate(task: SplitTask, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """PyMongo's aggregation is awaited to its cursor, Motor's is the cursor."""
     cursor = exact(task.collection).aggregate(pipeline, allowDiskUse=True)
     if isawaitable(cursor):

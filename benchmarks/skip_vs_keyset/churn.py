@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo.collection import Collection
 
-from benchmarks.common.documents import Seen, document, id_of
+from benchmarks.common.documents import ReadCounter, document, id_of
 from benchmarks.skip_vs_keyset.readers import PageReader
 
 SHARE = 0.01
@@ -69,7 +69,7 @@ class Churn:
 
 async def read_under_churn(reader: PageReader, page: int, churn: Churn, size: int) -> Account:
     """Reads everything, with a step of changes after each page."""
-    seen = Seen(size + int(size * SHARE))
+    seen = ReadCounter(size + int(size * SHARE))
     async for found in reader.pages(page):
         seen.add(reader.ids(found))
         churn.step()

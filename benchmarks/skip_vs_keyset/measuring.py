@@ -11,7 +11,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from benchmarks.common.documents import Seen, fill
+from benchmarks.common.documents import ReadCounter, fill
 from benchmarks.common.mongo import Driver, connected
 from benchmarks.common.profiler import Profile, profiled
 from benchmarks.common.progress import Steps
@@ -106,7 +106,7 @@ class Comparison:
 
         The cost of a skip is linear in its depth, so sampled depths give its total.
         """
-        seen = Seen(size)
+        seen = ReadCounter(size)
         with profiled(self._database, _name(size)) as profile:
             reading = asyncio.run(self._read_once(reader, size, page, seen))
         sampled = reading.estimated
@@ -132,7 +132,7 @@ class Comparison:
         rows = [asdict(profile.operations[at]) for at in chosen]
         return [{**row, "after": at} for row, at in zip(rows, skipped, strict=True)] if skipped else rows
 
-    async def _read_once(self, reader: str, size: int, page: int, seen: Seen) -> Reading:
+    async def _read_once(self, reader: str, size: int, page: int, seen: ReadCounter) -> Reading:
         async with self._reader(reader, size) as opened:
             if isinstance(opened, SkipReader):
                 return await read_sampled(opened, page, sampled_offsets(size, page, self._setup.samples))

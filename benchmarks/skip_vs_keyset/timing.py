@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from benchmarks.common.documents import Seen
+from benchmarks.common.documents import ReadCounter
 from benchmarks.skip_vs_keyset.readers import PageReader, SkipReader
 
 
@@ -72,7 +72,7 @@ def skipped_documents(size: int, page: int) -> int:
     return page * pages * (pages - 1) // 2
 
 
-async def read_whole(reader: PageReader, page: int, seen: Seen | None = None) -> Reading:
+async def read_whole(reader: PageReader, page: int, seen: ReadCounter | None = None) -> Reading:
     """Reads everything.
 
     Args:

@@ -9,7 +9,8 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from benchmarks.stub.service import LABEL, POISON, spans_of
+from benchmarks.common.poison import POISON
+from benchmarks.stub.service import LABEL, spans_of
 
 _POISONED, _UNKNOWN = 0, -1
 """Stand for the results of a text that has none, and for results that the service never gives."""

@@ -1,7 +1,7 @@
 """The stub service, in a process of its own: as little work a request as a Python server can do.
 
 Its standard input gives the `Service` as one line of JSON; it answers with `{"port"}`. Another line, or the
-end of the input, ends it; its last line of output is what it has seen (`Seen.to_json`).
+end of the input, ends it; its last line of output is what it has seen (`ServiceStats.to_json`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
+from benchmarks.common.poison import POISON
 from benchmarks.common.process import cpu_s, run_loop
-from benchmarks.stub.seen import Seen
-from benchmarks.stub.service import LABEL, POISON, SCORE, Service, spans_of
+from benchmarks.stub.service import LABEL, SCORE, Service, spans_of
+from benchmarks.stub.stats import ServiceStats
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d+)")
@@ -42,7 +43,7 @@ class Stub:
     """
 
     def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
-        self.seen = Seen()
+        self.seen = ServiceStats()
         self.connections: set[Connection] = set()
         self._service, self._loop = service, loop
         self._slots, self._busy = service.slots, 0

@@ -6,9 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-POISON = "\N{SKULL AND CROSSBONES}"
-"""A text that holds it fails the whole request with status 500."""
-
 LABEL, SCORE = "NAME", 0.5
 
 _CAPITALISED = re.compile(r"\b[A-Z][a-z]+\b")

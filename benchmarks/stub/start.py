@@ -27,7 +27,7 @@ class StubProcess:
         self._process = process
 
     def stop(self) -> dict[str, Any]:
-        """Ends it; what it has seen (`seen.Seen.to_json`)."""
+        """Ends it; what it has seen (`stats.ServiceStats.to_json`)."""
         said, _ = self._process.communicate("stop\n", timeout=_END_S)
         seen: dict[str, Any] = json.loads(said)
         return seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.common.documents import TIES, Seen, document, number_of
+from benchmarks.common.documents import TIES, ReadCounter, document, number_of
 
 
 def test_a_document_is_the_same_at_every_run_and_shares_its_timestamp():
@@ -24,7 +24,7 @@ def test_an_id_holds_the_number_also_at_another_place():
 
 def test_seen_names_what_was_lost_and_what_was_read_twice():
     """Only among the documents asked about."""
-    seen = Seen(4)
+    seen = ReadCounter(4)
     seen.add(document(n)["_id"] for n in (0, 1, 1))
     assert seen.lost(range(4)) == 2
     assert seen.lost([0, 1, 2]) == 1

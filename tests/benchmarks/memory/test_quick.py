@@ -5,13 +5,13 @@ from __future__ import annotations
 from pymongo import MongoClient
 
 from benchmarks.common.mongo import Driver, describe_machine
-from benchmarks.memory import __main__
+from benchmarks.memory.benchmark import Setup, measure
 
 
 def test_it_reads_each_collection_in_a_fresh_process(mongod_uri):
     """Every row tells a complete read, and nothing stays on the server."""
-    setup = __main__.Setup((100, 700), ("none", "one"), Driver.PYMONGO)
-    rows = __main__.measure(mongod_uri, setup)
+    setup = Setup((100, 700), ("none", "one"), Driver.PYMONGO)
+    rows = measure(mongod_uri, setup)
     assert [(r["size"], r["entities"], r["read"], r["written"]) for r in rows] == [
         (100, "none", 100, 100),
         (100, "one", 100, 100),

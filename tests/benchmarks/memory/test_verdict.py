@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.memory import __main__
+from benchmarks.memory.benchmark import ratios, succeeded
 
 
 def row(size, peak_mb, entities="none", **changes):
@@ -22,7 +22,7 @@ def row(size, peak_mb, entities="none", **changes):
 def test_ratios_compare_the_largest_with_the_smallest_for_each_extractor():
     """Whatever the order of the rows."""
     rows = [row(100, 90), row(10, 60), row(10, 50, "one"), row(100, 100, "one")]
-    assert __main__.ratios(rows) == {"none": 1.5, "one": 2.0}
+    assert ratios(rows) == {"none": 1.5, "one": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_ratios_compare_the_largest_with_the_smallest_for_each_extractor():
 )
 def test_it_succeeds_only_if_memory_stays_and_all_was_read(large, verdict):
     """A run that lost something needs little memory."""
-    assert __main__.succeeded([row(10, 60), large]) is verdict
+    assert succeeded([row(10, 60), large]) is verdict

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.common.documents import fill
 from benchmarks.common.mongo import scratch
-from benchmarks.overhead.__main__ import Comparison, complete
+from benchmarks.overhead.benchmark import Comparison, complete
 from benchmarks.overhead.ways import COLLECTION, engine_alone, report_of
 from benchmarks.overhead.work import Work
 from benchmarks.stub.service import Service

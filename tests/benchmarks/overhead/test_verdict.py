@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from benchmarks.overhead.__main__ import work_to_measure
-from benchmarks.overhead.phases import Task, mapped_of, overhead, phases_of, tasks_of
+from benchmarks.overhead.benchmark import work_to_measure
+from benchmarks.overhead.phases import TaskTimes, mapped_of, overhead, phases_of, tasks_of
 from benchmarks.overhead.tables import MOST_OVERHEAD, acceptance, show
 from benchmarks.overhead.work import at_once, in_seconds
 
 ASKED = datetime(2025, 1, 1, tzinfo=UTC)
 
 TASKS = [
-    Task("plan", 1.0, 1.5, 4.0),
-    Task("run_range", 5.0, 5.5, 16.0, worked_from=7.0, worked_to=15.0),
-    Task("run_range", 5.0, 6.0, 15.5, worked_from=7.0, worked_to=15.0),
-    Task("run_range", 16.0, 16.5, 27.5, worked_from=18.0, worked_to=27.0),
-    Task("summarize", 28.0, 28.5, 29.5),
+    TaskTimes("plan", 1.0, 1.5, 4.0),
+    TaskTimes("run_range", 5.0, 5.5, 16.0, worked_from=7.0, worked_to=15.0),
+    TaskTimes("run_range", 5.0, 6.0, 15.5, worked_from=7.0, worked_to=15.0),
+    TaskTimes("run_range", 16.0, 16.5, 27.5, worked_from=18.0, worked_to=27.0),
+    TaskTimes("summarize", 28.0, 28.5, 29.5),
 ]
 """Two slots, three ranges."""
 
@@ -59,8 +59,8 @@ def test_times_are_read_from_airflow_and_from_the_report():
     ]
     reports = [{"range_id": "0001", "started_at": after(3), "finished_at": after(8)}]
     assert tasks_of(run, instances, reports) == [
-        Task("plan", 1.0, 2.0, 9.0),
-        Task("run_range", 1.0, 2.0, 9.0, 3.0, 8.0),
+        TaskTimes("plan", 1.0, 2.0, 9.0),
+        TaskTimes("run_range", 1.0, 2.0, 9.0, 3.0, 8.0),
     ]
 
 

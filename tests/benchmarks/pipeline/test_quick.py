@@ -8,18 +8,18 @@ from dataclasses import replace
 import pytest
 from pymongo import MongoClient
 
-from benchmarks.common.process import Task
-from benchmarks.pipeline import __main__
+from benchmarks.common.process import Job
+from benchmarks.pipeline.benchmark import QUICK, chosen, complete, measure, publish, shortened
 from benchmarks.pipeline.measuring import tell
-from benchmarks.pipeline.scenarios import settings_of
+from benchmarks.pipeline.scenarios import scenarios_of
 
 
 @pytest.fixture(scope="module")
 def directory(mongod_uri, tmp_path_factory):
     """Where one execution has left its results."""
     place = tmp_path_factory.mktemp("results")
-    settings = __main__.shortened(settings_of(__main__.QUICK))
-    __main__.publish(__main__.measure(mongod_uri, __main__.QUICK, settings), place, quick=True)
+    scenarios = shortened(scenarios_of(QUICK))
+    publish(measure(mongod_uri, QUICK, scenarios), place, quick=True)
     return place
 
 
@@ -30,13 +30,13 @@ def result(directory):
 
 
 def test_every_entry_is_measured(result):
-    """As often as the settings say, without an error of the benchmark's own."""
+    """As often as the scenarios say, without an error of the benchmark's own."""
     entries = [
-        (setting.name, entry.candidate, entry.concurrency, entry.documents)
-        for setting in __main__.shortened(settings_of(__main__.QUICK))
-        for entry in setting.entries
+        (scenario.name, entry.candidate, entry.concurrency, entry.documents)
+        for scenario in shortened(scenarios_of(QUICK))
+        for entry in scenario.entries
     ]
-    names = ("setting", "candidate", "concurrency", "documents")
+    names = ("scenario", "candidate", "concurrency", "documents")
     assert [tuple(row[name] for name in names) for row in result["rows"]] == entries
     assert all(row["seconds"] > 0 and row["peak_mb"] > 10 and "error" not in row for row in result["rows"])
 
@@ -49,7 +49,7 @@ def test_nobody_gets_a_wrong_result(result):
 def test_all_candidates_store_everything_where_nothing_fails(result):
     """Each document once, by one request for each text or each 32 or 64 of them."""
     for row in result["rows"]:
-        if row["setting"] in ("service", "client") and row["candidate"] != "bare":
+        if row["scenario"] in ("service", "client") and row["candidate"] != "bare":
             assert (row["stored"], row["lost"]) == (row["documents"], 0)
             assert row["requests_per_needed"] == pytest.approx(1, abs=0.1)
 
@@ -57,17 +57,17 @@ def test_all_candidates_store_everything_where_nothing_fails(result):
 def test_the_engine_loses_nothing_but_says_what_failed(result):
     """Faults, narrow capacity and poison included."""
     for row in (row for row in result["rows"] if row["candidate"] == "engine"):
-        poisoned = __main__.QUICK.poisoned if row["setting"] == "poison" else 0
+        poisoned = QUICK.poisoned if row["scenario"] == "poison" else 0
         assert (row["lost"], row["dead_letters"], row["blamed"]) == (0, poisoned, 0)
-    assert __main__.complete(result["rows"])
+    assert complete(result["rows"])
 
 
 def test_faults_were_met(result):
-    """The service has done what the setting says."""
-    ended = {row["setting"]: row["ended"] for row in result["rows"] if row["candidate"] == "engine"}
+    """The service has done what the scenario says."""
+    ended = {row["scenario"]: row["ended"] for row in result["rows"] if row["candidate"] == "engine"}
     assert ended["faulty"]["failed"] > 0
     assert ended["narrow"]["throttled"] > 0
-    assert ended["poison"]["poisoned"] >= __main__.QUICK.poisoned
+    assert ended["poison"]["poisoned"] >= QUICK.poisoned
     assert ended["outage"]["abandoned"] + ended["outage"].get("during_outage", 0) > 0
 
 
@@ -79,8 +79,8 @@ def test_the_figures_are_drawn(directory):
 
 def test_a_part_replaces_no_whole(result, tmp_path):
     """It has files of its own, with figures of what there is."""
-    part = {name: [] for name in ("settings", "medians", "rows")}
-    __main__.publish({**result, **part}, tmp_path, quick=True, whole=False)
+    part = {name: [] for name in ("scenarios", "medians", "rows")}
+    publish({**result, **part}, tmp_path, quick=True, whole=False)
     assert {path.name for path in tmp_path.iterdir()} == {
         f"pipeline_part.quick.{suffix}" for suffix in ("json", "png", "svg")
     }
@@ -94,12 +94,12 @@ def test_nothing_stays_on_the_server(result, mongod_uri):
 
 def test_what_a_candidate_dies_of_is_a_result(mongod_uri):
     """A missing library, or a service that is not there."""
-    task = Task(mongod_uri, "nothing", "messages", "nothing_too", "http://127.0.0.1:9/", "bare", 1)
-    assert "Error" in tell("python3", replace(task, candidate="ray"))["error"]
+    job = Job(mongod_uri, "nothing", "messages", "nothing_too", "http://127.0.0.1:9/", "bare", 1)
+    assert "Error" in tell("python3", replace(job, candidate="ray"))["error"]
 
 
 def test_settings_and_candidates_can_be_chosen():
     """By name, with commas between."""
-    kept = __main__.chosen(settings_of(__main__.QUICK), "service,outage", "engine,workers")
-    assert [setting.name for setting in kept] == ["service", "outage"]
-    assert {entry.candidate for setting in kept for entry in setting.entries} == {"engine", "workers"}
+    kept = chosen(scenarios_of(QUICK), "service,outage", "engine,workers")
+    assert [scenario.name for scenario in kept] == ["service", "outage"]
+    assert {entry.candidate for scenario in kept for entry in scenario.entries} == {"engine", "workers"}

@@ -9,19 +9,19 @@ import pytest
 from benchmarks.common.messages import spread
 from benchmarks.pipeline.medians import back_after, summaries
 from benchmarks.pipeline.plot import smoothed
-from benchmarks.pipeline.scenarios import Setup, settings_of
+from benchmarks.pipeline.scenarios import Setup, scenarios_of
 from benchmarks.pipeline.verdict import acceptance, recoveries_of
 from benchmarks.stub.answers import judge
-from benchmarks.stub.seen import Seen, percentile
+from benchmarks.stub.stats import ServiceStats, percentile
 
 BACK = {"halved": 0.0, "restored": 10.0}
 
 
-def measured(setting, candidate="engine", **changes):
+def measured(scenario, candidate="engine", **changes):
     """A row of medians."""
     fine = {"documents_per_second": 970.0, "latency_p95_times": 2.0, "peak_mb": 60.0, "lost": 0, "wrong": 0}
     faults = {"requests_per_needed": 1.2, "dead_letters": 0, "blamed": 0, "during_outage": 100}
-    row = {"setting": setting, "candidate": candidate, "concurrency": 0, "documents": 20_000}
+    row = {"scenario": scenario, "candidate": candidate, "concurrency": 0, "documents": 20_000}
     return {**row, **fine, **faults, **changes}
 
 
@@ -57,7 +57,7 @@ def test_limits_include_their_own_value():
 
 
 @pytest.mark.parametrize(
-    ("setting", "worse", "point"),
+    ("scenario", "worse", "point"),
     [
         ("service", {"documents_per_second": 969.0}, 1),
         ("service", {"latency_p95_times": 2.01}, 1),
@@ -77,14 +77,14 @@ def test_limits_include_their_own_value():
         ("poison", {"lost": 1}, 5),
     ],
 )
-def test_every_limit_can_be_broken(setting, worse, point):
+def test_every_limit_can_be_broken(scenario, worse, point):
     """Each alone, by the engine alone; one worse number fails exactly one point."""
     rows = [
-        {**row, **worse} if (row["setting"], row["candidate"]) == (setting, "engine") else row
+        {**row, **worse} if (row["scenario"], row["candidate"]) == (scenario, "engine") else row
         for row in everything()
     ]
-    if setting == "service" and "documents_per_second" in worse:
-        rows = [row for row in rows if row["setting"] != "faulty"]
+    if scenario == "service" and "documents_per_second" in worse:
+        rows = [row for row in rows if row["scenario"] != "faulty"]
     assert {broken for broken, _ in failing(rows)} == {point}
 
 
@@ -119,7 +119,7 @@ def test_recoveries_are_told_for_each_change():
 
 def test_medians_hide_no_loss():
     """Numbers by their median; what is lost or wrong adds up; an error of any repetition is told."""
-    row = {"setting": "a", "candidate": "b", "concurrency": 0, "documents": 10, "ended": {}}
+    row = {"scenario": "a", "candidate": "b", "concurrency": 0, "documents": 10, "ended": {}}
     rows = [
         {**row, "seconds": seconds, "lost": lost, "wrong": 0, **more}
         for seconds, lost, more in ((1.0, 0, {}), (9.0, 1, {"error": "why"}), (2.0, 0, {}))
@@ -130,7 +130,7 @@ def test_medians_hide_no_loss():
 
 def test_latencies_are_told_in_multiples_of_their_own_unloaded_ones():
     """A large request may take longer than a small one."""
-    seen = Seen()
+    seen = ServiceStats()
     seen.begin(100.0)
     for unloaded in (0.01, 0.1):
         seen.arrived()
@@ -160,10 +160,10 @@ def test_poison_lies_apart():
 
 def test_settings_have_names_of_their_own():
     """And the engine is in every one of them."""
-    settings = settings_of(Setup())
-    assert len({setting.name for setting in settings}) == len(settings) == 10
-    assert all("engine" in {entry.candidate for entry in setting.entries} for setting in settings)
-    peers = {e.candidate for s in settings_of(Setup(peers=True)) for e in s.entries}
+    scenarios = scenarios_of(Setup())
+    assert len({scenario.name for scenario in scenarios}) == len(scenarios) == 10
+    assert all("engine" in {entry.candidate for entry in scenario.entries} for scenario in scenarios)
+    peers = {e.candidate for s in scenarios_of(Setup(peers=True)) for e in s.entries}
     assert peers >= {"beam", "ray"}
 
 

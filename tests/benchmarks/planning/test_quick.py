@@ -7,13 +7,11 @@ from itertools import product
 
 import pytest
 
-from benchmarks.planning import __main__
+from benchmarks.planning.benchmark import QUICK, measure, publish
 from benchmarks.planning.counts import COUNTERS, YARDSTICK
 from benchmarks.planning.measuring import WAYS, complete
 from benchmarks.planning.mixed_types import _VALUES, CASES, DOCUMENTS, READERS, TARGET, TIED
 from benchmarks.planning.splitters import ENGINE, SPLITTERS
-
-QUICK = __main__.QUICK
 
 OTHERS = tuple(way for way in SPLITTERS if way not in ENGINE)
 
@@ -22,7 +20,7 @@ OTHERS = tuple(way for way in SPLITTERS if way not in ENGINE)
 def directory(mongod_uri, tmp_path_factory):
     """Where one execution has left its results."""
     place = tmp_path_factory.mktemp("results")
-    __main__.publish(__main__.measure(mongod_uri, QUICK), place, quick=True)
+    publish(measure(mongod_uri, QUICK), place, quick=True)
     return place
 
 

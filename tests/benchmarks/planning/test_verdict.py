@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks.planning.counts import conditions, skew_of
 from benchmarks.planning.measuring import complete
 from benchmarks.planning.mixed_types import operator_filter
-from benchmarks.planning.splitters import SPLITTERS, NotAllowedError, Task
+from benchmarks.planning.splitters import SPLITTERS, NotAllowedError, SplitTask
 from benchmarks.planning.tables import acceptance, mixed_table, times_table
 from engine.keys.key import Key, KeyRange, Order
 
@@ -122,7 +122,7 @@ class Forbidding:
 def test_split_vector_says_that_it_is_not_allowed():
     """As most users' rights do not allow it; the tables show that too."""
     with pytest.raises(NotAllowedError, match="Unauthorized"):
-        asyncio.run(SPLITTERS["split_vector"](Task(Forbidding(), 100, 10)))
+        asyncio.run(SPLITTERS["split_vector"](SplitTask(Forbidding(), 100, 10)))
     refused = {"way": "split_vector", "size": 100, "refused": "Unauthorized"}
     readings = [{**refused, "case": case, "reading": "engine"} for case in ("ids", "ties", "values")]
     console = Console(width=120)

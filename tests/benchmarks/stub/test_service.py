@@ -9,7 +9,8 @@ from dataclasses import asdict
 import aiohttp
 import pytest
 
-from benchmarks.stub.service import POISON, Service, spans_of
+from benchmarks.common.poison import POISON
+from benchmarks.stub.service import Service, spans_of
 from benchmarks.stub.start import stub
 
 TEXTS = ["Anna met Bob in Paris", "nobody", "\N{GRINNING FACE} Eve", ""]

@@ -10,7 +10,7 @@ SLICE_S = 0.1
 """Answered texts are counted by slices of this length, from the first request on."""
 
 
-class Seen:
+class ServiceStats:
     """Counts; times are of the stub's loop, in seconds."""
 
     def __init__(self) -> None:
