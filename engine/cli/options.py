@@ -33,7 +33,7 @@ End = Annotated[str | None, typer.Option(help="First moment after the window; th
 RunId = Annotated[str | None, typer.Option(help="The run; by default derived from its parameters.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Any setting of the README's table; repeatable."),
+    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Any setting of docs/settings.md; repeatable."),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Send every document, and replace what is there, unchanged or not.")

@@ -1,4 +1,4 @@
-"""The documents tell the truth, and the code keeps the house rules that a machine can check."""
+"""Checks the documents against the code, and the code against the rules that a machine can check."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.places import ROOT
 
 CODE = [
     path
-    for folder in ("engine", "demo", "airflow_dags", "benchmarks")
+    for folder in ("engine", "keyset_batch_airflow", "demo", "airflow_dags", "benchmarks")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 
 
 def settings_table():
-    """The README's table of settings, from the settings themselves."""
+    """The table of docs/settings.md, made from the settings themselves."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
@@ -26,34 +26,50 @@ def settings_table():
     return "\n".join(lines)
 
 
-def test_the_readme_lists_every_setting():
-    """With its default and meaning; on failure, the table to put there is shown."""
-    readme = (ROOT / "README.md").read_text()
-    found = re.search(r"<!-- settings -->\n(.*?)\n?<!-- /settings -->", readme, re.DOTALL)
+def test_the_page_of_settings_lists_every_setting():
+    """With its default and meaning; on failure, pytest shows the table that belongs there."""
+    page = (ROOT / "docs" / "settings.md").read_text()
+    found = re.search(r"<!-- settings -->\n(.*?)\n?<!-- /settings -->", page, re.DOTALL)
     assert found
     assert found[1] == settings_table()
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=str)
 def test_links_between_documents_lead_somewhere(path):
-    """Relative links only; the others are the web's business."""
+    """Only relative links are checked; addresses on the web are not."""
     for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
         assert "://" in target or (path.parent / target).exists(), target
 
 
+def anchors(path):
+    """The anchors that a page offers: its headings, as GitHub names them, and those set by hand."""
+    text = path.read_text()
+    headings = re.findall(r"^#+ (.+?)(?: <a id=.*)?$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([\w-]+)">', text))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=str)
+def test_anchors_of_links_exist(path):
+    """Of links to a part of a page, on the same page or another one."""
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text()):
+        page = path.parent / target if target else path
+        assert anchor in anchors(page), f"{target}#{anchor}"
+
+
 def test_every_setting_has_a_meaning():
-    """A table without words helps nobody."""
+    """The table shows it."""
     assert all(field.description for field in Settings.model_fields.values())
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_function_is_over_50_lines(path):
-    """The house rule."""
+    """A longer function does several things, and is split."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 50, f"{path.name}: {node.name}"
 
 
 def test_the_lock_names_no_host():
-    """It must install from whatever index the machine has."""
+    """The lock must be installable from whatever package index a machine uses."""
     assert "://" not in (ROOT / "requirements.lock").read_text()
