@@ -1,4 +1,4 @@
-"""Tasks that run side by side, and end together."""
+"""A replacement for `asyncio.TaskGroup` that also ends tasks which swallow their first cancellation."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
-AGAIN_S = 1.0
-"""Seconds after which a task that was cancelled, and goes on, is cancelled again."""
+CANCEL_AGAIN_S = 1.0
+"""A task that is still running this long after its cancellation is cancelled again."""
 
 
-async def all_ended(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Waits for all of them; the first error, or a cancellation, ends the others.
+async def wait_or_cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Waits until all tasks have ended; the first error, or a cancellation, cancels the tasks that still run.
 
-    As `asyncio.TaskGroup`, but it cancels again and again: before Python 3.12 `asyncio.wait_for`, by which
-    drivers connect, may swallow a cancellation (https://github.com/python/cpython/issues/86296), and a stage
-    that goes on would wait for ever for one that has ended (TRAPS 32).
+    Unlike `asyncio.TaskGroup`, it cancels a task again until the task has ended. Before Python 3.12
+    `asyncio.wait_for`, which drivers use to connect, may swallow a cancellation
+    (https://github.com/python/cpython/issues/86296). Without this, a stage that survived its cancellation
+    would wait forever for one that has already ended (trap 32, docs/traps.md).
 
     Raises:
-        BaseExceptionGroup: the errors of those that failed.
+        BaseExceptionGroup: the errors of the tasks that failed.
     """
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        while left := [task for task in tasks if not task.done()]:
-            for task in left:
+        while running := [task for task in tasks if not task.done()]:
+            for task in running:
                 task.cancel()
-            with suppress(asyncio.CancelledError):  # one is on its way, or an error is
-                await asyncio.wait(left, timeout=AGAIN_S)
+            # Cancelled once more, it waits on: the error or the first cancellation is raised below.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
     if errors := [error for task in tasks if not task.cancelled() and (error := task.exception())]:
         raise BaseExceptionGroup("stages failed", errors)

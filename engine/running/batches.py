@@ -1,4 +1,4 @@
-"""Cuts pages into batches: what is sent to the service, and what needs no sending. Pure."""
+"""Cuts pages into batches, and sorts out the documents that need no request. Pure."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Any
 
 from engine.keys.bson_values import digests_of, identity
 from engine.model import DeadLetter, Extraction, Page, hashes_of
-from engine.running.deduplication import Repeat, Repeats, Sending
+from engine.running.deduplication import Repeat, SentTexts, SharedRequest
 from engine.settings import Settings
 
 
 @dataclass(slots=True)
 class Batch:
-    """The texts of one request, and the documents around them that need none.
+    """A contiguous run of documents: the texts of one request, and the documents that need no request.
 
     Attributes:
-        last: key values of the last document covered, in reading order; the next batch begins after it.
-        ends_page: whether that is the last one of its page.
-        read: documents covered.
-        unchanged: of these, how many have a valid extraction already.
-        digest: the sum of the `digests_of` its `_id`s; `Counts` takes it modulo 2**128.
-        ids, hashes: of the documents that wait for an outcome, side by side.
-        texts, sending: what of their texts is sent; the same text once, `chars` in all.
-        repeats: those of them whose text this batch or an earlier one sends.
-        extractions: empty texts have no entities; nobody needs to be asked.
-        dead_letters: documents whose text is none.
+        last: key values of the last document in reading order; the next batch begins after it.
+        ends_page: whether that document is the last one of its page.
+        read: how many documents the batch covers.
+        unchanged: how many of these have a valid extraction already.
+        digest: the sum of the `digests_of` their `_id`s; `Counts` takes it modulo 2**128.
+        chars: length of all `texts` together.
+        ids, hashes: `_id` and text hash of each document that waits for an outcome, in reading order.
+        texts, request: the texts to send, each of them once, and the request that will send them.
+        repeats: the documents, of those that wait, whose text this batch or an earlier one sends already.
+        extractions: of the documents with an empty text, which has no entities.
+        dead_letters: of the documents whose text is missing or is not a string.
     """
 
     last: tuple[Any, ...] = ()
@@ -38,41 +39,44 @@ class Batch:
     ids: list[Any] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    sending: Sending = field(default_factory=Sending)
+    request: SharedRequest = field(default_factory=SharedRequest)
     repeats: list[Repeat] = field(default_factory=list)
     extractions: list[Extraction] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
-    def add(self, document_id: Any, text: str, text_hash: str, repeats: Repeats) -> None:
-        """One document more that waits for an outcome."""
-        earlier = repeats.earlier(text_hash, len(text), self.sending)
+    def add(self, document_id: Any, text: str, text_hash: str, sent_texts: SentTexts) -> None:
+        """Adds a document that waits for an outcome; its text is sent unless a request sends it already."""
+        earlier = sent_texts.find_or_add(text_hash, len(text), self.request)
         if earlier is None:
             self.texts.append(text)
             self.chars += len(text)
         else:
-            self.repeats.append(Repeat(len(self.ids), text_hash, text, earlier))
+            self.repeats.append(Repeat(len(self.ids), text_hash, earlier))
         self.ids.append(document_id)
         self.hashes.append(text_hash)
 
 
-class Cutter:
+class Batcher:
     """Cuts the pages of a range into batches of at most `batch_texts` texts and `batch_chars` characters.
 
     Args:
-        repeats: what the range has sent so far; takes note of what is to be sent now.
-        spanning: whether a batch that is not full at the end of a page is filled from the next one, once.
+        sent_texts: the texts that the range has sent so far; the batcher adds those that it cuts.
+        spanning: whether a batch that is not full at the end of a page may be filled from the next page. A
+            batch spans two pages at most.
     """
 
-    def __init__(self, settings: Settings, range_id: str, repeats: Repeats, *, spanning: bool = True) -> None:
-        self._settings, self._range_id, self._repeats = settings, range_id, repeats
+    def __init__(
+        self, settings: Settings, range_id: str, sent_texts: SentTexts, *, spanning: bool = True
+    ) -> None:
+        self._settings, self._range_id, self._sent_texts = settings, range_id, sent_texts
         self._spanning = spanning
         self._batch = Batch()
 
     def cut(self, page: Page, known: Mapping[Any, str]) -> Iterator[Batch]:
-        """The batches that are full, in reading order; the rest is kept for the next page, or for `rest`.
+        """Yields the batches that are full, in reading order; keeps the rest for the next page or `flush`.
 
         Args:
-            known: text hashes of valid extractions, by `identity` of the `_id`.
+            known: text hashes of the valid extractions, by `identity` of the `_id`.
         """
         texts, digests, begin = self._texts(page), digests_of(page.ids), 0
         carried = self._batch if self._batch.read else None
@@ -88,21 +92,21 @@ class Cutter:
                 batch.extractions.append(Extraction(document_id, (), text_hash))
             else:
                 if batch.texts and batch.chars + len(text) > most_chars:
-                    yield self._ended(page, begin, at, digests)
+                    yield self._finished(page, begin, at, digests)
                     batch, begin = self._batch, at
-                batch.add(document_id, text, text_hash, self._repeats)
+                batch.add(document_id, text, text_hash, self._sent_texts)
                 if len(batch.texts) == most_texts:
-                    yield self._ended(page, begin, at + 1, digests)
+                    yield self._finished(page, begin, at + 1, digests)
                     begin = at + 1
         if begin < len(page):
-            batch = self._ended(page, begin, len(page), digests)
+            batch = self._finished(page, begin, len(page), digests)
             if self._spanning and batch.texts and batch is not carried:
                 self._batch = batch
             else:
                 yield batch
 
-    def rest(self) -> Batch | None:
-        """What the last page left; None if that is nothing."""
+    def flush(self) -> Batch | None:
+        """Returns the documents that the last page left over; None if there are none."""
         batch, self._batch = self._batch, Batch()
         return batch if batch.read else None
 
@@ -111,10 +115,10 @@ class Cutter:
             return ["" if text is None else text for text in page.texts]
         return page.texts
 
-    def _ended(self, page: Page, begin: int, end: int, digests: Sequence[int]) -> Batch:
-        """The batch, once it is known which documents of the page it covers; the next one begins."""
+    def _finished(self, page: Page, begin: int, end: int, digests: Sequence[int]) -> Batch:
+        """Adds `page[begin:end]` to what the batch covers, and starts the next batch."""
         batch, self._batch = self._batch, Batch()
-        if end > begin:  # else it was carried here, and nothing of this page is in it
+        if end > begin:  # otherwise it holds only documents of the page before
             batch.last, batch.ends_page = page.values(end - 1), end == len(page)
         batch.read += end - begin
         batch.digest += sum(digests[begin:end])
@@ -122,6 +126,6 @@ class Cutter:
 
 
 def _no_text(document_id: Any, found: Any, settings: Settings, range_id: str) -> DeadLetter:
-    what = "is missing or null" if found is None else f"is of type {type(found).__name__}"
+    problem = "is missing or null" if found is None else f"is of type {type(found).__name__}"
     hint = "; missing_text='empty' gives such documents no entities" if found is None else ""
-    return DeadLetter(document_id, "invalid_text", f"field {settings.text_field!r} {what}{hint}", range_id)
+    return DeadLetter(document_id, "invalid_text", f"field {settings.text_field!r} {problem}{hint}", range_id)

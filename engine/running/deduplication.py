@@ -1,9 +1,10 @@
-"""Texts that come again within a range: each is sent once, and its answer serves every document that has it.
+"""Sends a text that occurs several times in a range only once; every document that has it shares the answer.
 
-The first batch that has a text sends it. Later ones find that it was sent, and take its answer or wait for
-it: only for batches cut before theirs, hence taken up before theirs, and not before they have sent what is
-theirs. So nobody waits in a circle. If the batch that sends it fails or is cancelled, the first of those who
-wait sends the text itself.
+The first batch that holds a text sends it. Later batches find that request by the text's hash and take its
+answer, or wait for it. If the request fails, the batches that wait for it fail with the same error.
+
+Batches never wait for each other in a circle: a batch waits only for batches that were cut before it, which
+are therefore sent before it, and only after it has sent its own texts.
 """
 
 from __future__ import annotations
@@ -15,98 +16,98 @@ from typing import Any, NamedTuple, TypeAlias
 from engine.settings import Settings
 
 Extract: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Any]]]
-"""Texts to what became of each: its entities, or a refusal that stands for them."""
+"""Sends texts to the service; returns the outcome of each: its entities, or a `Refusal`."""
 
 
-class Sending:
-    """The texts that one batch sends, and what became of them.
+class SharedRequest:
+    """The request that sends a batch's texts, and the answer to it, which other batches may use too.
 
     Attributes:
-        hashes: of its texts, in their order; None for one whose answer is not kept.
-        heirs: who sends a text, by its hash, after this has ended without an answer.
+        hashes: the hash of each text, in the order of the texts; None for a text whose answer is not kept.
     """
 
-    __slots__ = ("_ended", "_outcomes", "_over", "hashes", "heirs")
+    __slots__ = ("_ended", "_error", "_outcomes", "hashes")
 
     def __init__(self, hashes: Sequence[str | None] = ()) -> None:
         self.hashes = list(hashes)
-        self.heirs: dict[str, Sending] = {}
         self._outcomes: Sequence[Any] | None = None
-        self._over = False
-        self._ended: asyncio.Event | None = None
+        self._error: BaseException | None = None
+        self._ended: asyncio.Event | None = None  # created by the first batch that waits
 
-    @property
-    def answered(self) -> bool:
-        """Whether the answer is here."""
-        return self._outcomes is not None
-
-    def settle(self, outcomes: Sequence[Any]) -> None:
-        """Takes the answer; keeps of it what may be asked for."""
+    def succeed(self, outcomes: Sequence[Any]) -> None:
+        """Keeps the outcomes of the texts that have a hash, and wakes the batches that wait."""
         if None in self.hashes:
             pairs = zip(self.hashes, outcomes, strict=True)
             outcomes = [None if text_hash is None else outcome for text_hash, outcome in pairs]
         self._outcomes = outcomes
+        self._wake()
 
-    def end(self) -> None:
-        """Lets those go on who wait, for an answer is here or will not come."""
-        self._over = True
+    def fail(self, error: BaseException) -> None:
+        """Makes the batches that wait for this request raise its error."""
+        self._error = error
+        self._wake()
+
+    async def outcome_of(self, text_hash: str) -> Any:
+        """Returns the outcome of one text; waits for the request to end.
+
+        Raises:
+            BaseException: the error with which the request failed.
+        """
+        if self._outcomes is None and self._error is None:
+            self._ended = self._ended or asyncio.Event()
+            await self._ended.wait()
+        if self._error is not None:
+            raise self._error
+        return (self._outcomes or ())[self.hashes.index(text_hash)]
+
+    def reduced_to(self, text_hash: str) -> SharedRequest:
+        """Returns a copy that holds the outcome of this text alone; the request itself if it has not ended.
+
+        With it, a text that is used again and again does not keep the outcomes of its whole batch in memory.
+        """
+        if self._outcomes is None:
+            return self
+        reduced = SharedRequest([text_hash])
+        reduced._outcomes = [self._outcomes[self.hashes.index(text_hash)]]
+        return reduced
+
+    def _wake(self) -> None:
         if self._ended is not None:
             self._ended.set()
 
-    async def ended(self) -> None:
-        """Waits for the end."""
-        if not self._over:
-            self._ended = self._ended or asyncio.Event()
-            await self._ended.wait()
 
-    def outcome_of(self, text_hash: str) -> Any:
-        """What became of one text, once that is here."""
-        return (self._outcomes or ())[self.hashes.index(text_hash)]
+class SentTexts:
+    """A cache of the texts that a range has sent lately: from a text's hash to the request that sends it.
 
-    def alone(self, text_hash: str) -> Sending:
-        """The same for one text, without the others of its batch; itself as long as it has no answer."""
-        if self._outcomes is None:
-            return self
-        one = Sending([text_hash])
-        one._outcomes, one._over = [self.outcome_of(text_hash)], True
-        return one
-
-
-class Repeats:
-    """What a range has sent lately, by the hashes of the texts.
-
-    Two generations, each with half of the room: new texts go into the younger, and so do those found in the
-    older; when the younger is full it becomes the older, and that one is forgotten. What was used among the
-    last `repeat_cache_texts / 2` is always found. Keeping the exact order of use would cost three times the
-    time at each text.
+    The cache has two generations, each with half of the room. New texts go into the younger one, and so do
+    texts that are found in the older one. When the younger one is full, it becomes the older one, and the
+    older one is dropped. So the last `repeat_cache_texts / 2` texts that were used are always found. Keeping
+    the exact order of use instead would take three times as long for each text.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._most_texts = settings.repeat_cache_texts // 2
         self._most_chars = settings.repeat_cache_chars // 2
-        self._young: dict[str, Sending] = {}
-        self._old: dict[str, Sending] = {}
+        self._young: dict[str, SharedRequest] = {}
+        self._old: dict[str, SharedRequest] = {}
         self._chars = 0
 
-    def __len__(self) -> int:
-        return len(self._young.keys() | self._old.keys())
-
-    def earlier(self, text_hash: str, chars: int, sending: Sending) -> Sending | None:
-        """Who has sent this text; None if nobody has: then it is one more of `sending`."""
+    def find_or_add(self, text_hash: str, chars: int, request: SharedRequest) -> SharedRequest | None:
+        """Returns the request that sends this text already; if there is none, adds the text to `request`."""
         found = self._young.get(text_hash)
         if found is not None:
             return found
         found = self._old.get(text_hash)
         kept = self._make_room(chars)
         if kept:
-            self._young[text_hash] = sending if found is None else found.alone(text_hash)
+            self._young[text_hash] = request if found is None else found.reduced_to(text_hash)
             self._chars += chars
         if found is None:
-            sending.hashes.append(text_hash if kept else None)
+            request.hashes.append(text_hash if kept else None)
         return found
 
     def _make_room(self, chars: int) -> bool:
-        """Whether there is room for one more text."""
+        """Drops the older generation if the younger one is full; returns whether the text fits now."""
         if len(self._young) < self._most_texts and self._chars + chars <= self._most_chars:
             return True
         if not self._most_texts or chars > self._most_chars:
@@ -119,55 +120,41 @@ class Repeat(NamedTuple):
     """A document of a batch whose text was sent before.
 
     Attributes:
-        position: among the documents of the batch that wait for an outcome.
-        sending: who has sent its text.
+        position: index among the batch's documents that wait for an outcome.
+        request: the request that sends its text.
     """
 
     position: int
     text_hash: str
-    text: str
-    sending: Sending
+    request: SharedRequest
 
 
 async def outcomes_of(
-    texts: Sequence[str], sending: Sending, repeats: Sequence[Repeat], extract: Extract
+    texts: Sequence[str], request: SharedRequest, repeats: Sequence[Repeat], extract: Extract
 ) -> list[Any]:
-    """What became of the texts of a batch's documents, in the order of these.
+    """Sends a batch's texts; returns the outcomes of all its documents, repeats included, in their order.
 
     Args:
-        texts: those that the batch sends, one for each hash of `sending`.
-        repeats: its other documents, in ascending position.
+        texts: the texts that this batch sends, one for each hash of `request`.
+        repeats: the batch's other documents, in ascending position.
 
     Raises:
-        Exception: what `extract` raised; these texts are left to those who wait for them.
+        Exception: what `extract` raised, for this batch or for one whose answer this batch shares.
     """
-    outcomes = await _send(texts, sending, extract)
+    outcomes = await _send(texts, request, extract)
     if not repeats:
         return outcomes
     outcomes = list(outcomes)
     for repeat in repeats:
-        outcomes.insert(repeat.position, await _outcome_of(repeat, extract))
+        outcomes.insert(repeat.position, await repeat.request.outcome_of(repeat.text_hash))
     return outcomes
 
 
-async def _send(texts: Sequence[str], sending: Sending, extract: Extract) -> list[Any]:
+async def _send(texts: Sequence[str], request: SharedRequest, extract: Extract) -> list[Any]:
     try:
         outcomes = await extract(texts) if texts else []
-        sending.settle(outcomes)
-    finally:
-        sending.end()
+    except BaseException as error:
+        request.fail(error)
+        raise
+    request.succeed(outcomes)
     return outcomes
-
-
-async def _outcome_of(repeat: Repeat, extract: Extract) -> Any:
-    """Waits for the answer; sends the text itself if its sending has ended without one and has no heir."""
-    sending = repeat.sending
-    while True:
-        await sending.ended()
-        if sending.answered:
-            return sending.outcome_of(repeat.text_hash)
-        heir = sending.heirs.get(repeat.text_hash)
-        if heir is None:
-            heir = sending.heirs[repeat.text_hash] = Sending([repeat.text_hash])
-            await _send([repeat.text], heir, extract)
-        sending = heir

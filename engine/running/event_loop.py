@@ -1,4 +1,8 @@
-"""The event loop of a process: uvloop's where that is installed (extra `speed`), else asyncio's."""
+"""Prepares a process for the load of a range: a fast event loop and a garbage collector that runs rarely.
+
+`loop_runner` belongs to the process and is used where a program starts (the command line, an Airflow task).
+`gc_threshold_raised` belongs to a range at work and is used by the pipeline.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,26 @@ from importlib import import_module
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
+GC_THRESHOLD = 50_000
+"""Allocations of container objects between two collections of the youngest generation.
+
+A page of documents is thousands of containers, and none of them is part of a cycle. At Python's default of
+700 the collector walks each page again and again and takes a fifth of a run's CPU time; at 10,000 it takes a
+thirtieth. Memory use does not grow, as no stage creates cycles (docs/decisions/0017-cost-of-a-document.md).
+"""
+
+_raised_by = 0
+"""How many blocks of `gc_threshold_raised` are active in this process."""
+_thresholds_before: tuple[int, int, int] = gc.get_threshold()
+
+
+def loop_runner() -> asyncio.Runner:
+    """Returns an `asyncio.Runner`, a context manager, whose event loop is uvloop's if that is installed."""
+    return asyncio.Runner(loop_factory=loop_factory())
+
 
 def loop_factory() -> LoopFactory | None:
-    """What makes the fastest loop there is; None means asyncio's own."""
+    """Returns uvloop's factory of event loops (extra `speed`), or None, which means asyncio's own loop."""
     try:
         factory: LoopFactory = import_module("uvloop").new_event_loop
     except ImportError:
@@ -20,35 +41,21 @@ def loop_factory() -> LoopFactory | None:
     return factory
 
 
-def loop_runner() -> asyncio.Runner:
-    """What runs coroutines on that loop; a context manager, as `asyncio.Runner` is."""
-    return asyncio.Runner(loop_factory=loop_factory())
-
-
-ALLOCATIONS = 50_000
-"""Containers allocated before a collection. A page of documents is thousands of them, none in a cycle: at
-Python's 700 the collector walks each page again and again, for a fifth of a run's CPU time, and at 10,000 for
-a thirtieth. Memory stays as it is, for no stage leaves cycles (docs/decisions/0017-cost-of-a-document.md).
-"""
-
-
-_calming = 0
-
-
-_before: tuple[int, int, int] = gc.get_threshold()
-
-
 @contextmanager
-def calmed() -> Iterator[None]:
-    """Collects rarely inside; as before when the last of those who asked for it is done."""
-    global _calming, _before  # noqa: PLW0603  (the collector is the process's, and so is this)
-    if _calming == 0:
-        _before = gc.get_threshold()
-        gc.set_threshold(max(ALLOCATIONS, _before[0]) if _before[0] else 0, *_before[1:])
-    _calming += 1
+def gc_threshold_raised() -> Iterator[None]:
+    """Raises the garbage collector's threshold inside the block; the last block to exit restores it.
+
+    Blocks may overlap, for several ranges may run in one process. A collector that the application has turned
+    off, or set to a higher threshold, is left as it is.
+    """
+    global _raised_by, _thresholds_before  # noqa: PLW0603  (the collector, too, is global to the process)
+    if _raised_by == 0:
+        _thresholds_before = youngest, *older = gc.get_threshold()
+        gc.set_threshold(max(GC_THRESHOLD, youngest) if youngest else 0, *older)
+    _raised_by += 1
     try:
         yield
     finally:
-        _calming -= 1
-        if _calming == 0:
-            gc.set_threshold(*_before)
+        _raised_by -= 1
+        if _raised_by == 0:
+            gc.set_threshold(*_thresholds_before)

@@ -1,4 +1,8 @@
-"""The low-water mark: how far a range is finished without a gap, whatever order requests end in. Pure."""
+"""The low-water mark: the position up to which a range is finished without a gap. Pure.
+
+Requests end in any order, so batches become durable in any order too. The mark moves only over batches that
+are durable together with every batch before them: if batches 1, 2 and 4 are durable, it stands after batch 2.
+"""
 
 from __future__ import annotations
 
@@ -10,51 +14,57 @@ from engine.model import Counts
 
 
 @dataclass(slots=True)
-class Entry:
-    """One batch on its way, and what became of its documents once they are durable.
+class PendingBatch:
+    """A batch that the low-water mark has not passed yet.
 
     Attributes:
-        last: the Key that reading can go on after when the batch is done; None if it cannot go on there.
+        last: the Key that reading can resume after once the batch is done; None if it cannot resume there.
+        counts: what became of the batch's documents; None until they are durable.
     """
 
     last: Key | None
     counts: Counts | None = None
 
 
-class Ledger:
-    """Moves a position over the contiguous prefix of settled entries, and never past an unsettled one.
+class LowWaterMark:
+    """Moves a position over the longest prefix of batches that are durable.
 
     Attributes:
-        position: the last Key that is finished with everything before it; None at the start.
+        position: the last Key that is finished together with everything before it; None at the start.
         counts: what became of all documents up to the position.
     """
 
     def __init__(self, position: Key | None = None, counts: Counts | None = None) -> None:
         self.position = position
         self.counts = counts or Counts()
-        self._passed = Counts()
-        self._open: deque[Entry] = deque()
-
-    def admit(self, last: Key | None) -> Entry:
-        """Registers the next batch in reading order; `last` is the Key to go on after it, if there is one."""
-        entry = Entry(last)
-        self._open.append(entry)
-        return entry
-
-    def settle(self, entry: Entry, counts: Counts) -> int:
-        """Marks a batch as durable; returns how many batches are finished with everything before them now."""
-        entry.counts = counts
-        finished = 0
-        while self._open and self._open[0].counts is not None:
-            head = self._open.popleft()
-            self._passed += head.counts or Counts()
-            finished += 1
-            if head.last is not None:
-                self.position, self.counts = head.last, self.counts + self._passed
-                self._passed = Counts()
-        return finished
+        # Counts of finished batches after the position: reading cannot resume between these and the next one.
+        self._beyond = Counts()
+        self._pending: deque[PendingBatch] = deque()
 
     @property
-    def outstanding(self) -> int:
-        """Batches admitted and not yet finished with everything before them."""
-        return len(self._open)
+    def pending(self) -> int:
+        """How many batches were registered and are not finished together with everything before them."""
+        return len(self._pending)
+
+    def register(self, last: Key | None) -> PendingBatch:
+        """Registers the next batch in reading order.
+
+        Args:
+            last: the Key to resume after it; None if reading cannot resume there.
+        """
+        batch = PendingBatch(last)
+        self._pending.append(batch)
+        return batch
+
+    def complete(self, batch: PendingBatch, counts: Counts) -> int:
+        """Marks a batch as durable; returns how many batches the mark has passed because of it."""
+        batch.counts = counts
+        passed = 0
+        while self._pending and (head := self._pending[0]).counts is not None:
+            self._pending.popleft()
+            self._beyond += head.counts
+            passed += 1
+            if head.last is not None:
+                self.position, self.counts = head.last, self.counts + self._beyond
+                self._beyond = Counts()
+        return passed

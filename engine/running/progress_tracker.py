@@ -1,4 +1,4 @@
-"""What became of a range's documents so far: the ledger of its batches, kept durably by its checkpoint."""
+"""Tracks what became of a range's documents, and keeps it durable in the range's checkpoint."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from engine.model import Counts, Effort, Progress, Status
 from engine.observing.events import Events
 from engine.observing.timeline import Sample
 from engine.report import Report
-from engine.running.low_water_mark import Entry, Ledger
+from engine.running.low_water_mark import LowWaterMark, PendingBatch
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore
 
 SAVE_TIMEOUT_S = 2.5
-"""A worker that gets SIGTERM has five seconds before SIGKILL (Airflow): after `drain_s`, this must fit."""
+"""Airflow sends SIGKILL five seconds after SIGTERM: saving must fit into what `drain_s` leaves of them."""
 
-LOOK_S = 0.1
-LOOKS_A_SAMPLE = 10
-"""What is in flight is looked at this often, and their mean becomes a sample of the timeline."""
+READ_EVERY_S = 0.1
+READINGS_PER_SAMPLE = 10
+"""The requests in flight are read every 0.1 s; the mean of ten readings is one sample of the timeline."""
 
 ProgressCallback = Callable[[Progress], None]
 
 
-class Accounts:
-    """The accounts of one attempt at one range.
+class ProgressTracker:
+    """Tracks one attempt at one range: its low-water mark, its timeline and its checkpoint.
 
     Attributes:
-        checkpoint: as last saved.
+        checkpoint: the checkpoint as last saved.
 
     Args:
-        effort: what this attempt's calls have taken so far.
-        slots: of the requests at the service; the range's share of them goes into its timeline.
-        progress: called by `tell`.
+        effort: returns what the requests of this attempt have taken so far.
+        slots: the slots of the requests in flight; the range's share of them goes into its timeline.
+        progress: called by `report_progress`.
+        clock: monotonic seconds; injected by tests, like `now`.
     """
 
     def __init__(
@@ -57,106 +58,101 @@ class Accounts:
         self.checkpoint = checkpoint
         self._store, self._resumed = store, checkpoint
         self._checkpoint_s = settings.checkpoint_s
-        self._effort, self._slots, self._progress, self._clock, self._now = (
-            effort,
-            slots,
-            progress,
-            clock,
-            now,
-        )
-        self._ledger = Ledger(checkpoint.position, checkpoint.counts)
-        self._settled = checkpoint.counts
+        self._effort, self._slots, self._progress = effort, slots, progress
+        self._clock, self._now = clock, now
+        self._mark = LowWaterMark(checkpoint.position, checkpoint.counts)
+        self._durable = checkpoint.counts
         self._events = Events(run=checkpoint.key_range.run_id, range=checkpoint.key_range.range_id)
-        self._one_at_a_time = asyncio.Lock()
+        self._saving = asyncio.Lock()
         self._began = self._saved_at = clock()
         self._timeline = checkpoint.timeline.begun(now(), checkpoint.counts.read)
         self._load = _Load()
 
     @property
     def position(self) -> Key | None:
-        """The last Key finished with everything before it."""
-        return self._ledger.position
+        """The last Key that is finished together with everything before it."""
+        return self._mark.position
 
     @property
     def counts(self) -> Counts:
-        """What became of everything up to the position."""
-        return self._ledger.counts
+        """What became of all documents up to the position."""
+        return self._mark.counts
 
     @property
-    def outstanding(self) -> int:
-        """Batches read and beyond the position."""
-        return self._ledger.outstanding
+    def pending(self) -> int:
+        """How many batches were read and lie beyond the position."""
+        return self._mark.pending
 
-    def begin(self) -> None:
-        """The range's time begins: until now it has waited for its turn."""
+    def start_clock(self) -> None:
+        """Starts counting the range's active time: until now the range has waited for its turn to read."""
         self._began = self._clock()
 
-    def admit(self, last: Key | None) -> Entry:
-        """See `Ledger.admit`."""
-        return self._ledger.admit(last)
+    def register(self, last: Key | None) -> PendingBatch:
+        """Registers the next batch in reading order (`LowWaterMark.register`)."""
+        return self._mark.register(last)
 
-    def settle(self, entry: Entry, counts: Counts) -> int:
-        """Accounts for a batch that is durable now; see `Ledger.settle`."""
-        self._settled += counts
-        return self._ledger.settle(entry, counts)
+    def complete(self, batch: PendingBatch, counts: Counts) -> int:
+        """Counts a batch that is durable now (`LowWaterMark.complete`)."""
+        self._durable += counts
+        return self._mark.complete(batch, counts)
 
     def start_over(self) -> None:
-        """The next attempt begins at the start of the range."""
-        self._ledger = Ledger()
+        """Resets the position, so that the next attempt reads the range from its start."""
+        self._mark = LowWaterMark()
 
-    def tell(self) -> None:
-        """Hands a glance at the range to the progress callback."""
+    def report_progress(self) -> None:
+        """Calls the progress callback, if there is one."""
         if self._progress is not None:
             key_range = self.checkpoint.key_range
             self._progress(
                 Progress(
                     range_id=key_range.range_id,
-                    documents=self._settled.read,
+                    documents=self._durable.read,
                     expected=key_range.expected,
                     in_flight=self._slots.in_flight,
                     retries=(self._resumed.effort + self._effort()).retries,
-                    dead_lettered=self._settled.dead_lettered,
+                    dead_lettered=self._durable.dead_lettered,
                 )
             )
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Around the range at work: looks at what is in flight now and then."""
-        self._look_later()
+    def sampling(self) -> Iterator[None]:
+        """Samples the requests in flight for the timeline while the block runs."""
+        self._schedule_reading()
         try:
             with self._slots.shared():
                 yield
         finally:
-            self._next_look.cancel()
+            self._next_reading.cancel()
 
-    def _look_later(self) -> None:
-        self._next_look = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+    def _schedule_reading(self) -> None:
+        self._next_reading = asyncio.get_running_loop().call_later(READ_EVERY_S, self._read_load)
 
-    def _look(self) -> None:
-        self._load = self._load.seen(self._slots)
-        if self._load.looks >= LOOKS_A_SAMPLE:
-            self._sample()
-        self._look_later()
+    def _read_load(self) -> None:
+        self._load = self._load.with_reading(self._slots)
+        if self._load.readings >= READINGS_PER_SAMPLE:
+            self._add_sample()
+        self._schedule_reading()
 
-    def _sample(self) -> None:
+    def _add_sample(self) -> None:
         load, self._load = self._load, _Load()
-        self._timeline = self._timeline.seen(Sample(self._now(), self._settled.read, *load.means))
+        self._timeline = self._timeline.seen(Sample(self._now(), self._durable.read, *load.means))
 
     async def save_when_due(self) -> None:
-        """Saves the checkpoint if the last time is `checkpoint_s` ago."""
-        async with self._one_at_a_time:
+        """Saves the checkpoint if it was last saved at least `checkpoint_s` ago."""
+        async with self._saving:
             if self._clock() - self._saved_at >= self._checkpoint_s:
                 await self.save(Status.RUNNING)
 
     async def save(self, status: Status, error: BaseException | None = None) -> None:
-        """Saves the checkpoint: the position, and what became of everything up to it."""
+        """Saves the checkpoint: the position, the counts up to it, and what the attempt has taken so far."""
         self._saved_at = self._clock()
-        self._sample()
+        self._add_sample()
         self.checkpoint = replace(
             self.checkpoint,
             status=status,
-            position=self._ledger.position,
-            counts=self._ledger.counts,
+            position=self._mark.position,
+            counts=self._mark.counts,
             effort=self._resumed.effort + self._effort(),
             active_s=self._resumed.active_s + self._saved_at - self._began,
             problem=None if error is None else str(error),
@@ -167,8 +163,12 @@ class Accounts:
         await self._store.save(self.checkpoint)
 
     async def save_at_end(self, status: Status, error: BaseException) -> None:
-        """Saves the low-water mark in the little time there is; what ended the range matters more."""
-        self._events.warning(f"range_{status}", problem=str(error), after=self._ledger.position)
+        """Saves the checkpoint of a range that stopped early.
+
+        It takes at most `SAVE_TIMEOUT_S`. If it fails, it only logs a warning, so that the error which ended
+        the range is the one that surfaces.
+        """
+        self._events.warning(f"range_{status}", problem=str(error), after=self._mark.position)
         try:
             async with asyncio.timeout(SAVE_TIMEOUT_S):
                 await self.save(status, error)
@@ -178,27 +178,27 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What was in flight in all looks, of this range alone."""
+    """Sums over several readings of this range's requests in flight, and of its share of their limit."""
 
-    looks: int = 0
+    readings: int = 0
     in_flight: float = 0.0
     limit: float = 0.0
 
-    def seen(self, slots: Slots) -> _Load:
-        """With one more look; ranges that share the slots take equal shares."""
+    def with_reading(self, slots: Slots) -> _Load:
+        """Adds a reading; ranges that share the slots count with equal shares of them."""
         ranges = max(1, slots.sharing)
         in_flight, limit = slots.in_flight / ranges, slots.limit / ranges
-        return _Load(self.looks + 1, self.in_flight + in_flight, self.limit + limit)
+        return _Load(self.readings + 1, self.in_flight + in_flight, self.limit + limit)
 
     @property
     def means(self) -> tuple[float, float]:
-        """In flight, and the limit."""
-        looks = max(1, self.looks)
-        return round(self.in_flight / looks, 2), round(self.limit / looks, 2)
+        """The mean number of requests in flight, and the mean limit."""
+        readings = max(1, self.readings)
+        return round(self.in_flight / readings, 2), round(self.limit / readings, 2)
 
 
 def report_of(checkpoint: Checkpoint) -> Report:
-    """A checkpoint as the report of its range."""
+    """Makes the report of a range from its checkpoint."""
     return Report(
         run_id=checkpoint.key_range.run_id,
         status=checkpoint.status,

@@ -1,4 +1,4 @@
-"""Batches that have their outcomes, gathered into groups that are worth one write."""
+"""Gathers batches that have their outcomes into groups that are large enough for one write."""
 
 from __future__ import annotations
 
@@ -12,88 +12,98 @@ from engine.calling.caller import Outcome, Refusal
 from engine.keys.bson_values import identity
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.running.batches import Batch
-from engine.running.low_water_mark import Entry
+from engine.running.low_water_mark import PendingBatch
 from engine.settings import Settings
 
 Results: TypeAlias = tuple[list[Extraction], list[DeadLetter]]
-"""What is to be written for a batch."""
+"""The extractions and dead letters to write for a batch."""
 
 
 @dataclass(slots=True)
-class Sent:
-    """A batch on its way through the stages."""
+class BatchInFlight:
+    """A batch on its way through the stages.
+
+    Attributes:
+        pending: its entry in the low-water mark.
+        outcomes: one for each of the batch's `ids`, once the service has answered.
+    """
 
     batch: Batch
-    entry: Entry
+    pending: PendingBatch
     outcomes: Sequence[Outcome] = ()
 
     def results(self, range_id: str) -> Results:
-        """What is to be written for it."""
+        """Returns the extractions and dead letters to write for the batch."""
         batch, rows = self.batch, zip(self.batch.ids, self.outcomes, self.batch.hashes, strict=True)
         if Refusal not in set(map(type, self.outcomes)):
             return batch.extractions + list(map(extraction_of, rows)), batch.dead_letters
-        found, letters = list(batch.extractions), list(batch.dead_letters)
+        extractions, letters = list(batch.extractions), list(batch.dead_letters)
         for document_id, outcome, text_hash in rows:
             if isinstance(outcome, Refusal):
                 letters.append(outcome.dead_letter(document_id, text_hash, range_id))
             else:
-                found.append(Extraction(document_id, outcome, text_hash))
-        return found, letters
+                extractions.append(Extraction(document_id, outcome, text_hash))
+        return extractions, letters
 
-    def counts(self, found: Sequence[Extraction], letters: int, unchanged: AbstractSet[Any]) -> Counts:
-        """What became of its documents.
+    def counts(self, results: Results, unchanged: AbstractSet[Any]) -> Counts:
+        """Counts what became of the batch's documents.
 
         Args:
-            unchanged: identities of the extractions that were found to be there already.
+            results: what was written for the batch.
+            unchanged: identities of the extractions that the writer found to be stored already.
         """
-        same = sum(identity(e.document_id) in unchanged for e in found) if unchanged else 0
-        batch = self.batch
-        return Counts(batch.read, len(found) - same, batch.unchanged + same, letters, batch.digest)
+        batch, (extractions, letters) = self.batch, results
+        same = sum(identity(e.document_id) in unchanged for e in extractions) if unchanged else 0
+        return Counts(batch.read, len(extractions) - same, batch.unchanged + same, len(letters), batch.digest)
 
 
-class Groups:
-    """A bounded queue of batches, taken from it by groups."""
+class WriteBuffer:
+    """A bounded queue of batches, from which they are taken in groups; several tasks may take from it."""
 
     def __init__(self, settings: Settings) -> None:
         self._most_documents, self._most_chars = settings.write_documents, settings.write_chars
         self._wait_s = settings.write_wait_s
-        self._ready: asyncio.Queue[Sent | None] = asyncio.Queue(settings.max_concurrency)
+        self._queue: asyncio.Queue[BatchInFlight | None] = asyncio.Queue(settings.max_concurrency)
         self._gathering = asyncio.Lock()
-        self._ended = False
+        self._closed = False
 
     @property
     def waiting(self) -> int:
-        """Batches in the queue."""
-        return self._ready.qsize()
+        """How many batches are in the queue."""
+        return self._queue.qsize()
 
-    async def put(self, sent: Sent) -> None:
-        """One batch more."""
-        await self._ready.put(sent)
+    async def put(self, batch: BatchInFlight) -> None:
+        """Adds a batch; waits while the queue is full."""
+        await self._queue.put(batch)
 
-    async def end(self) -> None:
-        """No more will come."""
-        await self._ready.put(None)
+    async def close(self) -> None:
+        """Announces that no batch will follow."""
+        await self._queue.put(None)
 
-    async def next(self) -> list[Sent]:
-        """Batches to write together: so many documents or characters, or a time; none at the end."""
-        group: list[Sent] = []
+    async def next_group(self) -> list[BatchInFlight]:
+        """Returns the next batches to write together; an empty list when no batch will follow.
+
+        A group is complete when it reaches `write_documents` documents or `write_chars` characters, or when
+        no other batch comes within `write_wait_s`.
+        """
+        group: list[BatchInFlight] = []
         documents = chars = 0
         async with self._gathering:
-            while not self._ended and documents < self._most_documents and chars < self._most_chars:
+            while not self._closed and documents < self._most_documents and chars < self._most_chars:
                 try:
-                    sent = await self._another(self._wait_s if group else None)
+                    batch = await self._next(self._wait_s if group else None)
                 except TimeoutError:
                     break
-                if sent is None:
-                    self._ended = True
+                if batch is None:
+                    self._closed = True
                 else:
-                    group.append(sent)
-                    documents, chars = documents + sent.batch.read, chars + sent.batch.chars
+                    group.append(batch)
+                    documents, chars = documents + batch.batch.read, chars + batch.batch.chars
         return group
 
-    async def _another(self, wait_s: float | None) -> Sent | None:
-        """The first is waited for; others are worth a little time: few large writes cost less."""
-        if not self._ready.empty():
-            return self._ready.get_nowait()
+    async def _next(self, wait_s: float | None) -> BatchInFlight | None:
+        """Returns the next batch in the queue; raises TimeoutError if none comes within `wait_s`."""
+        if not self._queue.empty():
+            return self._queue.get_nowait()
         async with asyncio.timeout(wait_s):
-            return await self._ready.get()
+            return await self._queue.get()

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from engine import Key, Settings
 from engine.keys.bson_values import EXACT_CODEC, digests_of, identity
 from engine.model import DIGESTS, Counts, Page
-from engine.running.batches import Cutter
-from engine.running.deduplication import Repeats
-from engine.running.low_water_mark import Ledger
+from engine.running.batches import Batcher
+from engine.running.deduplication import SentTexts
+from engine.running.low_water_mark import LowWaterMark
 from tests.support.bson_strategies import scalars
 
 ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), identity(value)))
 
 
 def read(ids, **settings):
-    """The counts of the documents with these `_id`s, cut into batches and passed by the ledger."""
-    ledger, page = Ledger(), Page((ids,), ["text"] * len(ids))
-    cutter = Cutter(Settings(**settings), "r", Repeats(Settings()), spanning=False)
-    for batch in cutter.cut(page, {}):
-        ledger.settle(ledger.admit(Key(batch.last)), Counts(batch.read, batch.read, digest=batch.digest))
-    return ledger.counts
+    """The counts of the documents with these `_id`s, cut into batches and passed by the low-water mark."""
+    mark, page = LowWaterMark(), Page((ids,), ["text"] * len(ids))
+    batcher = Batcher(Settings(**settings), "r", SentTexts(Settings()), spanning=False)
+    for batch in batcher.cut(page, {}):
+        mark.complete(mark.register(Key(batch.last)), Counts(batch.read, batch.read, digest=batch.digest))
+    return mark.counts
 
 
 @given(scalars)

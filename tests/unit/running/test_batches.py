@@ -1,4 +1,4 @@
-"""Cutting pages into batches."""
+"""Pages are cut into batches: every document is in exactly one, and only new texts are sent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from engine import Settings
 from engine.keys.bson_values import digests_of, identity
 from engine.model import Page, hash_text
-from engine.running.batches import Cutter
-from engine.running.deduplication import Repeats
+from engine.running.batches import Batcher
+from engine.running.deduplication import SentTexts
 
 texts = st.lists(st.one_of(st.text(max_size=12), st.none(), st.integers()), max_size=40)
 
@@ -19,9 +19,9 @@ texts = st.lists(st.one_of(st.text(max_size=12), st.none(), st.integers()), max_
 def cut(*pages, known=None, settings=None, spanning=True):
     """The batches of the first pages of a range."""
     settings = settings or Settings()
-    cutter = Cutter(settings, "r", Repeats(settings), spanning=spanning)
-    made = [batch for page in pages for batch in cutter.cut(page, known or {})]
-    return [*made, *filter(None, [cutter.rest()])]
+    batcher = Batcher(settings, "r", SentTexts(settings), spanning=spanning)
+    made = [batch for page in pages for batch in batcher.cut(page, known or {})]
+    return [*made, *filter(None, [batcher.flush()])]
 
 
 def page_of(texts, first=0):
@@ -43,7 +43,7 @@ def ids_in(batch):
 
 @given(st.lists(texts, max_size=4), st.integers(1, 5), st.integers(1, 30), st.booleans())
 def test_every_document_is_in_exactly_one_batch(found, batch_texts, batch_chars, spanning):
-    """Each is sent, known, empty or invalid; batches follow the reading order and keep their bounds."""
+    """Each one is sent, known, empty or invalid; batches follow the reading order and keep their bounds."""
     settings = Settings(batch_texts=batch_texts, batch_chars=batch_chars)
     pages = pages_of(found)
     made = cut(*pages, settings=settings, spanning=spanning)
@@ -61,7 +61,7 @@ def test_every_document_is_in_exactly_one_batch(found, batch_texts, batch_chars,
 
 
 def test_a_batch_is_filled_from_the_next_page():
-    """Once: one that is still not full is sent. Where only pages can be gone on after, none spans two."""
+    """A batch spans two pages at most, and only one where reading can resume only after whole pages."""
     texts = [["a", "b", "c"], ["d"], ["e", "f", "g", "h"]]
     settings = Settings(batch_texts=4)
     assert [b.texts for b in cut(*pages_of(texts), settings=settings)] == [[*"abcd"], [*"efgh"]]
@@ -71,29 +71,29 @@ def test_a_batch_is_filled_from_the_next_page():
     assert [(b.texts, b.ends_page) for b in alone] == [([*t], True) for t in texts]
 
 
-def test_a_page_without_a_text_to_send_is_a_batch_at_once():
-    """A checkpoint can move over it; a rerun of a finished range has only such pages."""
-    cutter = Cutter(Settings(), "r", Repeats(Settings()))
+def test_a_page_without_a_text_to_send_becomes_a_batch_at_once():
+    """So the checkpoint can move over it; a rerun of a finished range has only such pages."""
+    batcher = Batcher(Settings(), "r", SentTexts(Settings()))
     known = {identity(n): hash_text("same") for n in range(3)}
-    assert [b.unchanged for b in cutter.cut(page_of(["same"] * 3), known)] == [3]
+    assert [b.unchanged for b in batcher.cut(page_of(["same"] * 3), known)] == [3]
 
 
 def test_trap_29_a_text_too_long_for_the_batch_of_the_page_before_does_not_move_its_end():
-    """That batch ends with its own page: a checkpoint at anything later would pass over what is not sent."""
+    """That batch ends with its own page: a checkpoint further on would pass over a text that was not sent."""
     first, second = cut(*pages_of([["aaaa"], ["bbbbbbb", "c"]]), settings=Settings(batch_chars=10))
     assert (first.last, first.ends_page, first.texts) == ((0,), True, ["aaaa"])
     assert (second.last, second.texts) == ((2,), ["bbbbbbb", "c"])
 
 
 def test_unchanged_documents_are_not_sent():
-    """Only those whose text has the hash of a valid extraction."""
+    """A document is unchanged if its text has the hash of its valid extraction."""
     known = {identity(0): hash_text("same"), identity(1): hash_text("before")}
     (batch,) = cut(page_of(["same", "after", "new"]), known=known)
     assert (batch.unchanged, batch.texts) == (1, ["after", "new"])
 
 
 def test_an_empty_text_needs_no_service():
-    """It has no entities, and some services refuse it."""
+    """An empty text has no entities, and some services refuse it."""
     (batch,) = cut(page_of([""]))
     assert (batch.texts, [e.entities for e in batch.extractions]) == ([], [()])
 
@@ -109,16 +109,16 @@ def test_a_missing_text_is_a_dead_letter_that_says_what_to_do():
 
 
 def test_a_batch_is_full_of_texts_that_were_not_sent_before():
-    """Repeats need no room: a batch holds their documents besides."""
+    """SentTexts need no room: a batch holds their documents besides."""
     first, second = cut(page_of(["a", "b", "a", "c", "b", "d", "a"]), settings=Settings(batch_texts=3))
     assert (first.texts, first.ids) == (["a", "b", "c"], [0, 1, 2, 3])
     assert (second.texts, second.ids) == (["d"], [4, 5, 6])
-    repeats = [[(r.position, r.text) for r in batch.repeats] for batch in (first, second)]
-    assert repeats == [[(2, "a")], [(0, "b"), (2, "a")]]
+    repeats = [[(r.position, r.text_hash) for r in batch.repeats] for batch in (first, second)]
+    assert repeats == [[(2, hash_text("a"))], [(0, hash_text("b")), (2, hash_text("a"))]]
     assert (first.chars, second.chars) == (3, 1)
 
 
 def test_without_a_cache_every_text_is_sent():
-    """Also the same one twice in one batch."""
+    """Even a text that occurs twice in one batch is sent twice."""
     (batch,) = cut(page_of(["a", "a"]), settings=Settings(repeat_cache_texts=0))
     assert (batch.texts, batch.repeats) == (["a", "a"], [])

@@ -1,4 +1,4 @@
-"""Texts that come again: sent once, waited for, and their answers bounded."""
+"""Repeated texts are sent once, their answer is shared, and the cache of answers is bounded."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 from engine import Entity, Settings
 from engine.model import Page, hash_text
-from engine.running.batches import Cutter
-from engine.running.deduplication import Repeats, Sending, outcomes_of
+from engine.running.batches import Batcher
+from engine.running.deduplication import SentTexts, SharedRequest, outcomes_of
 
 REFUSAL = object()
-"""What stands for the entities of a text that failed for good."""
+"""Stands for the outcome of a text that failed for good."""
 
 
-def repeats_of(texts=100, chars=1_000_000):
+def cache_of(texts=100, chars=1_000_000):
     """A cache with these bounds."""
-    return Repeats(Settings(repeat_cache_texts=texts, repeat_cache_chars=chars))
+    return SentTexts(Settings(repeat_cache_texts=texts, repeat_cache_chars=chars))
 
 
 class Service:
-    """Finds each text as a whole, once it is let go on; refuses some.
+    """Answers with one entity for each text, once `go_on` is set; refuses some texts.
 
     Attributes:
         sent: the texts of each request.
@@ -35,7 +35,7 @@ class Service:
             self.go_on.set()
 
     async def extract(self, texts):
-        """One entity a text."""
+        """Records the request and answers it."""
         self.sent.append(list(texts))
         await self.go_on.wait()
         return [REFUSAL if text in self.refuses else [Entity(0, 1, "X", text)] for text in texts]
@@ -46,22 +46,21 @@ class Service:
         return [text for request in self.sent for text in request]
 
 
-def batches_of(*texts, settings=None, repeats=None):
-    """Each list of texts cut on its own, all of one range."""
+def batches_of(*texts, settings=None):
+    """One page of a range for each list of texts, cut into batches."""
     settings = settings or Settings()
-    repeats = Repeats(settings) if repeats is None else repeats
     pages = [Page((range(len(page)),), page) for page in texts]
-    cutter = Cutter(settings, "r", repeats, spanning=False)
-    return [batch for page in pages for batch in cutter.cut(page, {})]
+    batcher = Batcher(settings, "r", SentTexts(settings), spanning=False)
+    return [batch for page in pages for batch in batcher.cut(page, {})]
 
 
 async def outcomes(batch, service):
     """The outcomes of a batch's documents."""
-    return await outcomes_of(batch.texts, batch.sending, batch.repeats, service.extract)
+    return await outcomes_of(batch.texts, batch.request, batch.repeats, service.extract)
 
 
 def first_texts(found):
-    """What the entities of each outcome say."""
+    """The text that each outcome names, or the refusal."""
     return [outcome if outcome is REFUSAL else outcome[0].text for outcome in found]
 
 
@@ -70,67 +69,68 @@ def first_texts(found):
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 9)), max_size=200), st.integers(0, 9), st.data())
 def test_the_cache_keeps_its_bounds(uses, texts, data):
-    """Entries and characters, whatever comes; nothing is found that was not sent."""
+    """It never holds more texts or characters, and finds nothing that was not sent."""
     chars = data.draw(st.integers(0, 40))
-    repeats, sizes = repeats_of(texts, chars), {}
+    sent_texts, sizes = cache_of(texts, chars), {}
     for number, first_size in uses:
         size = sizes.setdefault(number, first_size)
-        sending = Sending()
-        found = repeats.earlier(str(number), size, sending)
+        request = SharedRequest()
+        found = sent_texts.find_or_add(str(number), size, request)
         assert found is None or str(number) in found.hashes
-        assert len(sending.hashes) == (found is None)
-        kept = [*repeats._young, *repeats._old]
+        assert len(request.hashes) == (found is None)
+        kept = [*sent_texts._young, *sent_texts._old]
         assert len(kept) <= texts
         assert sum(sizes[int(key)] for key in kept) <= chars
-        assert len(repeats) == len(set(kept))
 
 
 @given(st.lists(st.integers(0, 30), max_size=300), st.integers(2, 20))
-def test_what_was_used_lately_is_found(uses, texts):
-    """Among the last used ones, half as many as it keeps: each use counts, not only the first."""
-    repeats, lately = repeats_of(texts), []
+def test_texts_that_were_used_lately_are_found(uses, texts):
+    """The last `texts / 2` texts that were used are always found: each use counts, not only the first."""
+    sent_texts, lately = cache_of(texts), []
     for number in uses:
-        found = repeats.earlier(str(number), 1, Sending())
+        found = sent_texts.find_or_add(str(number), 1, SharedRequest())
         if number in lately[-(texts // 2) :]:
             assert found is not None
         lately = [n for n in lately if n != number] + [number]
 
 
 @given(st.lists(st.integers(0, 30), max_size=300), st.integers(0, 20))
-def test_what_was_not_used_for_long_is_forgotten(uses, texts):
-    """What is found is among the last ones used, as many as the cache holds at most."""
-    repeats, lately = repeats_of(texts), []
+def test_texts_that_were_not_used_for_long_are_forgotten(uses, texts):
+    """Only the last `texts` texts that were used can be found."""
+    sent_texts, lately = cache_of(texts), []
     for number in uses:
-        found = repeats.earlier(str(number), 1, Sending())
+        found = sent_texts.find_or_add(str(number), 1, SharedRequest())
         assert found is None or number in lately[-texts:]
         lately = [n for n in lately if n != number] + [number]
 
 
 def test_a_text_longer_than_the_room_is_sent_and_not_kept():
-    """It drives nothing out, and its entities do not live on with those of its batch."""
-    repeats = repeats_of(chars=20)
-    sending = Sending()
-    repeats.earlier("short", 5, sending)
-    assert repeats.earlier("long", 11, sending) is None
-    assert repeats.earlier("long", 11, sending) is None
-    assert repeats.earlier("short", 5, Sending()) is sending
-    sending.settle([["of short"], ["of long"], ["of long again"]])
-    assert sending._outcomes == [["of short"], None, None]
+    """It displaces nothing, and its entities are not kept alive by those of its batch."""
+    sent_texts = cache_of(chars=20)
+    request = SharedRequest()
+    sent_texts.find_or_add("short", 5, request)
+    assert sent_texts.find_or_add("long", 11, request) is None
+    assert sent_texts.find_or_add("long", 11, request) is None
+    assert sent_texts.find_or_add("short", 5, SharedRequest()) is request
+    request.succeed([["of short"], ["of long"], ["of long again"]])
+    assert request._outcomes == [["of short"], None, None]
 
 
-def test_an_answer_that_is_used_again_does_not_keep_its_batch():
-    """Others of the batch are forgotten while one lives on."""
-    repeats, sending = repeats_of(4), Sending()
+@pytest.mark.asyncio
+async def test_an_answer_that_is_used_again_does_not_keep_its_batch():
+    """The other answers of the batch are forgotten while one stays in use."""
+    sent_texts, request = cache_of(4), SharedRequest()
     for name in ("often", "once"):
-        repeats.earlier(name, 1, sending)
-    sending.settle([[1], [2]])
-    sending.end()
+        sent_texts.find_or_add(name, 1, request)
+    request.succeed([[1], [2]])
     for n in range(6):
-        repeats.earlier(f"other {n}", 1, Sending())
-        assert repeats.earlier("often", 1, Sending()).outcome_of("often") == [1]
-    holding = [s for s in (*repeats._young.values(), *repeats._old.values()) if "often" in s.hashes]
+        sent_texts.find_or_add(f"other {n}", 1, SharedRequest())
+        found = sent_texts.find_or_add("often", 1, SharedRequest())
+        assert await found.outcome_of("often") == [1]
+    cached = (*sent_texts._young.values(), *sent_texts._old.values())
+    holding = [request for request in cached if "often" in request.hashes]
     assert holding
-    assert all(s.hashes == ["often"] for s in holding)
+    assert all(request.hashes == ["often"] for request in holding)
 
 
 # --- sent once ---
@@ -143,7 +143,7 @@ def test_an_answer_that_is_used_again_does_not_keep_its_batch():
     st.sets(st.sampled_from("abcdefghij"), max_size=3),
 )
 def test_each_text_is_sent_once_and_each_document_gets_its_answer(pages, batch_texts, delays, refused):
-    """Whatever comes again in a batch or another, whichever request ends first, refused or not."""
+    """Repeats may be in the same batch or another one, requests end in any order, texts may be refused."""
 
     async def main():
         batches = batches_of(*pages, settings=Settings(batch_texts=batch_texts))
@@ -155,7 +155,7 @@ def test_each_text_is_sent_once_and_each_document_gets_its_answer(pages, batch_t
                     await asyncio.sleep(0)
                 return await service.extract(texts)
 
-            return await outcomes_of(batch.texts, batch.sending, batch.repeats, slowly)
+            return await outcomes_of(batch.texts, batch.request, batch.repeats, slowly)
 
         found = await asyncio.gather(*(one(n, batch) for n, batch in enumerate(batches)))
         answers = {hash_text(t): REFUSAL if t in refused else t for page in pages for t in page}
@@ -168,7 +168,7 @@ def test_each_text_is_sent_once_and_each_document_gets_its_answer(pages, batch_t
 
 @pytest.mark.asyncio
 async def test_a_refusal_is_given_to_every_document_with_the_text():
-    """In its batch and in later ones; it is asked for once."""
+    """The documents may be in its batch or in later ones; the text is sent once."""
     first, second = batches_of(["bad", "good", "bad"], ["bad"])
     service = Service(refuses=["bad"])
     assert first_texts(await outcomes(first, service)) == [REFUSAL, "good", REFUSAL]
@@ -180,21 +180,21 @@ async def test_a_refusal_is_given_to_every_document_with_the_text():
 
 
 async def waiting(*batches, service):
-    """The batches' calls, each as far as it gets."""
+    """Starts a task for each batch and lets all run as far as they can."""
     tasks = [asyncio.create_task(outcomes(batch, service)) for batch in batches]
     await everybody()
     return tasks
 
 
 async def everybody():
-    """Lets all tasks go on as far as they get."""
+    """Lets all tasks run as far as they can."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 @pytest.mark.asyncio
-async def test_a_text_on_its_way_is_waited_for_and_not_sent_again():
-    """Both batches end when the first has its answer; what is the second's own is sent meanwhile."""
+async def test_a_text_in_flight_is_awaited_and_not_sent_again():
+    """Both batches end when the first has its answer; the second sends its own text meanwhile."""
     service = Service(held=True)
     tasks = await waiting(*batches_of(["a", "b"], ["b", "c"]), service=service)
     assert service.sent == [["a", "b"], ["c"]]
@@ -206,7 +206,7 @@ async def test_a_text_on_its_way_is_waited_for_and_not_sent_again():
 
 @pytest.mark.asyncio
 async def test_batches_that_need_each_other_do_not_block():
-    """The later one waits for the earlier one, and never the other way, though it is called first."""
+    """The later batch waits for the earlier one, never the other way round, even if it starts first."""
     service = Service()
     first, second = batches_of(["a", "b"], ["b", "a", "c"])
     tasks = await waiting(second, first, service=service)
@@ -214,45 +214,39 @@ async def test_batches_that_need_each_other_do_not_block():
 
 
 @pytest.mark.asyncio
-async def test_after_a_failure_one_of_those_who_wait_sends_the_text():
-    """The failure is that of the batch that sent it; of three others one sends it, and serves the rest."""
-    service, broken = Service(), Service(held=True)
+async def test_after_a_failure_the_batches_that_wait_fail_with_its_error():
+    """So does a batch that comes later; nobody sends the text again, and no batch waits forever."""
+    service, gate, error = Service(), asyncio.Event(), ConnectionError("gone")
 
-    async def fails(texts):
-        await broken.extract(texts)
-        raise ConnectionError
+    async def fails(_texts):
+        await gate.wait()
+        raise error
 
-    first, *others, late = batches_of(["a", "b"], ["a"], ["a", "c"], ["a"], ["a"])
-    failing = asyncio.create_task(outcomes_of(first.texts, first.sending, first.repeats, fails))
+    first, *others, late = batches_of(["a", "b"], ["a"], ["a", "c"], ["a"])
+    failing = asyncio.create_task(outcomes_of(first.texts, first.request, first.repeats, fails))
     tasks = await waiting(*others, service=service)
+    gate.set()
+    for ended in (failing, *tasks, outcomes(late, service)):
+        with pytest.raises(ConnectionError) as raised:
+            await ended
+        assert raised.value is error
     assert service.texts == ["c"]
-    broken.go_on.set()
-    with pytest.raises(ConnectionError):
-        await failing
-    assert [first_texts(await task) for task in tasks] == [["a"], ["a", "c"], ["a"]]
-    assert first_texts(await outcomes(late, service)) == ["a"]
-    assert service.texts == ["c", "a"]
 
 
 @pytest.mark.asyncio
-async def test_after_a_cancellation_one_of_those_who_wait_sends_the_text():
-    """Likewise if the batch that took its place is cancelled too."""
+async def test_after_a_cancellation_the_batches_that_wait_are_cancelled():
+    """In the pipeline all of them are cancelled together; here only the one that sends is."""
     service = Service(held=True)
-    batches = batches_of(["a"], ["a"], ["a"], ["a"])
-    first, second, *rest = await waiting(*batches, service=service)
-    for sends in (first, second):
-        sends.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await sends
-        await everybody()
-    service.go_on.set()
-    assert [first_texts(await task) for task in rest] == [["a"], ["a"]]
-    assert service.texts == ["a"] * 3
+    sends, *others = await waiting(*batches_of(["a"], ["a"], ["a"]), service=service)
+    sends.cancel()
+    await asyncio.wait([sends, *others])
+    assert all(task.cancelled() for task in (sends, *others))
+    assert service.texts == ["a"]
 
 
 @pytest.mark.asyncio
-async def test_one_that_waits_may_be_cancelled():
-    """The answer still comes for the others."""
+async def test_a_batch_that_waits_may_be_cancelled():
+    """The other batches still get the answer."""
     service = Service(held=True)
     tasks = await waiting(*batches_of(["a"], ["a"], ["a"]), service=service)
     tasks[1].cancel()

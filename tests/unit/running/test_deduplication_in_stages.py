@@ -1,4 +1,4 @@
-"""Repeats in the stages of a range, on virtual time: whatever ends a range, none who wait hold it up."""
+"""Repeats in the stages of a range, on virtual time: however it ends, batches that wait do not hold it up."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.support.memory_parts import MemoryFeed, MemoryWriter, Watched, attemp
 from tests.support.virtual_time import now_s, run_virtually
 
 TEXTS = ["same" if n % 4 == 0 else f"text {n}" for n in range(64)]
-"""Every page has the text of the first one, whose batch takes longest."""
+"""Every page has the first text again, and the batch that sends it takes longest."""
 SMALL = Settings(batch_texts=3, min_concurrency=8, max_concurrency=8, checkpoint_s=0)
 
 
 class Service:
-    """Finds nothing; the text that all wait for takes ten seconds, and may end in an error.
+    """Finds no entities; the text that all pages share takes ten seconds, and may fail.
 
     Attributes:
         sent: every text, as often as it came.
@@ -27,7 +27,7 @@ class Service:
         self.error, self.sent = error, []
 
     async def extract(self, texts):
-        """Nothing is found, ever."""
+        """Answers with no entities."""
         self.sent += texts
         if "same" in texts:
             await asyncio.sleep(10.0)
@@ -37,7 +37,7 @@ class Service:
 
 
 def ended(service, **settings):
-    """How the range ends, and how long it took."""
+    """Runs the range; returns its status and how long it took."""
 
     async def main():
         written = MemoryWriter()
@@ -53,23 +53,23 @@ def ended(service, **settings):
 
 
 def test_all_wait_for_one_answer_and_each_text_is_sent_once():
-    """Sixteen batches, one of them slow: the range takes what that takes."""
+    """Of sixteen batches one is slow: the range takes as long as that one."""
     service = Service()
     status, took_s = ended(service)
     assert (status, sorted(service.sent)) == (Status.SUCCEEDED, sorted(set(TEXTS)))
     assert took_s < 11
 
 
-def test_a_batch_that_finds_the_service_down_hands_its_texts_to_nobody():
-    """The range is stopped: those who wait do not send the text one after another, ten seconds each."""
+def test_after_an_outage_no_batch_that_waits_sends_the_text_again():
+    """They end with the range; if each sent the text in turn, that would take ten seconds each."""
     service = Service(ServiceDown("down"))
     status, took_s = ended(service)
     assert (status, service.sent.count("same")) == (Status.INTERRUPTED, 1)
     assert took_s < 11
 
 
-def test_a_range_that_is_dropped_at_its_deadline_leaves_nobody_waiting():
-    """The batch that is sending is cancelled, and so are those that wait for it."""
+def test_a_range_that_ends_at_its_deadline_leaves_no_batch_waiting():
+    """The batch that sends the text is cancelled, and so are the batches that wait for it."""
     service = Service()
     status, took_s = ended(service, deadline_s=2.0, drain_s=1.0)
     assert (status, service.sent.count("same")) == (Status.INTERRUPTED, 1)
@@ -77,6 +77,6 @@ def test_a_range_that_is_dropped_at_its_deadline_leaves_nobody_waiting():
 
 
 def test_trap_32_an_error_of_the_batch_that_sends_ends_those_that_wait():
-    """It surfaces as itself."""
+    """The range fails with that error."""
     with pytest.raises(ConfigError):
         ended(Service(ConfigError("no")))

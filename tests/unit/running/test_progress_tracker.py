@@ -1,4 +1,4 @@
-"""What an attempt's accounts keep of its course: looked at now and then, saved with the checkpoint."""
+"""The progress tracker samples the requests in flight and saves them with the checkpoint."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine import Key, Settings, SourceError, Status
-from engine.calling.adaptive_limit import FixedLimit
+from engine.calling.adaptive_limit import AdaptiveLimit
 from engine.calling.concurrency import Slots
 from engine.errors import ServiceDown
 from engine.model import Counts, Effort
-from engine.running.progress_tracker import Accounts, report_of
+from engine.running.progress_tracker import ProgressTracker, report_of
 from engine.storing.checkpoint import MemoryCheckpoints
 from engine.storing.mongo_checkpoints import _decode, _encode
 from tests.support.memory_parts import RANGE
@@ -21,33 +21,35 @@ from tests.support.virtual_time import now_s, run_virtually
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def accounts_of(store, slots):
-    """Those of the next attempt, on virtual time."""
+async def tracker_of(store, slots):
+    """The tracker of the next attempt, on virtual time."""
     checkpoint = await store.claim(RANGE)
     now = {"clock": now_s, "now": lambda: START + timedelta(seconds=now_s())}
-    return Accounts(store, checkpoint, Settings(), effort=lambda: Effort(9, 4, 2, 1), slots=slots, **now)
+    return ProgressTracker(
+        store, checkpoint, Settings(), effort=lambda: Effort(9, 4, 2, 1), slots=slots, **now
+    )
 
 
-def settle(accounts, last, documents):
-    """A batch that was read and is durable."""
-    accounts.settle(accounts.admit(Key((last,))), Counts(read=documents, written=documents))
+def complete(tracker, last, documents):
+    """Registers a batch and marks it as durable."""
+    tracker.complete(tracker.register(Key((last,))), Counts(read=documents, written=documents))
 
 
-def test_the_timeline_knows_what_was_in_flight_meanwhile():
-    """A sample a second while the range is at work, each of the time before it; the rest is the end."""
+def test_the_timeline_samples_the_requests_in_flight():
+    """One sample for each second of the range, of the second before it; the last one is taken at the end."""
 
     async def main():
-        store, slots = MemoryCheckpoints(), Slots(FixedLimit(8))
-        accounts = await accounts_of(store, slots)
-        with accounts.watching():
+        store, slots = MemoryCheckpoints(), Slots(AdaptiveLimit(8, 8))
+        tracker = await tracker_of(store, slots)
+        with tracker.sampling():
             slots.take_now()
-            settle(accounts, 9, 10)
+            complete(tracker, 9, 10)
             await asyncio.sleep(1.05)
             slots.take_now()
-            settle(accounts, 19, 10)
+            complete(tracker, 19, 10)
             await asyncio.sleep(1)
-        await accounts.save(Status.SUCCEEDED)
-        return accounts.checkpoint.timeline.samples
+        await tracker.save(Status.SUCCEEDED)
+        return tracker.checkpoint.timeline.samples
 
     first, second, third, last = run_virtually(main())
     assert (first.documents, first.in_flight) == (0, 0)
@@ -57,51 +59,51 @@ def test_the_timeline_knows_what_was_in_flight_meanwhile():
     assert last.documents == 20
 
 
-def test_ranges_that_share_slots_have_shares_of_them():
-    """So that their sum is what was in flight, and the limit."""
+def test_ranges_that_share_slots_record_their_shares():
+    """The sum of the ranges is what was in flight in all, and the limit."""
 
     async def main():
-        slots = Slots(FixedLimit(8))
-        both = [await accounts_of(MemoryCheckpoints(), slots) for _ in range(2)]
+        slots = Slots(AdaptiveLimit(8, 8))
+        both = [await tracker_of(MemoryCheckpoints(), slots) for _ in range(2)]
         for _ in range(6):
             slots.take_now()
-        with both[0].watching(), both[1].watching():
+        with both[0].sampling(), both[1].sampling():
             await asyncio.sleep(1.05)
-        for accounts in both:
-            await accounts.save(Status.SUCCEEDED)
-        return [accounts.checkpoint.timeline.samples[1] for accounts in both], slots.sharing
+        for tracker in both:
+            await tracker.save(Status.SUCCEEDED)
+        return [tracker.checkpoint.timeline.samples[1] for tracker in both], slots.sharing
 
     samples, sharing = run_virtually(main())
     assert [(sample.in_flight, sample.limit) for sample in samples] == [(3.0, 4.0), (3.0, 4.0)]
     assert sharing == 0
 
 
-def test_nobody_looks_after_the_range_has_ended():
-    """No timer is left on the loop: it would go on, and take samples."""
+def test_sampling_ends_with_the_range():
+    """No timer is left on the loop, where it would go on taking samples."""
 
     async def main():
-        accounts = await accounts_of(MemoryCheckpoints(), Slots(FixedLimit(1)))
-        with accounts.watching():
+        tracker = await tracker_of(MemoryCheckpoints(), Slots(AdaptiveLimit(1, 1)))
+        with tracker.sampling():
             await asyncio.sleep(1.5)
         await asyncio.sleep(5)
-        await accounts.save(Status.SUCCEEDED)
-        return accounts.checkpoint.timeline
+        await tracker.save(Status.SUCCEEDED)
+        return tracker.checkpoint.timeline
 
     times = [(sample.at - START).total_seconds() for sample in run_virtually(main()).samples]
     assert times == pytest.approx([0, 1, 6.5], abs=0.01)
 
 
 def test_the_next_attempt_goes_on_with_the_timeline():
-    """It begins with what was accounted for, and with nothing in flight."""
+    """It begins with the documents counted so far, and with no request in flight."""
 
     async def main():
-        store, slots = MemoryCheckpoints(), Slots(FixedLimit(8))
-        first = await accounts_of(store, slots)
-        settle(first, 9, 10)
+        store, slots = MemoryCheckpoints(), Slots(AdaptiveLimit(8, 8))
+        first = await tracker_of(store, slots)
+        complete(first, 9, 10)
         await asyncio.sleep(1)
         await first.save_at_end(Status.FAILED, SourceError("gone"))
         await asyncio.sleep(60)
-        second = await accounts_of(store, slots)
+        second = await tracker_of(store, slots)
         await second.save(Status.RUNNING)
         return second.checkpoint
 
@@ -111,14 +113,14 @@ def test_the_next_attempt_goes_on_with_the_timeline():
 
 
 @pytest.mark.parametrize("error", [ServiceDown("down"), SourceError("gone")], ids=lambda e: type(e).__name__)
-def test_why_a_range_ended_is_kept_as_a_class_too(error):
-    """In its checkpoint and report, for programs; the next attempt forgets it."""
+def test_the_class_of_the_error_that_ended_a_range_is_kept(error):
+    """Checkpoint and report hold it, for programs; the next attempt clears it."""
 
     async def main():
         store = MemoryCheckpoints()
-        accounts = await accounts_of(store, Slots(FixedLimit(1)))
-        await accounts.save_at_end(Status.INTERRUPTED, error)
-        return accounts.checkpoint, await store.claim(RANGE)
+        tracker = await tracker_of(store, Slots(AdaptiveLimit(1, 1)))
+        await tracker.save_at_end(Status.INTERRUPTED, error)
+        return tracker.checkpoint, await store.claim(RANGE)
 
     ended, begun = run_virtually(main())
     report = report_of(ended)
@@ -128,13 +130,13 @@ def test_why_a_range_ended_is_kept_as_a_class_too(error):
 
 
 def test_a_checkpoint_survives_its_document():
-    """With all that it has learnt to keep; one of an earlier version reads as it was."""
+    """Nothing is lost, and a document of an earlier version, without the later fields, can still be read."""
 
     async def main():
-        accounts = await accounts_of(MemoryCheckpoints(), Slots(FixedLimit(1)))
-        settle(accounts, 9, 10)
-        await accounts.save_at_end(Status.FAILED, SourceError("gone"))
-        return accounts.checkpoint
+        tracker = await tracker_of(MemoryCheckpoints(), Slots(AdaptiveLimit(1, 1)))
+        complete(tracker, 9, 10)
+        await tracker.save_at_end(Status.FAILED, SourceError("gone"))
+        return tracker.checkpoint
 
     checkpoint = run_virtually(main())
     stored = _encode(checkpoint)

@@ -1,4 +1,4 @@
-"""Groups of batches: worth a write each, in the order they came, and none left behind."""
+"""The write buffer: groups that are worth a write, in the order of the batches, and none left behind."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import asyncio
 
 from engine import Key, Settings
 from engine.running.batches import Batch
-from engine.running.low_water_mark import Entry
-from engine.running.write_buffer import Groups, Sent
+from engine.running.low_water_mark import PendingBatch
+from engine.running.write_buffer import BatchInFlight, WriteBuffer
 from tests.support.virtual_time import now_s, run_virtually
 
 
 def sent(read=10, chars=100):
-    """A batch of so many documents and characters."""
-    return Sent(Batch(read=read, chars=chars), Entry(Key((1,))))
+    """A batch of this many documents and characters."""
+    return BatchInFlight(Batch(read=read, chars=chars), PendingBatch(Key((1,))))
 
 
-def groups(**settings):
-    """Room for 8 batches."""
-    return Groups(Settings(max_concurrency=8, **settings))
+def buffer_of(**settings):
+    """A buffer with room for 8 batches."""
+    return WriteBuffer(Settings(max_concurrency=8, **settings))
 
 
-async def sizes(queue):
-    """The numbers of batches in all groups, to the end."""
+async def sizes(buffer):
+    """The number of batches in each group, up to the end."""
     found = []
-    while group := await queue.next():
+    while group := await buffer.next_group():
         found.append(len(group))
     return found
 
 
-async def filled(queue, batches):
-    """Puts them all at once, then the end."""
+async def filled(buffer, batches):
+    """Puts all batches at once and closes the buffer."""
     for batch in batches:
-        await queue.put(batch)
-    await queue.end()
+        await buffer.put(batch)
+    await buffer.close()
 
 
 def test_a_group_ends_with_enough_documents():
-    """The batch that reaches the number is still in it."""
+    """The batch that reaches the number is still part of the group."""
 
     async def main():
-        queue = groups(write_documents=25)
-        await filled(queue, [sent() for _ in range(7)])
-        assert await sizes(queue) == [3, 3, 1]
+        buffer = buffer_of(write_documents=25)
+        await filled(buffer, [sent() for _ in range(7)])
+        assert await sizes(buffer) == [3, 3, 1]
 
     run_virtually(main())
 
@@ -51,30 +51,30 @@ def test_a_group_ends_with_enough_characters():
     """Large texts make small groups."""
 
     async def main():
-        queue = groups(write_chars=150)
-        await filled(queue, [sent(chars=149), sent(chars=1), sent(chars=500), sent(chars=1)])
-        assert await sizes(queue) == [2, 1, 1]
+        buffer = buffer_of(write_chars=150)
+        await filled(buffer, [sent(chars=149), sent(chars=1), sent(chars=500), sent(chars=1)])
+        assert await sizes(buffer) == [2, 1, 1]
 
     run_virtually(main())
 
 
-def test_the_first_batch_is_waited_for_and_others_a_little_time():
+def test_the_first_batch_is_awaited_and_the_next_ones_for_a_short_time():
     """Batches that come within `write_wait_s` of each other are written together; a later one is not."""
 
     async def main():
-        queue = groups(write_wait_s=0.02)
+        buffer = buffer_of(write_wait_s=0.02)
 
         async def come():
             for pause_s in (5, 0.01, 0.01, 0.03):
                 await asyncio.sleep(pause_s)
-                await queue.put(sent())
-            await queue.end()
+                await buffer.put(sent())
+            await buffer.close()
 
         async with asyncio.TaskGroup() as group:
             group.create_task(come())
-            assert len(await queue.next()) == 3
+            assert len(await buffer.next_group()) == 3
             assert now_s() < 5.05
-            assert await sizes(queue) == [1]
+            assert await sizes(buffer) == [1]
 
     run_virtually(main())
 
@@ -83,10 +83,10 @@ def test_writers_side_by_side_share_the_batches():
     """Each batch is in one group; all of them see the end."""
 
     async def main():
-        queue = groups(write_documents=10)
+        buffer = buffer_of(write_documents=10)
         async with asyncio.TaskGroup() as group:
-            takers = [group.create_task(sizes(queue)) for _ in range(3)]
-            await filled(queue, [sent() for _ in range(20)])
+            takers = [group.create_task(sizes(buffer)) for _ in range(3)]
+            await filled(buffer, [sent() for _ in range(20)])
         assert sum(sum(taker.result()) for taker in takers) == 20
 
     run_virtually(main())
