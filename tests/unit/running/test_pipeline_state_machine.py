@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from engine import ExtractionError, Failure, Settings, Status, WriteError
 from engine.calling.caller import PROBE_TEXT
+from engine.running import progress_tracker
 from engine.running.pipeline import report_of
 from tests.support.memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import VirtualLoop
@@ -112,6 +114,9 @@ class PipelineMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        # Each step lets 100 virtual seconds pass; ten looks in each of them took nearly all of the time.
+        self.patch.setattr(progress_tracker, "LOOK_S", 10.0)
         self.loop = VirtualLoop()
         self.writer = RefusingWriter()
         self.kept = Killable(self.writer)
@@ -199,8 +204,15 @@ class PipelineMachine(RuleBasedStateMachine):
 
     def teardown(self):
         """The faults are over: some attempt ends well, and all is as if there had been none."""
-        if not hasattr(self, "texts"):
-            return self.loop.close()
+        try:
+            if hasattr(self, "texts"):
+                self.run_to_its_end()
+        finally:
+            self.patch.undo()
+            self.loop.close()
+
+    def run_to_its_end(self):
+        """Answers all requests, in as many attempts as it takes, and checks what is left then."""
         for _ in range(1000):
             if self.task is None and self.attempt.checkpoint.status is Status.SUCCEEDED:
                 break
@@ -213,7 +225,6 @@ class PipelineMachine(RuleBasedStateMachine):
         assert report.written + report.unchanged == len(self.texts) - len(self.poison)
         assert set(self.writer.stored) == set(range(len(self.texts))) - self.poison
         assert set(self.writer.letters) == self.poison
-        return self.loop.close()
 
 
 TestPipelineMachine = PipelineMachine.TestCase
