@@ -10,9 +10,9 @@ from hypothesis import settings
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
-from demo.servers.mongod import Mongod
 from engine.observing import metrics
 from tests.support.metrics import Measured
+from tests.support.mongod import replica_set
 
 # The same examples on every run, whatever the machine has to do besides; `--hypothesis-profile=default` looks
 # for new ones.
@@ -31,8 +31,8 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.fixture(scope="session")
 def mongod_uri(tmp_path_factory):
     """The address of a real mongod (a replica set of one), one for each process that runs tests."""
-    with Mongod(tmp_path_factory.mktemp("mongod"), environ={}, cache_gb=0.25) as server:
-        yield server.uri
+    with replica_set(tmp_path_factory.mktemp("mongod")) as uri:
+        yield uri
 
 
 @pytest_asyncio.fixture(params=["motor", "pymongo"])

@@ -10,6 +10,7 @@ from demo.servers.airflow import Airflow, AirflowSettings
 from demo.servers.connections import http_connection, mongo_connection
 from demo.servers.ports import LOOPBACK, free_port
 from tests.support.cluster import ENVIRONMENT, Cluster, dags_folder
+from tests.support.mongod import replica_set_uri
 from tests.support.ner_service import serve_in_thread
 from tests.support.slow_ranges import filled
 
@@ -25,7 +26,7 @@ def own_port():
 @pytest.fixture(scope="package")
 def own_uri(own_port):
     """That mongod's address: Connection `mongo_own` has it."""
-    return f"mongodb://{LOOPBACK}:{own_port}/?replicaSet=demo&directConnection=true"
+    return replica_set_uri(own_port)
 
 
 @pytest.fixture(scope="package")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pymongo import MongoClient
 
-from demo.servers.mongod import Mongod
 from tests.support.cluster import awaited
+from tests.support.mongod import replica_set
 from tests.support.slow_ranges import DOCUMENTS, RANGE_DOCUMENTS, expect_all_done_and_little_again, filled
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
@@ -72,13 +72,12 @@ def test_a_lost_scheduler_costs_only_what_was_in_flight(cluster, service, databa
 
 def test_a_mongod_that_restarts_costs_only_what_was_in_flight(cluster, service, own_uri, own_port, tmp_path):
     """It ends in mid-range and comes back with its data: tasks wait for it, or are tried again."""
-    own = {"environ": {}, "cache_gb": 0.25, "port": own_port}
     with MongoClient(own_uri, tz_aware=True) as client:
-        with Mongod(tmp_path, **own):
+        with replica_set(tmp_path, port=own_port):
             databases = filled(client)
             begun = cluster.trigger("ner_backfill", {**databases.params, "mongo_conn_id": "mongo_own"})
             awaited(databases.in_mid_range, "a range in mid-work")
-        with Mongod(tmp_path, **own):
+        with replica_set(tmp_path, port=own_port):
             begun.await_end("success")
             expect_all_done_and_little_again(databases, service)
             client.close()  # while there is a server to take leave of
