@@ -64,7 +64,7 @@ bench-skip: $(VENV) ## reading in pages: skip and limit against keyset
 
 lock:             ## compile requirements.lock anew
 	@.venv/bin/uv pip compile --quiet pyproject.toml --extra airflow --extra bench --extra celery --extra demo \
-	  --extra speed --extra telemetry --group dev --universal --python-version 3.11 \
+	  --extra speed --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 
 clean:            ## remove what was made

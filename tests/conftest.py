@@ -68,6 +68,6 @@ async def pymongo_database(mongod_uri):
 def measured(monkeypatch):
     """What this test's ranges tell OpenTelemetry: they alone, whatever other tests do."""
     measured = Measured()
-    monkeypatch.setattr(metrics, "current", lambda: measured.telemetry)
+    monkeypatch.setattr(metrics, "current", lambda: measured.instruments)
     yield measured
     measured.close()

@@ -117,7 +117,7 @@ class Caller:
         self._extract = extract
         self._policy, self._settings = policy, policy.settings
         self._now = now
-        self._telemetry = metrics.current()
+        self._metrics = metrics.current()
         self._requests = self._successes = 0
         self._known_good = PROBE_TEXT
         time = policy.pause
@@ -181,7 +181,7 @@ class Caller:
         """One request. Here and nowhere else the service is called, after all waits, probes included."""
         self._requests += 1
         try:
-            with self._telemetry.request(texts):
+            with self._metrics.request(texts):
                 answer = check_answer(texts, await self._extract(texts))
         except Exception as error:
             if classify(error) is not Failure.THROTTLED:  # a busy service works

@@ -1,57 +1,57 @@
-"""Counters and histograms through OpenTelemetry's API, if that is installed (extra `telemetry`); else none.
+"""Counters, histograms and gauges of ranges at work, through OpenTelemetry's API.
 
-The engine brings no exporter: the application sets a MeterProvider, before a run or after. Names, units
-and attributes follow OpenTelemetry's semantic conventions: durations in seconds, `error.type` only where
-something failed, units in braces for what is counted. No text, `_id` or run ever becomes an attribute.
+The engine brings no exporter. Until the application sets a MeterProvider, before or during a run, the API's own
+no-op instruments stand in for the real ones. Names, units and attributes follow OpenTelemetry's semantic
+conventions: durations are in seconds, `error.type` is set only where something failed, and units of counted
+things stand in braces. No text, no `_id` and no run id becomes an attribute.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
 
 from engine.errors import classify
 from engine.model import Counts
-
-if TYPE_CHECKING:
-    from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 METER = "keyset_batch"
 """Name of the meter, and the first part of each metric's name."""
 
 DURATIONS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Bounds of the histograms: those that the conventions advise for databases and HTTP clients, and two beyond,
-for `request_timeout_s` is 30 s and more."""
+"""Bounds of the histograms: those that the conventions advise for databases and HTTP clients, and two more,
+because `request_timeout_s` is 30 s or more."""
 
 OUTCOME = f"{METER}.outcome"
 QUEUE = f"{METER}.queue"
 
 
-class SlotsAtWork(Protocol):
-    """What is asked of the slots of a process."""
+class Limiter(Protocol):
+    """The part of a process's concurrency limiter that the gauges read."""
 
     @property
     def in_flight(self) -> int:
-        """Attempts at the service now."""
+        """Requests in flight now."""
 
     @property
     def limit(self) -> int:
-        """Most attempts at once, now."""
+        """The current limit of requests in flight."""
 
 
 @dataclass(frozen=True, slots=True)
-class Depths:
-    """Batches of one range on their way.
+class QueueDepths:
+    """Numbers of batches of one range that are in work.
 
     Attributes:
-        to_extract: read, and waiting for a caller.
-        to_write: extracted, and waiting for a write.
-        ahead: read and beyond the checkpoint, wherever they are.
+        to_extract: read, and waiting to be sent.
+        to_write: extracted, and waiting to be written.
+        ahead: read but not yet covered by the checkpoint, wherever they are.
     """
 
     to_extract: int
@@ -59,76 +59,29 @@ class Depths:
     ahead: int
 
 
-AskDepths = Callable[[], Depths]
-
-
-class Telemetry(Protocol):
-    """What is told of ranges at work."""
-
-    def request(self, texts: Sequence[str]) -> AbstractContextManager[None]:
-        """Around one attempt at the service."""
-
-    def write(self) -> AbstractContextManager[None]:
-        """Around one write."""
-
-    def page(self, documents: int, text_bytes: int, seconds: float) -> None:
-        """A page was fetched."""
-
-    def settled(self, counts: Counts) -> None:
-        """These documents are durable."""
-
-    def watching(self, slots: SlotsAtWork, depths: AskDepths) -> AbstractContextManager[None]:
-        """Around a range at work: meanwhile these may be asked, from any thread."""
-
-
-class NoTelemetry:
-    """Tells nobody."""
-
-    _NOTHING = nullcontext()
-
-    def request(self, texts: Sequence[str]) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Measures nothing."""
-        return self._NOTHING
-
-    def write(self) -> AbstractContextManager[None]:
-        """Measures nothing."""
-        return self._NOTHING
-
-    def page(self, documents: int, text_bytes: int, seconds: float) -> None:
-        """Counts nothing."""
-
-    def settled(self, counts: Counts) -> None:
-        """Counts nothing."""
-
-    def watching(self, slots: SlotsAtWork, depths: AskDepths) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Keeps nothing."""
-        return self._NOTHING
+GetDepths = Callable[[], QueueDepths]
 
 
 @cache
-def current() -> Telemetry:
-    """The telemetry of this process."""
-    try:
-        from opentelemetry.metrics import get_meter  # noqa: PLC0415  (an extra)
-    except ImportError:
-        return NoTelemetry()
-    return MeterTelemetry(get_meter(METER))
+def current() -> Metrics:
+    """Returns the metrics of this process; their instruments are created at the first call."""
+    return Metrics(get_meter(METER))
 
 
-class MeterTelemetry:
-    """Tells a meter of OpenTelemetry.
+class Metrics:
+    """Records into the instruments of an OpenTelemetry meter.
 
-    A range is observed while it is at work, when somebody collects; afterwards it is not kept. Slots that
-    ranges share are observed once.
+    The gauges cover a range while it is at work and forget it afterwards. A limiter that several ranges share
+    is counted once.
     """
 
     def __init__(self, meter: Meter, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._at_work: tuple[tuple[SlotsAtWork, AskDepths], ...] = ()
-        self._count(meter)
-        self._observe(meter)
+        self._at_work: tuple[tuple[Limiter, GetDepths], ...] = ()
+        self._create_instruments(meter)
+        self._create_gauges(meter)
 
-    def _count(self, meter: Meter) -> None:
+    def _create_instruments(self, meter: Meter) -> None:
         def seconds(name: str, of: str) -> Callable[..., None]:
             bounds = list(DURATIONS_S)
             named = f"{METER}.{name}.duration"
@@ -137,90 +90,94 @@ class MeterTelemetry:
         def number(name: str, unit: str, of: str) -> Callable[..., None]:
             return meter.create_counter(f"{METER}.{name}", unit, of).add
 
-        self._requests = seconds("request", "Attempts at the service, by class of failure.")
-        self._texts = number("request.texts", "{text}", "Texts sent, again or for the first time.")
+        self._requests = seconds("request", "Attempts of requests, by class of failure.")
+        self._texts = number("request.texts", "{text}", "Texts sent, including those sent again.")
         self._characters = number("request.characters", "{character}", "Code points of the texts sent.")
         self._pages = seconds("page", "Pages fetched from the source.")
         self._read = number("page.documents", "{document}", "Documents fetched.")
-        self._bytes = number("page.text.size", "By", "Memory that the texts fetched take.")
+        self._bytes = number("page.text.size", "By", "Memory taken by the fetched texts.")
         self._writes = seconds("write", "Writes of results.")
-        self._documents = number("documents", "{document}", "Documents done and durable, by outcome.")
+        self._documents = number("documents", "{document}", "Documents that are durable, by outcome.")
 
-    def _observe(self, meter: Meter) -> None:
-        from opentelemetry.metrics import Observation  # noqa: PLC0415  (an extra)
-
-        def now(name: str, unit: str, of: str, ask: Callable[[], dict[str, int]]) -> None:
+    def _create_gauges(self, meter: Meter) -> None:
+        def gauge(name: str, unit: str, of: str, read: Callable[[], dict[str, int]]) -> None:
             def observations(_: CallbackOptions) -> list[Observation]:
-                return [Observation(n, {QUEUE: queue} if queue else None) for queue, n in ask().items()]
+                return [Observation(n, {QUEUE: queue} if queue else None) for queue, n in read().items()]
 
             meter.create_observable_up_down_counter(f"{METER}.{name}", [observations], unit, of)
 
-        now("request.active", "{request}", "Attempts at the service now.", self._active)
-        now("request.limit", "{request}", "Most attempts at once, now.", self._limit)
-        now("batch.queued", "{batch}", "Batches waiting between two stages, by queue.", self._queued)
-        now("batch.ahead", "{batch}", "Batches read and beyond the checkpoint.", self._ahead)
+        gauge("request.active", "{request}", "Requests in flight now.", self._active)
+        gauge("request.limit", "{request}", "Current limit of requests in flight.", self._limit)
+        gauge("batch.queued", "{batch}", "Batches waiting between two stages, by queue.", self._queued)
+        gauge("batch.ahead", "{batch}", "Batches read and not yet covered by the checkpoint.", self._ahead)
 
-    # --- counted as it happens ---
+    # --- recorded as it happens ---
 
     def request(self, texts: Sequence[str]) -> AbstractContextManager[None]:
-        """Around one attempt at the service."""
+        """Returns a context manager that measures one attempt of a request with these texts."""
         self._texts(len(texts))
         self._characters(sum(map(len, texts)))
         return _Timed(self._requests, self._clock, _class_of)
 
     def write(self) -> AbstractContextManager[None]:
-        """Around one write."""
+        """Returns a context manager that measures one write of results."""
         return _Timed(self._writes, self._clock, _name_of)
 
     def page(self, documents: int, text_bytes: int, seconds: float) -> None:
-        """A page was fetched."""
+        """Records a page that was fetched."""
         self._pages(seconds)
         self._read(documents)
         self._bytes(text_bytes)
 
-    def settled(self, counts: Counts) -> None:
-        """These documents are durable."""
+    def committed(self, counts: Counts) -> None:
+        """Records documents that are durable now, by outcome."""
         for outcome in ("written", "unchanged", "dead_lettered"):
             if number := getattr(counts, outcome):
                 self._documents(number, {OUTCOME: outcome})
 
-    # --- observed when somebody asks ---
+    # --- observed when the application's reader collects ---
 
     @contextmanager
-    def watching(self, slots: SlotsAtWork, depths: AskDepths) -> Iterator[None]:
-        """Around a range at work: meanwhile these may be asked, from any thread."""
-        watched = (slots, depths)
-        self._at_work = (*self._at_work, watched)  # a new tuple: a thread may be walking through the old one
+    def observing(self, limiter: Limiter, depths: GetDepths) -> Iterator[None]:
+        """Includes a range in the gauges inside the block. `depths` may be called from any thread."""
+        observed = (limiter, depths)
+        self._at_work = (
+            *self._at_work,
+            observed,
+        )  # a new tuple: another thread may be iterating over the old
         try:
             yield
         finally:
-            self._at_work = tuple(other for other in self._at_work if other is not watched)
+            self._at_work = tuple(other for other in self._at_work if other is not observed)
 
-    def _all_slots(self) -> list[SlotsAtWork]:
-        return list({id(slots): slots for slots, _ in self._at_work}.values())
+    def _limiters(self) -> list[Limiter]:
+        return list({id(limiter): limiter for limiter, _ in self._at_work}.values())
 
-    def _all_depths(self) -> list[Depths]:
-        return [ask() for _, ask in self._at_work]
+    def _depths(self) -> list[QueueDepths]:
+        return [depths() for _, depths in self._at_work]
 
     def _active(self) -> dict[str, int]:
-        return {"": sum(slots.in_flight for slots in self._all_slots())}
+        return {"": sum(limiter.in_flight for limiter in self._limiters())}
 
     def _limit(self) -> dict[str, int]:
-        return {"": sum(slots.limit for slots in self._all_slots())}
+        return {"": sum(limiter.limit for limiter in self._limiters())}
 
     def _queued(self) -> dict[str, int]:
-        depths = self._all_depths()
+        depths = self._depths()
         return {
             "to_extract": sum(depth.to_extract for depth in depths),
             "to_write": sum(depth.to_write for depth in depths),
         }
 
     def _ahead(self) -> dict[str, int]:
-        return {"": sum(depth.ahead for depth in self._all_depths())}
+        return {"": sum(depth.ahead for depth in self._depths())}
 
 
 class _Timed:
-    """Records the time inside `with`, and by what it failed. No generator: this surrounds every request."""
+    """Records the seconds spent inside the block and, if it failed, the `error.type`.
+
+    A class, because a generator-based context manager would cost more and every request goes through it.
+    """
 
     __slots__ = ("_began", "_clock", "_failure", "_record")
 

@@ -50,7 +50,7 @@ class Reader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sleep, self._clock = sleep, clock
-        self._telemetry = metrics.current()
+        self._metrics = metrics.current()
         self._scan = scan
         self._range = key_range
         self._text_field = settings.text_field
@@ -104,7 +104,7 @@ class Reader:
         if found:
             text_bytes = _bytes_of(page.texts)
             self._paging.observe(len(found), text_bytes, elapsed_s)
-            self._telemetry.page(len(found), text_bytes, elapsed_s)
+            self._metrics.page(len(found), text_bytes, elapsed_s)
         return _Fetched(page, last)
 
     async def _timed(self, after: Key | None) -> tuple[list[dict[str, Any]], Key | None, float]:

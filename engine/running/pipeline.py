@@ -204,7 +204,7 @@ class RangeAttempt:
             raise error
 
     async def _run_stages(self) -> None:
-        observed = self._metrics.watching(self._slots, self._depths)
+        observed = self._metrics.observing(self._slots, self._depths)
         with gc_threshold_raised(), self._tracker.sampling(), observed:
             self._reading = asyncio.create_task(self._read())
             extractors = [self._extract() for _ in range(self._settings.max_concurrency)]
@@ -292,9 +292,9 @@ class RangeAttempt:
                 "dead_letters", count=len(letters), kinds=kinds, first=letters[0].document_id
             )
         counts = sent.counts(results, unchanged)
-        self._metrics.settled(counts)
+        self._metrics.committed(counts)
         for _ in range(self._tracker.complete(sent.pending, counts)):
             self._ahead.release()
 
-    def _depths(self) -> metrics.Depths:
-        return metrics.Depths(self._to_extract.qsize(), self._to_write.waiting, self._tracker.pending)
+    def _depths(self) -> metrics.QueueDepths:
+        return metrics.QueueDepths(self._to_extract.qsize(), self._to_write.waiting, self._tracker.pending)

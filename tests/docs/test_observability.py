@@ -40,10 +40,10 @@ def test_every_event_is_listed():
 
 def test_every_metric_is_listed_as_it_is(measured):
     """Name, kind, unit and description, from the SDK."""
-    told = measured.telemetry
-    with told.request(["text"]), told.write():
-        told.page(1, 1, 0.1)
-    told.settled(Counts(1, 1))
+    recorded = measured.instruments
+    with recorded.request(["text"]), recorded.write():
+        recorded.page(1, 1, 0.1)
+    recorded.committed(Counts(1, 1))
     kinds = {True: "counter", False: "up-down counter"}
     listed = {
         f"`{METER}.{name}`": [

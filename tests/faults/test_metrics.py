@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from engine import Status
-from engine.observing import metrics
 from tests.support.misbehaviour import Flaky, reset, status
 
 pytestmark = pytest.mark.asyncio
@@ -68,20 +67,3 @@ async def test_gauges_show_a_range_at_work(work, measured):
     assert numbers["request.limit", None] == 2
     assert numbers["batch.ahead", None] >= 1
     assert numbers["batch.queued", "to_extract"] >= 1
-
-
-@pytest.mark.parametrize("api", ["installed", "missing"])
-async def test_without_the_api_a_run_is_the_same(work, monkeypatch, api):
-    """Its report and what it wrote."""
-    if api == "missing":
-        monkeypatch.setitem(sys.modules, "opentelemetry.metrics", None)
-    metrics.current.cache_clear()
-    await work.fill(100)
-    work.service.script.extend([status(429, Retry_After="0"), reset])
-
-    report = await work.run()
-
-    assert isinstance(metrics.current(), metrics.NoTelemetry) is (api == "missing")
-    assert (report.reconciled, report.written, report.requests, report.retries) == (True, 100, 15, 2)
-    assert await work.stored() == work.fault_free(range(100))
-    metrics.current.cache_clear()

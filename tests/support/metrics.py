@@ -7,16 +7,16 @@ from collections import Counter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 
-from engine.observing.metrics import METER, MeterTelemetry
+from engine.observing.metrics import METER, Metrics
 
 
 class Measured:
-    """A telemetry of its own, and what it has told so far."""
+    """Metrics with a provider of their own, and the numbers they have recorded so far."""
 
     def __init__(self, **options):
         self._reader = InMemoryMetricReader()
         self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
-        self.telemetry = MeterTelemetry(self._provider.get_meter(METER), **options)
+        self.instruments = Metrics(self._provider.get_meter(METER), **options)
 
     def metrics(self) -> dict:
         """The SDK's metrics by name, without the first part of it."""

@@ -1,10 +1,9 @@
-"""What is told to OpenTelemetry: each number under its name, and nothing of a range that has ended."""
+"""Each number is recorded under its name, and a range that has ended is forgotten."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import weakref
 from types import SimpleNamespace
 
@@ -13,7 +12,7 @@ import pytest
 from engine.errors import ExtractionError, Failure, WriteError
 from engine.model import Counts
 from engine.observing import metrics
-from engine.observing.metrics import DURATIONS_S, Depths, MeterTelemetry, NoTelemetry
+from engine.observing.metrics import DURATIONS_S, QueueDepths
 from tests.support.metrics import Measured
 
 FAILURES = {
@@ -24,15 +23,6 @@ FAILURES = {
 }
 
 
-@pytest.fixture
-def without_opentelemetry(monkeypatch):
-    """As if its API were not installed."""
-    monkeypatch.setitem(sys.modules, "opentelemetry.metrics", None)
-    metrics.current.cache_clear()
-    yield
-    metrics.current.cache_clear()
-
-
 class At:
     """A range at work, of which only these numbers matter."""
 
@@ -41,7 +31,7 @@ class At:
 
     def depths(self):
         """As given."""
-        return Depths(*self._depths)
+        return QueueDepths(*self._depths)
 
 
 def slots(in_flight, limit):
@@ -52,9 +42,9 @@ def slots(in_flight, limit):
 @pytest.mark.parametrize(("kind", "error"), FAILURES.items(), ids=FAILURES)
 def test_requests_are_counted_by_their_failure(measured, kind, error):
     """The histogram's count, by `error.type`; a success has none. What they sent counts in any case."""
-    with measured.telemetry.request(["Ada", "😀"]):
+    with measured.instruments.request(["Ada", "😀"]):
         pass
-    with pytest.raises(type(error)), measured.telemetry.request(["Bob"]):
+    with pytest.raises(type(error)), measured.instruments.request(["Bob"]):
         raise error
     numbers = measured.numbers()
     assert (numbers["request.duration", None], numbers["request.duration", kind]) == (1, 1)
@@ -65,7 +55,7 @@ def test_durations_are_in_seconds_with_bounds_to_match():
     """0.3 s between the clock's readings; the SDK's own bounds would put all into the first bucket."""
     times = iter([10.0, 10.3])
     measured = Measured(clock=lambda: next(times))
-    with measured.telemetry.write():
+    with measured.instruments.write():
         pass
     metric = measured.metrics()["write.duration"]
     (point,) = metric.data.data_points
@@ -77,16 +67,16 @@ def test_durations_are_in_seconds_with_bounds_to_match():
 
 def test_a_failed_write_says_by_what(measured):
     """The name of the error, for no class of failure decides here."""
-    with pytest.raises(WriteError), measured.telemetry.write():
+    with pytest.raises(WriteError), measured.instruments.write():
         raise WriteError("full")
     assert measured.numbers()["write.duration", "WriteError"] == 1
 
 
 def test_documents_are_counted_by_outcome_and_pages_by_size(measured):
     """What was read is the sum over the outcomes; an outcome that never was has no point."""
-    measured.telemetry.settled(Counts(read=7, written=4, unchanged=3))
-    measured.telemetry.settled(Counts(read=2, written=1, dead_lettered=1))
-    measured.telemetry.page(9, 1000, 0.1)
+    measured.instruments.committed(Counts(read=7, written=4, unchanged=3))
+    measured.instruments.committed(Counts(read=2, written=1, dead_lettered=1))
+    measured.instruments.page(9, 1000, 0.1)
     numbers = measured.numbers()
     outcomes = [numbers["documents", outcome] for outcome in ("written", "unchanged", "dead_lettered")]
     assert outcomes == [5, 3, 1]
@@ -97,11 +87,11 @@ def test_ranges_at_work_are_summed_and_shared_slots_are_counted_once(measured):
     """Two ranges on the same slots, one on its own."""
     shared, own = slots(3, 10), slots(1, 4)
     ranges = [At(1, 2, 5, slots=shared), At(10, 20, 50, slots=shared), At(100, 200, 500, slots=own)]
-    told = measured.telemetry
+    recorded = measured.instruments
     with (
-        told.watching(shared, ranges[0].depths),
-        told.watching(shared, ranges[1].depths),
-        told.watching(own, ranges[2].depths),
+        recorded.observing(shared, ranges[0].depths),
+        recorded.observing(shared, ranges[1].depths),
+        recorded.observing(own, ranges[2].depths),
     ):
         numbers = measured.numbers()
     assert (numbers["request.active", None], numbers["request.limit", None]) == (4, 14)
@@ -113,7 +103,7 @@ def test_a_range_that_has_ended_is_neither_observed_nor_kept(measured):
     """However it ended: the gauges are back at nothing, and the memory is free."""
     ended = At(1, 2, 5, slots=slots(3, 10))
     gone = weakref.ref(ended)
-    with pytest.raises(OSError, match="lost"), measured.telemetry.watching(ended.slots, ended.depths):
+    with pytest.raises(OSError, match="lost"), measured.instruments.observing(ended.slots, ended.depths):
         raise OSError("lost")
     numbers = measured.numbers()
     assert {numbers[name, None] for name in ("request.active", "request.limit", "batch.ahead")} == {0}
@@ -123,20 +113,7 @@ def test_a_range_that_has_ended_is_neither_observed_nor_kept(measured):
     assert gone() is None
 
 
-def test_without_the_api_nobody_is_told(without_opentelemetry):
-    """The same calls do nothing, and errors pass through them."""
-    told = metrics.current()
-    assert isinstance(told, NoTelemetry)
-    told.page(1, 1, 0.1)
-    told.settled(Counts(1, 1))
-    with told.watching(slots(1, 1), lambda: Depths(1, 1, 1)), told.write():
-        pass
-    with pytest.raises(ValueError, match="x"), told.request(["Ada"]):
-        raise ValueError("x")
-
-
-def test_with_the_api_the_process_has_one_telemetry():
-    """Instruments are made once, not for each range."""
+def test_the_metrics_of_a_process_are_created_once():
+    """Instruments are created once, not for each range."""
     metrics.current.cache_clear()
-    assert isinstance(metrics.current(), MeterTelemetry)
     assert metrics.current() is metrics.current()
