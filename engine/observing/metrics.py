@@ -1,7 +1,7 @@
 """Counters, histograms and gauges of ranges at work, through OpenTelemetry's API.
 
-The engine brings no exporter. Until the application sets a MeterProvider, before or during a run, the API's own
-no-op instruments stand in for the real ones. Names, units and attributes follow OpenTelemetry's semantic
+The engine brings no exporter. Until the application sets a MeterProvider, before or during a run, the API's
+own no-op instruments stand in for the real ones. Names, units and attributes follow OpenTelemetry's semantic
 conventions: durations are in seconds, `error.type` is set only where something failed, and units of counted
 things stand in braces. No text, no `_id` and no run id becomes an attribute.
 """
