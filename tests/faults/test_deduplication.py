@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from engine import Status
-from tests.faults.conftest import document
 from tests.support.misbehaviour import reset, status
 from tests.support.ner_service import Flaky, entities_of
+from tests.support.work import document
 
 pytestmark = pytest.mark.asyncio
 
