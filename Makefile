@@ -1,15 +1,15 @@
-# Everything is installed into .venv from requirements.lock; state of the demo lives in .demo.
+# Everything is installed into .venv, from requirements.lock. The demo keeps its state in .demo.
 
 PYTHON ?= python3
 VENV := .venv/installed
 
-.PHONY: help install demo demo-celery demo-down pictures test lint lock clean \
+.PHONY: help install demo demo-celery demo-down pictures check test lint lock clean \
   bench bench-memory bench-overhead bench-pipeline bench-planning bench-skip
 
-help:             ## what can be made
+help:             ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | column -t -s '	'
 
-install: $(VENV)  ## the package with everything it needs, in .venv
+install: $(VENV)  ## install the package, with everything it needs, into .venv
 
 $(VENV): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -24,23 +24,29 @@ $(VENV): requirements.lock pyproject.toml
 demo: $(VENV)     ## the main job on real input (KEEP=1 leaves it running, ALL=1 takes the whole history)
 	@.venv/bin/python -m demo run $(if $(KEEP),--keep) $(if $(ALL),--all)
 
-demo-celery: $(VENV) ## the same on two Celery workers with PostgreSQL and Redis, one killed in mid-run (KEEP=1 likewise)
+demo-celery: $(VENV) ## the same on two Celery workers with PostgreSQL and Redis, one killed in mid-run (KEEP=1 leaves it running)
 	@.venv/bin/python -m demo celery $(if $(KEEP),--keep)
 
-pictures: $(VENV) ## take the pictures of the README anew, in Debian's chromium
+pictures: $(VENV) ## take the README's pictures again, in Debian's chromium
 	@.venv/bin/python docs/pictures/take.py
 
-demo-down: $(VENV) ## end a demo that was left running
+demo-down: $(VENV) ## stop a demo that was left running
 	@.venv/bin/python -m demo down
 
-lint: $(VENV)     ## style, types, layers
+lint: $(VENV)     ## style, types, and who may import whom
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-test: lint        ## all checks and tests
-	@.venv/bin/pytest -n 2 --max-worker-restart=0
+# Two processes, however many cores there are: the tests of Airflow and of the demo start more of their own.
+PYTEST := .venv/bin/pytest -n 2 --max-worker-restart=0
+
+check: lint       ## lint and the tests that need no server, in less than a minute: for each commit
+	@$(PYTEST) tests/unit tests/contract
+
+test: lint        ## lint and all tests, about six minutes: before each push
+	@$(PYTEST)
 
 # One after another, also under `make -j`: benchmarks that run side by side disturb each other.
 .NOTPARALLEL:
@@ -62,10 +68,10 @@ bench-planning: $(VENV) ## cutting a collection into ranges
 bench-skip: $(VENV) ## reading in pages: skip and limit against keyset
 	@.venv/bin/python -m benchmarks.skip_vs_keyset
 
-lock:             ## compile requirements.lock anew
+lock:             ## compile requirements.lock again
 	@.venv/bin/uv pip compile --quiet pyproject.toml --extra airflow --extra bench --extra celery --extra demo \
 	  --extra speed --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 
-clean:            ## remove what was made
+clean:            ## remove .venv, .demo and all caches
 	@rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -115,7 +115,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        # Each step lets 100 virtual seconds pass; ten readings of the slots in each of them took most of the time.
+        # Each step lets 100 virtual seconds pass: ten readings a second would take most of the time.
         self.patch.setattr(progress_tracker, "READ_EVERY_S", 10.0)
         self.loop = VirtualLoop()
         self.writer = RefusingWriter()
