@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from demo.celery.platforms import CELERY
 from demo.errors import DemoError
-from demo.processes.supervisor import ROSTER_NAME, end_recorded
+from demo.processes.supervisor import RECORDS_NAME, end_recorded
 from demo.session import Options, clean_up, run_demo
 from demo.summary import show_log
 from demo.window import DEFAULT_WINDOW, EVERYTHING, WEEK_WINDOW
@@ -22,9 +22,9 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DAGS = Path(__file__).parents[1] / "airflow_dags"
 
 CELERY_STATE = "celery"
-"""The folder of the demo with Celery, within the state directory."""
+"""The folder of the demo with Celery, inside the state directory."""
 
-StateDir = Annotated[Path, typer.Option(help="Where data, logs and the record of processes are.")]
+StateDir = Annotated[Path, typer.Option(help="The folder for data, logs and the record of processes.")]
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 
@@ -33,11 +33,13 @@ app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 def run(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave all servers running.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="The whole history, not three days.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Process the whole history instead of three days.")
+    ] = False,
     state_dir: StateDir = Path(".demo"),
-    dags: Annotated[Path, typer.Option(help="The folder with the DAG.")] = _DAGS,
+    dags: Annotated[Path, typer.Option(help="The folder with the DAG files.")] = _DAGS,
 ) -> None:
-    """Extract the entities of real messages, on servers started here."""
+    """Extract the entities of real messages, on servers that this command starts."""
     options = Options(
         state_dir=state_dir.resolve(),
         dags_folder=dags.resolve(),
@@ -53,13 +55,13 @@ def celery(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave all servers running.")] = False,
     state_dir: StateDir = Path(".demo"),
-    dags: Annotated[Path, typer.Option(help="The folder with the DAG.")] = _DAGS,
+    dags: Annotated[Path, typer.Option(help="The folder with the DAG files.")] = _DAGS,
 ) -> None:
-    """The same on two Celery workers with PostgreSQL and Redis; one of them is killed in mid-run."""
+    """Do the same on two Celery workers with PostgreSQL and Redis, and kill one of them during the run."""
     options = Options(
         state_dir=state_dir.resolve() / CELERY_STATE,
         dags_folder=dags.resolve(),
-        window=WEEK_WINDOW,  # long enough for a worker to be lost in its midst
+        window=WEEK_WINDOW,  # long enough to lose a worker before it ends
         range_documents=1_000,
         keep=keep,
         platform=CELERY,
@@ -69,7 +71,7 @@ def celery(
 
 def _run(options: Options) -> None:
     console = Console()
-    _interrupt_on_signals()
+    interrupt_on_signals()
     try:
         passed = run_demo(options, console)
     except DemoError as error:
@@ -83,22 +85,23 @@ def _run(options: Options) -> None:
 
 @app.command()
 def down(*, state_dir: StateDir = Path(".demo")) -> None:
-    """End what `--keep` has left running; the data stay."""
+    """End what `--keep` or a killed demo has left running; the data stay."""
     ended: list[str] = []
     for place in (state_dir.resolve(), state_dir.resolve() / CELERY_STATE):
-        ended += (entry.name for entry in end_recorded(place / ROSTER_NAME).entries)
+        ended += (server.name for server in end_recorded(place / RECORDS_NAME).servers)
         clean_up(place)
     names = ", ".join(dict.fromkeys(ended))
     Console().print(f"Ended: {names}." if names else "Nothing is running.", soft_wrap=True)
 
 
-def _interrupt_on_signals() -> None:
+def interrupt_on_signals() -> None:
+    """Turn the signals that ask for an end into KeyboardInterrupt, so that all contexts are left."""
     for number in _ENDING_SIGNALS:
         signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Unwind once; a second Ctrl-C must not cut the clean-up short, which takes seconds at most."""
+    """End the demo by an exception. Later signals are ignored: the clean-up takes seconds and must finish."""
     for number in _ENDING_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What the demo shows while it works: live bars on a terminal, a line now and then elsewhere."""
+"""Shows the progress of the demo: live bars on a terminal, a line every few seconds elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ _QUIET_INTERVAL_S = 5.0
 
 
 class Display:
-    """Shows steps, which may overlap.
+    """Shows the steps of the demo, which may overlap.
 
     Attributes:
-        durations_s: How long each finished step took, by name, in the order they ended.
+        durations_s: Seconds of each finished step, by name, in the order in which they ended.
     """
 
     def __init__(
@@ -51,45 +51,45 @@ class Display:
 
     @contextmanager
     def step(self, name: str) -> Iterator["Step"]:
-        """Show a step for as long as the block runs."""
+        """Show a step while the block runs."""
         started = self._clock()
         task = self._progress.add_task(name, total=None, note="")
         step = Step(name, task, self, started)
         yield step
         self.durations_s[name] = self._clock() - started
         self._progress.update(task, total=1, completed=1, note=step.note)
-        self._say(f"✓ {name} ({self.durations_s[name]:.1f} s) {step.note}")
+        self._print(f"✓ {name} ({self.durations_s[name]:.1f} s) {step.note}")
 
     def show(self, step: "Step", done: int, total: int) -> None:
-        """Bring the step's line up to date."""
+        """Update the line of a step."""
         self._progress.update(step.task, completed=done, total=total or None, note=step.note)
-        if self._clock() - step.said_at >= self._interval_s:
-            step.said_at = self._clock()
-            self._say(f"  {step.name}: {step.note}")
+        if self._clock() - step.printed_at >= self._interval_s:
+            step.printed_at = self._clock()
+            self._print(f"  {step.name}: {step.note}")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self._console.is_terminal:
             self._console.print(line.rstrip(), highlight=False, soft_wrap=True)
 
 
 class Step:
-    """One step under way.
+    """A step that has begun.
 
     Attributes:
-        name: What is done.
-        task: Its bar.
-        note: What is known of it.
-        said_at: When a line about it was printed.
+        name: What the step does.
+        task: Its progress bar.
+        note: Its current state in words.
+        printed_at: When its last line was printed.
     """
 
     def __init__(self, name: str, task: TaskID, display: Display, started: float) -> None:
         self.name = name
         self.task = task
         self.note = ""
-        self.said_at = started
+        self.printed_at = started
         self._display = display
 
     def update(self, note: str, *, done: int = 0, total: int = 0) -> None:
-        """Say how far it is."""
+        """Show a new note, and how much is done."""
         self.note = note
         self._display.show(self, done, total)

@@ -1,13 +1,13 @@
-"""What the demo says when it cannot go on."""
+"""The error that ends a demo."""
 
 from pathlib import Path
 
 
 class DemoError(Exception):
-    """The demo cannot go on.
+    """Tells the user why the demo cannot continue.
 
     Attributes:
-        log: The file that tells more, if there is one.
+        log: The log file with the details, if there is one.
     """
 
     def __init__(self, message: str, *, log: Path | None = None) -> None:

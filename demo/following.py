@@ -1,4 +1,4 @@
-"""Following one run of the DAG until it ends."""
+"""Shows the progress of one run of the DAG until it ends."""
 
 import time
 from collections.abc import Callable
@@ -22,8 +22,8 @@ class DagRun:
     """One run of a DAG.
 
     Attributes:
-        dag_id: The DAG.
-        dag_run_id: Airflow's name of the run.
+        dag_id: The id of the DAG.
+        dag_run_id: Airflow's id of the run.
     """
 
     dag_id: str
@@ -31,13 +31,13 @@ class DagRun:
 
     @property
     def run_id(self) -> str:
-        """The engine's name of the run."""
+        """The engine's id of the run."""
         return f"{self.dag_id}/{self.dag_run_id}"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a run is, in documents."""
+class RunProgress:
+    """How far a run has come, in documents."""
 
     planned: int = 0
     committed: int = 0
@@ -45,7 +45,7 @@ class Standing:
     dead_lettered: int = 0
 
     def note(self, elapsed_s: float) -> str:
-        """A line about it."""
+        """The progress in one line."""
         if not self.planned:
             return "planning"
         rate = self.committed / elapsed_s if elapsed_s > 0 else 0.0
@@ -74,21 +74,21 @@ def follow(
     while True:
         check()
         state = api.run_state(run.dag_id, run.dag_run_id)
-        standing = read_standing(database, run.run_id)
-        step.update(standing.note(clock() - started), done=standing.committed, total=standing.planned)
+        progress = read_progress(database, run.run_id)
+        step.update(progress.note(clock() - started), done=progress.committed, total=progress.planned)
         if state in FINAL_STATES:
             return state
         sleep(_INTERVAL_S)
 
 
-def read_standing(database: Database[Document], run_id: str) -> Standing:
-    """How far the run is, from its plan and its checkpoints."""
+def read_progress(database: Database[Document], run_id: str) -> RunProgress:
+    """Read the progress of a run from its plan and its checkpoints."""
     plan = database[PLANS].find_one({"run_id": run_id}, {"documents": 1})
     if plan is None:
-        return Standing()
+        return RunProgress()
     names = ("written", "unchanged", "dead_lettered", "retries")
     sums = {name: {"$sum": f"${name}"} for name in names}
     pipeline: list[Document] = [{"$match": {"run_id": run_id}}, {"$group": {"_id": None, **sums}}]
     found = next(iter(database[CHECKPOINTS].aggregate(pipeline)), dict.fromkeys(names, 0))
     committed = found["written"] + found["unchanged"] + found["dead_lettered"]
-    return Standing(int(plan["documents"] or 0), committed, found["retries"], found["dead_lettered"])
+    return RunProgress(int(plan["documents"] or 0), committed, found["retries"], found["dead_lettered"])

@@ -1,4 +1,4 @@
-"""The real messages: seven months of the Chit Chat Challenge, from an installed package."""
+"""The real messages of the demo: seven months of the Chit Chat Challenge, from an installed package."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ Conversations = Mapping[str, Mapping[str, Any]]
 
 
 def read_conversations() -> Conversations:
-    """The data set as published: `{id: {"messages": [[{"text", "timestamp", "sender"}, ...], ...]}}`.
+    """Read the data set as published: `{id: {"messages": [[{"text", "timestamp", "sender"}, ...], ...]}}`.
 
     Raises:
         DemoError: The package is not installed.
@@ -43,7 +43,7 @@ def read_conversations() -> Conversations:
 
 
 def messages(conversations: Conversations) -> Iterator[Message]:
-    """The documents, conversation by conversation: `_id, created_at, text, sender, conversation`."""
+    """Yield the documents, one conversation after another: `_id, created_at, text, sender, conversation`."""
     for conversation, content in conversations.items():
         for position, said in enumerate(chain.from_iterable(content["messages"])):
             created_at = datetime.fromisoformat(said["timestamp"])
@@ -57,9 +57,10 @@ def messages(conversations: Conversations) -> Iterator[Message]:
 
 
 def message_id(created_at: datetime, conversation: str, position: int) -> ObjectId:
-    """The same id for the same message at every load.
+    """Compute the id of a message, which is the same at every load.
 
-    Four bytes of seconds, as in every ObjectId, and eight of a hash: up to 89 messages share one second.
+    Its first four bytes are the seconds, as in every ObjectId. The other eight are a hash, because up to 89
+    messages share one second.
     """
     place = f"{conversation}/{position}".encode()
     seconds = int(created_at.timestamp()).to_bytes(4, "big")
@@ -73,16 +74,17 @@ def load(
     progress: Callable[[int], object] = lambda _: None,
     chunk: int = _CHUNK,
 ) -> int:
-    """Put all documents that are missing into the collection, and index it. Changes and drops nothing.
+    """Insert all documents that are missing, and create the index. Nothing is changed or dropped.
 
     Args:
-        collection: Where to; other documents in it stay as they are.
-        documents: What to load.
-        progress: Told the number of documents known to be there so far; what it raises ends the loading.
-        chunk: Documents a round trip.
+        collection: The target; other documents in it stay as they are.
+        documents: The documents to load.
+        progress: Called with the number of documents that are in place so far. An exception that it raises
+            ends the loading.
+        chunk: Documents per round trip.
 
     Returns:
-        How many were missing.
+        The number of documents that were missing.
     """
     done = loaded = 0
     while part := list(islice(documents, chunk)):

@@ -1,4 +1,4 @@
-"""One run of the demo from the first server to the last line of output."""
+"""Runs the demo once, from the first server to the last line of output."""
 
 import time
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from demo.display import Display
 from demo.errors import DemoError
 from demo.following import PLANS, DagRun, follow
 from demo.messages import COLLECTION, DATABASE
-from demo.processes.records import read_roster
-from demo.processes.supervisor import ROSTER_NAME, Supervisor, end_recorded
+from demo.processes.records import read_records
+from demo.processes.supervisor import RECORDS_NAME, Supervisor, end_recorded
 from demo.servers.airflow import PROGRESS_TAB
 from demo.servers.mongod import OWN_SERVER
 from demo.servers.startup import DAG_ID, Servers, running_servers
@@ -29,15 +29,15 @@ UI_NOTE = "ui"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asks for.
+    """The options of one demo.
 
     Attributes:
-        state_dir: Where data, logs and the record of processes are.
-        dags_folder: Where the DAG is.
-        window: Which messages.
-        range_documents: Documents a mapped task.
-        keep: Whether all servers stay up afterwards.
-        platform: What runs the DAG.
+        state_dir: The folder for data, logs and the record of processes.
+        dags_folder: The folder with the DAG files.
+        window: The messages to process.
+        range_documents: Documents per mapped task.
+        keep: Whether all servers stay up after the run.
+        platform: The kind of Airflow that runs the DAG.
     """
 
     state_dir: Path
@@ -49,11 +49,11 @@ class Options:
 
     @property
     def all_sent(self) -> bool:
-        """Whether this run sends every message, so that none may keep an earlier run's extraction."""
+        """Whether this run sends every message, also those with an extraction of an earlier run."""
         return bool(self.conf().get("force"))
 
     def conf(self) -> dict[str, Any]:
-        """The DAG run's parameters."""
+        """The params of the DAG run."""
         return {
             "start": self.window.start,
             "end": self.window.end,
@@ -69,14 +69,14 @@ def run_demo(options: Options, console: Console) -> bool:
     """Run the demo.
 
     Returns:
-        Whether everything is as it should be.
+        Whether the run succeeded and every check passed.
 
     Raises:
-        DemoError: A server did not come up, or the demo is running already.
+        DemoError: A server did not start, or the demo is running already.
     """
     started = time.monotonic()
     options.platform.require()
-    _make_room(options.state_dir, console)
+    end_leftovers(options.state_dir, console)
     try:
         with Supervisor(options.state_dir) as supervisor:
             with Display(console) as display:
@@ -92,22 +92,26 @@ def run_demo(options: Options, console: Console) -> bool:
 
 
 def clean_up(state_dir: Path) -> None:
-    """Remove what no later demo uses, unless servers were left running."""
-    if not read_roster(state_dir / ROSTER_NAME).running:
+    """Remove the data that no later demo uses, unless servers were left running."""
+    if not read_records(state_dir / RECORDS_NAME).running:
         remove_cluster(state_dir)
 
 
-def _make_room(state_dir: Path, console: Console) -> None:
-    """End what an earlier run has left running, but not one that somebody is watching."""
-    roster = read_roster(state_dir / ROSTER_NAME)
-    if roster.owner is not None and roster.owned:
+def end_leftovers(state_dir: Path, console: Console) -> None:
+    """End what an earlier demo has left running, on purpose or because it was killed.
+
+    Raises:
+        DemoError: The earlier demo still runs.
+    """
+    records = read_records(state_dir / RECORDS_NAME)
+    if records.owner is not None and records.owned:
         raise DemoError(
-            f"the demo is running already (process {roster.owner.pid}): "
+            f"the demo is running already (process {records.owner.pid}): "
             "wait for it, or end it by `make demo-down`"
         )
-    if roster.running:
-        console.print("Ending the demo that an earlier run has left running; its data stay.")
-        end_recorded(state_dir / ROSTER_NAME)
+    if records.running:
+        console.print("Ending the servers that an earlier demo has left running; their data stay.")
+        end_recorded(state_dir / RECORDS_NAME)
 
 
 def _work(options: Options, supervisor: Supervisor, display: Display) -> Outcome:
@@ -132,7 +136,7 @@ def _backfill(
 ) -> str:
     def check() -> None:
         supervisor.check()
-        watcher.look()
+        watcher.poll()
 
     api = servers.airflow.api
     with display.step("extraction") as step:
@@ -158,6 +162,6 @@ def _outcome(run: DagRun, state: str, options: Options, servers: Servers, watche
         server=f"${OWN_SERVER}" if servers.mongod.own else servers.mongod.uri,
         own_server=servers.mongod.own,
         log=first_failure(servers.airflow.settings.home, run, instances),
-        findings=watcher.findings(instances),
+        checks=watcher.checks(instances),
         command=options.platform.command,
     )

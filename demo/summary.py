@@ -1,4 +1,4 @@
-"""What the demo shows at its end."""
+"""Shows the result of a demo: the report, the checks, and where everything is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from demo.celery.findings import Finding
+from demo.celery.checks import Check
 from demo.following import CHECKPOINTS, PLANS
 from demo.messages import COLLECTION, DATABASE
 from demo.task_logs import render_line
@@ -20,23 +20,24 @@ _COUNTS = ("expected", "read", "written", "unchanged", "dead_lettered")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run went.
+    """The result of a run.
 
     Attributes:
-        run_id: The engine's name of the run.
-        state: Airflow's final state of it.
-        report: What the engine reports of it; None if it has left none.
-        messages: Messages of the window, counted by MongoDB.
-        extractions: Those of them that have an extraction, counted by MongoDB.
+        run_id: The engine's id of the run.
+        state: Its final state in Airflow.
+        report: The engine's report; None if the run has left none.
+        messages: The number of messages in the window, counted by MongoDB.
+        extractions: The number of these messages that have an extraction, counted by MongoDB.
         entities: The most frequent entities, `{_id: {label, text}, count}`.
-        ui: Where the user interface shows the run.
-        progress: Where it shows the progress of its ranges.
-        page: The file with its report for people, if it has saved one.
-        server: The database server for a shell: the user's own by its variable (it hides secrets).
-        own_server: Whether it is the user's own.
-        log: The log of the first task that failed, if one has.
-        findings: What else there is to say.
-        command: How the demo was started.
+        ui: The address of the run in Airflow's user interface.
+        progress: The address of the tab with the progress of its ranges.
+        page: The HTML file with its report, if it has saved one.
+        server: The address of the database server for a shell. For the user's own server it is the name of
+            the variable, because the address may contain a password.
+        own_server: Whether it is the user's own server.
+        log: The log of the first task that failed, if any has.
+        checks: What a watcher has checked beside the report.
+        command: The command that started the demo.
     """
 
     run_id: str
@@ -51,12 +52,12 @@ class Outcome:
     server: str = ""
     own_server: bool = False
     log: Path | None = None
-    findings: tuple[Finding, ...] = ()
+    checks: tuple[Check, ...] = ()
     command: str = "make demo"
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong; empty after a good run."""
+        """One sentence for each problem; empty after a good run."""
         report = self.report or {}
         checks = {
             f"the run ended as {self.state}": self.state == "success",
@@ -67,20 +68,20 @@ class Outcome:
             ),
         }
         problems = [problem for problem, passed in checks.items() if not passed]
-        return [*problems, *(finding.words for finding in self.findings if not finding.passed)]
+        return [*problems, *(check.text for check in self.checks if not check.passed)]
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
-    """The report, its check against MongoDB, and the most frequent entities."""
+    """Print the report, its check against MongoDB, and the most frequent entities."""
     console.print(_report_table(outcome))
     if outcome.messages == outcome.extractions:
         console.print(
             f"[green]✓[/] counted by MongoDB: {outcome.messages:,} messages in the window, "
             f"{outcome.extractions:,} with an extraction"
         )
-    for finding in outcome.findings:
-        if finding.passed:
-            console.print(f"[green]✓[/] {escape(finding.words)}", highlight=False, soft_wrap=True)
+    for check in outcome.checks:
+        if check.passed:
+            console.print(f"[green]✓[/] {escape(check.text)}", highlight=False, soft_wrap=True)
     console.print(_entities_table(outcome.entities))
     for problem in outcome.problems:
         console.print(f"[red]✗ {escape(problem)}[/]")
@@ -89,14 +90,14 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
 
 
 def show_log(console: Console, log: Path, lines: int = 20) -> None:
-    """The end of a log, and where it is."""
+    """Print the last lines of a log, and its path."""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]:
         console.print(f"  {render_line(line)}", style="dim", highlight=False, markup=False, soft_wrap=True)
     console.print(f"The whole log: {log}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_places(console: Console, outcome: Outcome, *, kept: bool) -> None:
-    """Where everything is, and how to look at it."""
+    """Print where everything is, and how to look at it."""
     places = Table("what", "where", title="Where it is", title_justify="left")
     for what, collection in (
         ("messages", COLLECTION),
@@ -134,7 +135,7 @@ def _ended_lines(outcome: Outcome) -> list[str]:
 
 
 def show_durations(console: Console, durations_s: Mapping[str, float], total_s: float) -> None:
-    """How long each part took; the parts of the start overlap."""
+    """Print how long each part took; the parts of the start overlap."""
     table = Table("part", "seconds", title="How long it took", title_justify="left")
     table.columns[1].justify = "right"
     for name, duration_s in durations_s.items():

@@ -1,4 +1,4 @@
-"""What Airflow's tasks have logged."""
+"""Finds and shortens the logs of Airflow's tasks."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from demo.following import DagRun
 
 
 def first_failure(home: Path, run: DagRun, instances: Sequence[dict[str, Any]]) -> Path | None:
-    """The latest log of the first task instance that failed by itself; None if there is none."""
+    """Find the latest log of the first task instance that failed itself; None if none failed."""
     failed = [instance for instance in instances if instance["state"] == "failed"]
     if not failed:
         return None
@@ -23,7 +23,7 @@ def first_failure(home: Path, run: DagRun, instances: Sequence[dict[str, Any]]) 
 
 
 def render_line(line: str) -> str:
-    """A line of a task's log without its machinery: time, level, event and exceptions."""
+    """Shorten a line of a task's log to its time, level, event and exceptions."""
     try:
         entry = json.loads(line)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Which of the messages a demo is about, and what MongoDB itself says of them.
+"""The messages that a demo processes, and what MongoDB itself counts of them.
 
-These numbers are counted apart from the engine: they check it.
+These counts do not come from the engine, so they check its report.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DemoWindow:
-    """`[start, end)` of the messages' time; None for no bound.
+    """A window `[start, end)` over the time of the messages; None means no bound.
 
     Attributes:
-        start: ISO-8601.
-        end: ISO-8601.
+        start: Its first instant, in ISO 8601.
+        end: The instant after it, in ISO 8601.
     """
 
     start: str | None = None
@@ -31,23 +31,23 @@ class DemoWindow:
 
     @property
     def filter(self) -> Document:
-        """The messages of the window, as a MongoDB filter; documents without an instant are none."""
+        """A MongoDB filter for the messages of the window; it excludes documents without a date."""
         bounds = {"$gte": self.start, "$lt": self.end}
         instants = {name: datetime.fromisoformat(value) for name, value in bounds.items() if value}
         return {"created_at": instants or {"$type": "date"}}
 
     def count_messages(self, database: Database[Document]) -> int:
-        """How many messages there are."""
+        """Count the messages of the window."""
         return database[COLLECTION].count_documents(self.filter)
 
     def count_extractions(self, database: Database[Document], run_id: str | None = None) -> int:
-        """How many of the messages have an extraction, of one run if that is given."""
+        """Count the messages of the window that have an extraction; with `run_id`, one of that run."""
         of_run = [] if run_id is None else [{"$match": {"extraction.run_id": run_id}}]
         counted = list(database[COLLECTION].aggregate([*self._extractions(), *of_run, {"$count": "all"}]))
         return int(counted[0]["all"]) if counted else 0
 
     def frequent_entities(self, database: Database[Document], limit: int = 10) -> list[Document]:
-        """The most frequent entities, `{_id: {label, text}, count}`, most frequent first."""
+        """Return the most frequent entities, `{_id: {label, text}, count}`, most frequent first."""
         key = {"label": "$extraction.entities.label", "text": "$extraction.entities.text"}
         pipeline = [
             *self._extractions(),
@@ -60,7 +60,7 @@ class DemoWindow:
         return list(database[COLLECTION].aggregate(pipeline))
 
     def _extractions(self) -> list[Document]:
-        """The messages of the window that have an extraction, joined with it by `_id`."""
+        """Stages that join the messages of the window with their extractions; others are dropped."""
         join = {"from": ENTITIES, "localField": "_id", "foreignField": "_id", "as": "extraction"}
         return [
             {"$match": self.filter},

@@ -1,4 +1,4 @@
-"""The demo's Airflow with CeleryExecutor: PostgreSQL, Redis, and workers that could be on two machines."""
+"""The demo's Airflow with CeleryExecutor: PostgreSQL, Redis, and two workers that act as two machines."""
 
 import sys
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from demo.servers.airflow import Airflow, AirflowSettings
 
 WORKERS = ("worker-1", "worker-2")
 WORKER_SLOTS = 2
-"""Tasks at once of each worker; the pool has as many slots as both together."""
+"""Tasks that each worker runs at once; the pool has as many slots as both workers together."""
 
 HEARTBEAT_TIMEOUT_S = 15
-"""A task that is silent for so long is lost, and tried again; Airflow's default is 300."""
+"""A task without a heartbeat for this time counts as lost and is retried; Airflow's default is 300."""
 
 _START_S = 120.0
 _PING_S = 1.0
@@ -25,16 +25,16 @@ _WAIT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT_S),
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-    # A task whose message a killed worker had taken, without having begun it, is sent again after this time.
+    # If a killed worker had received a task but not begun it, the task is sent again after this time.
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
     "NER_RETRY_DELAY_S": "1",
 }
-"""How soon the tasks of a lost worker are tried again; `docs/deploy.md` says what to set in production."""
+"""How soon the tasks of a lost worker are retried; `docs/deploy.md` says what to set in production."""
 
 
 class CeleryAirflow(Airflow):
-    """Starts such an Airflow under a supervisor, which ends it."""
+    """Starts an Airflow with Celery under a supervisor, which ends it."""
 
     def __init__(self, settings: AirflowSettings, supervisor: Supervisor) -> None:
         programs = find_programs()
@@ -45,10 +45,10 @@ class CeleryAirflow(Airflow):
         super().__init__(replace(settings, extra_env=extra), supervisor)
 
     def migrate(self) -> None:
-        """Start PostgreSQL and Redis, and make a fresh metadata database.
+        """Start PostgreSQL and Redis, and create a fresh metadata database.
 
         Raises:
-            DemoError: One of them did not come up, or the migration failed.
+            DemoError: One of them did not start, or the migration failed.
         """
         self._postgres.start()
         self._redis.start()
@@ -62,7 +62,7 @@ class CeleryAirflow(Airflow):
             self._supervisor.start(process_name(name), worker_command(name), env=environment)
 
     def await_dag(self, dag_id: str, *, timeout_s: float = _START_S) -> None:
-        """See `Airflow.await_dag`; the workers answer then, too."""
+        """Wait as `Airflow.await_dag` does, and until the workers answer."""
         super().await_dag(dag_id, timeout_s=timeout_s)
         wait_for(
             lambda: set(WORKERS) <= self.answering() or None,
@@ -72,8 +72,8 @@ class CeleryAirflow(Airflow):
         )
 
     def answering(self) -> set[str]:
-        """The names of the workers that answer a ping through the broker."""
-        import celery  # noqa: PLC0415 - slow, and of an extra that the plain demo does not need
+        """Ping the workers through the broker, and return the names of those that answer."""
+        import celery  # noqa: PLC0415 - slow, and part of an extra that the plain demo does not need
 
         with celery.Celery(broker=self._redis.url) as app:
             answers = app.control.ping(timeout=_PING_S)
@@ -81,7 +81,7 @@ class CeleryAirflow(Airflow):
 
 
 def require_all() -> None:
-    """Make sure that everything is installed, before anything is started.
+    """Make sure that everything is installed before anything is started.
 
     Raises:
         DemoError: Something is missing; the message says what to install.
@@ -91,31 +91,34 @@ def require_all() -> None:
 
 
 def process_name(worker: str) -> str:
-    """What the supervisor calls a worker."""
+    """The name of a worker's process for the supervisor."""
     return f"celery-{worker}"
 
 
 def celery_environment(postgres: Postgres, redis: Redis) -> dict[str, str]:
-    """What makes an Airflow use these servers."""
+    """The environment that makes Airflow use these servers."""
     return {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url("psycopg2"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": postgres.url("asyncpg"),
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{postgres.url('psycopg2')}",
         "AIRFLOW__CELERY__BROKER_URL": redis.url,
-        # Of the DAGs' bundles, which have no versions here: one process less a worker.
+        # DAG bundles have no versions here. Without this, each worker would run a process to clean them up.
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
         **_WAIT,
     }
 
 
 def worker_environment(name: str) -> Mapping[str, str]:
-    """What makes a worker seem a machine of its own to Airflow."""
+    """The environment that makes Airflow take a worker for a machine of its own."""
     return {worker_name.VARIABLE: name, "AIRFLOW__CORE__HOSTNAME_CALLABLE": worker_name.CALLABLE}
 
 
 def worker_command(name: str) -> list[str]:
-    """A worker without its log server, which would listen on all interfaces: they share a folder."""
+    """The command of a worker, without a log server: that would listen on all interfaces.
+
+    The API server reads the logs from the folder that all processes share.
+    """
     options = ["--celery-hostname", name, "--concurrency", str(WORKER_SLOTS), "--skip-serve-logs"]
     return _command("celery", "worker", *options, "--without-mingle", "--without-gossip")
 

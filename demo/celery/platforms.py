@@ -1,4 +1,4 @@
-"""Where the DAG of a demo runs: beside the scheduler, or on Celery's workers, of which one is lost."""
+"""The two platforms that run the demo's DAG: LocalExecutor, or Celery workers of which one is killed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from pymongo.database import Database
 
 from demo.celery.airflow import CeleryAirflow, require_all
-from demo.celery.findings import Finding
+from demo.celery.checks import Check
 from demo.celery.worker_loss import WorkerKiller
 from demo.following import DagRun, Document
 from demo.processes.supervisor import Supervisor
@@ -17,39 +17,39 @@ from demo.servers.startup import MakeAirflow
 
 
 class Watcher(Protocol):
-    """Looks at a run while it goes on, and may interfere."""
+    """Observes a run while it goes on, and may interfere with it."""
 
-    def look(self) -> None:
-        """Called each second."""
+    def poll(self) -> None:
+        """Called every second while the run goes on."""
 
-    def findings(self, instances: Sequence[Json]) -> tuple[Finding, ...]:
-        """What there is to say about the run once it has ended, given its task instances."""
+    def checks(self, instances: Sequence[Json]) -> tuple[Check, ...]:
+        """Check the run, which has ended, by its task instances."""
 
 
-class Bystander:
-    """Leaves a run alone."""
+class NullWatcher:
+    """A watcher that does nothing and checks nothing."""
 
     def __init__(self, *_: object) -> None:
         pass
 
-    def look(self) -> None:
-        """See `Watcher.look`."""
+    def poll(self) -> None:
+        """See `Watcher.poll`."""
 
-    def findings(self, instances: Sequence[Json]) -> tuple[Finding, ...]:  # noqa: ARG002
-        """See `Watcher.findings`."""
+    def checks(self, instances: Sequence[Json]) -> tuple[Check, ...]:  # noqa: ARG002
+        """See `Watcher.checks`."""
         return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A way to run Airflow.
+    """A way to run Airflow in the demo.
 
     Attributes:
-        command: How its demo is started.
-        airflow: Makes the Airflow.
-        watcher: Makes what looks at the run.
-        conf: More parameters of the DAG run.
-        require: Raises a DemoError if something that it needs is not installed.
+        command: The command that starts its demo.
+        airflow: Makes the Airflow servers.
+        watcher: Makes the watcher of the run.
+        conf: More params of the DAG run.
+        require: Raises DemoError if something is not installed.
     """
 
     command: str
@@ -59,13 +59,13 @@ class Platform:
     require: Callable[[], object] = lambda: None
 
 
-LOCAL = Platform("make demo", Airflow, Bystander)
+LOCAL = Platform("make demo", Airflow, NullWatcher)
 
 CELERY = Platform(
     "make demo-celery",
     CeleryAirflow,
     WorkerKiller,
-    # Everything is sent, also a second time: a worker is to be killed while it has work.
+    # Every message is sent, also in a second demo: a worker must have work when it is killed.
     {"force": True},
     require_all,
 )

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own for Airflow: fresh each time, loopback only, never the system's cluster."""
+"""A PostgreSQL server for the demo's Airflow: fresh each time, loopback only, apart from the system's own."""
 
 import os
 import pwd
@@ -16,15 +16,15 @@ from demo.processes.waiting import wait_for
 from demo.servers.ports import LOOPBACK, free_port
 
 USER = "airflow"
-DATABASE = "postgres"  # The one that initdb makes; nobody else is in this cluster.
-# PostgreSQL refuses to run as root; the first is made by Debian's package, the second is everywhere.
+DATABASE = "postgres"  # The one that initdb creates; nothing else uses this cluster.
+# PostgreSQL refuses to run as root. Debian's package creates the first account; the second exists everywhere.
 _ACCOUNTS = ("postgres", "nobody")
 _START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of the system without privileges."""
+    """A user account without privileges."""
 
     name: str
     uid: int
@@ -32,13 +32,13 @@ class Account:
 
 
 def account_to_use(uid: int | None = None) -> Account | None:
-    """Who must run the server: somebody else if we are root, nobody else (None) otherwise.
+    """Choose the account that runs the server: an unprivileged one for root, otherwise None (our own).
 
     Args:
-        uid: Ours, by default this process's.
+        uid: Our user id; by default that of this process.
 
     Raises:
-        DemoError: We are root, and the system has no such account.
+        DemoError: We are root, and the system has no unprivileged account that we know.
     """
     if (os.geteuid() if uid is None else uid) != 0:
         return None
@@ -52,7 +52,7 @@ def account_to_use(uid: int | None = None) -> Account | None:
 
 
 def as_account(command: Sequence[str], account: Account | None, folder: Path) -> list[str]:
-    """The command as that user runs it: in `folder`, because it may not enter ours."""
+    """The command that runs `command` under this account, in `folder`: it may not enter ours."""
     if account is None:
         return list(command)
     become = ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--"]
@@ -60,7 +60,7 @@ def as_account(command: Sequence[str], account: Account | None, folder: Path) ->
 
 
 class Postgres:
-    """One server; its supervisor ends it, and `remove_cluster` removes its data."""
+    """A server that its supervisor ends; `remove_cluster` then removes its data."""
 
     def __init__(self, state_dir: Path, programs: Path, supervisor: Supervisor) -> None:
         self.port = free_port()
@@ -70,14 +70,14 @@ class Postgres:
         self._supervisor = supervisor
 
     def url(self, driver: str) -> str:
-        """The address for SQLAlchemy with that driver, the password in it."""
+        """The address for SQLAlchemy with this driver; it contains the password."""
         return f"postgresql+{driver}://{USER}:{self._password}@{LOOPBACK}:{self.port}/{DATABASE}"
 
     def start(self) -> None:
-        """Make a cluster, start its server, and wait until it answers.
+        """Create a cluster, start its server, and wait until it answers.
 
         Raises:
-            DemoError: It did not come up.
+            DemoError: The server did not start.
         """
         account = account_to_use()
         folder = make_cluster_folder(self._state_dir, account)
@@ -85,7 +85,7 @@ class Postgres:
         program = str(self._programs / "initdb")
         self._supervisor.call("initdb", as_account([program, *initdb_arguments(folder)], account, folder))
         server = [str(self._programs / "postgres"), *server_arguments(folder, self.port)]
-        # Airflow's processes need it to end well.
+        # Airflow's processes need the database until their end.
         self._supervisor.start("postgres", as_account(server, account, folder), outlives=True)
         wait_for(self._answers, "PostgreSQL", timeout_s=_START_S, check=self._supervisor.check)
 
@@ -104,7 +104,7 @@ class Postgres:
 
 
 def initdb_arguments(folder: Path) -> list[str]:
-    """A cluster that nobody enters without the password."""
+    """The arguments of initdb for a cluster that nobody enters without the password."""
     return [
         *("-D", str(folder / "data"), "-U", USER, "--pwfile", str(folder / "password")),
         *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),
@@ -112,7 +112,7 @@ def initdb_arguments(folder: Path) -> list[str]:
 
 
 def server_arguments(folder: Path, port: int) -> list[str]:
-    """One TCP port of the loopback interface, and no socket; nothing is synced, for it is thrown away."""
+    """The arguments of the server: a loopback port, no Unix socket, no syncing of data to disk."""
     settings = {
         "listen_addresses": LOOPBACK,
         "port": str(port),
@@ -126,10 +126,10 @@ def server_arguments(folder: Path, port: int) -> list[str]:
 
 
 def make_cluster_folder(state_dir: Path, account: Account | None) -> Path:
-    """An empty folder for a cluster, found under `<state_dir>/postgres`; an earlier one is removed.
+    """Create an empty folder for a cluster at `<state_dir>/postgres`; an earlier one is removed.
 
-    Another user may not be able to enter the state directory (below /root, say): that one's folder is among
-    the system's temporary ones, and the state directory holds a link to it.
+    Another account may not be able to enter the state directory, for example below /root. Its folder is then
+    created among the system's temporary files, and the state directory contains a link to it.
     """
     remove_cluster(state_dir)
     place = _place(state_dir)
@@ -144,7 +144,7 @@ def make_cluster_folder(state_dir: Path, account: Account | None) -> Path:
 
 
 def remove_cluster(state_dir: Path) -> None:
-    """Remove the data of a server that has ended."""
+    """Remove the data of a server that has ended, if there are any."""
     place = _place(state_dir)
     shutil.rmtree(place.resolve(), ignore_errors=True)
     if place.is_symlink():

@@ -1,4 +1,4 @@
-"""Finding the server programs that Airflow with Celery needs, in Debian's packages or elsewhere on PATH."""
+"""Finds the server programs that Airflow with Celery needs, on PATH or in Debian's packages."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from demo.errors import DemoError
 
-# Debian keeps these out of PATH, a folder for each version; one of them must hold all three.
+# Debian keeps these out of PATH, in one folder per version. One folder must contain all three.
 _POSTGRES = ("initdb", "postgres", "pg_isready")
 _DEBIAN = Path("/usr/lib/postgresql")
 _PROVIDER = "apache-airflow-providers-celery"
@@ -18,11 +18,11 @@ Which = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Where the programs are.
+    """The places of the programs.
 
     Attributes:
-        postgres: The folder of `initdb`, `postgres` and `pg_isready`, all of one version.
-        redis: `redis-server`.
+        postgres: The folder with `initdb`, `postgres` and `pg_isready` of one version.
+        redis: The path of `redis-server`.
     """
 
     postgres: Path
@@ -30,10 +30,10 @@ class Programs:
 
 
 def find_programs(which: Which = shutil.which, debian: Path = _DEBIAN) -> Programs:
-    """PostgreSQL's and Redis's programs: those on PATH, then those of Debian's newest package.
+    """Find the programs of PostgreSQL and Redis, first on PATH, then in Debian's newest package.
 
     Raises:
-        DemoError: One is missing; the message says what to install.
+        DemoError: A program is missing; the message says what to install.
     """
     postgres, redis = _postgres_folder(which, debian), which("redis-server")
     missing = [
@@ -45,10 +45,10 @@ def find_programs(which: Which = shutil.which, debian: Path = _DEBIAN) -> Progra
 
 
 def require_provider() -> None:
-    """Make sure that Airflow can use Celery.
+    """Make sure that Airflow's Celery provider is installed.
 
     Raises:
-        DemoError: It cannot.
+        DemoError: It is not.
     """
     try:
         metadata.distribution(_PROVIDER)

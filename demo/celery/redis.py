@@ -1,4 +1,4 @@
-"""A Redis server of our own, as Celery's broker: loopback only, with a password, nothing kept."""
+"""A Redis server as the broker of the demo's Celery: loopback only, with a password, without persistence."""
 
 import secrets
 import socket
@@ -13,10 +13,10 @@ _CONNECT_S = 1.0
 
 
 class Redis:
-    """One server; its supervisor ends it.
+    """A server that its supervisor ends.
 
     Attributes:
-        url: Its address, the password in it.
+        url: Its address, which contains the password.
     """
 
     def __init__(self, state_dir: Path, program: Path, supervisor: Supervisor) -> None:
@@ -28,10 +28,10 @@ class Redis:
         self.url = f"redis://:{self._password}@{LOOPBACK}:{self._port}/0"
 
     def start(self) -> None:
-        """Start it and wait until it takes connections.
+        """Start the server, and wait until it accepts connections.
 
         Raises:
-            DemoError: It did not come up.
+            DemoError: The server did not start.
         """
         _write_private(self._configuration, configuration(self._port, self._password))
         self._supervisor.start("redis", [str(self._program), str(self._configuration)], outlives=True)
@@ -46,7 +46,10 @@ class Redis:
 
 
 def configuration(port: int, password: str) -> str:
-    """The file's text. The password stands there, and not on a command line, which everybody may read."""
+    """The text of the configuration file.
+
+    The password is in this file and not on the command line, which every user may read.
+    """
     options = {
         "bind": LOOPBACK,
         "port": str(port),

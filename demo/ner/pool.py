@@ -1,4 +1,4 @@
-"""Worker processes that hold the model, so that the event loop never waits for it."""
+"""Worker processes that run the model, so that the event loop never waits for it."""
 
 import asyncio
 import multiprocessing
@@ -12,22 +12,23 @@ from demo.ner.model import Entities
 
 
 class Model(Protocol):
-    """What the service asks of a model."""
+    """What the service needs from a model."""
 
     def describe(self) -> Awaitable[dict[str, str]]:
-        """Name and version, once it is loaded."""
+        """The name and version, once the model is loaded."""
 
     def extract(self, texts: list[str]) -> Awaitable[list[Entities]]:
-        """The entities of each text, in order."""
+        """Find the entities of each text, in order."""
 
     def close(self) -> None:
-        """End what it has started."""
+        """End the processes that it has started."""
 
 
 class ModelPool:
-    """A model in `workers` processes.
+    """Runs the model in `workers` processes.
 
-    A pool whose worker was killed is useless for ever: it is replaced, and the request that met it fails.
+    An executor is broken for good once one of its workers was killed. It is then replaced, and the requests
+    that it was working on fail.
     """
 
     def __init__(self, workers: int) -> None:
@@ -38,7 +39,7 @@ class ModelPool:
         """Start all workers, and wait until they have loaded the model.
 
         Raises:
-            BrokenProcessPool: It cannot be loaded; the worker has written why to standard error.
+            BrokenProcessPool: The model cannot be loaded; standard error has the reason.
         """
         loop = asyncio.get_running_loop()
         calls = (loop.run_in_executor(self._executor, model.describe) for _ in range(self._workers))
@@ -46,10 +47,10 @@ class ModelPool:
         return answers[0]
 
     async def extract(self, texts: list[str]) -> list[Entities]:
-        """The entities of each text, in order.
+        """Find the entities of each text, in order.
 
         Raises:
-            BrokenProcessPool: A worker died; the next request finds new ones.
+            BrokenProcessPool: A worker died. The next request gets new workers.
         """
         executor = self._executor
         try:

@@ -4,8 +4,8 @@
     GET  /healthz  200 with the model's name and version; 503 while it loads
     GET  /stats    counters since the start
 
-It holds a bounded number of requests and answers 429 with Retry-After to the others; a body it cannot use
-gets 400, a text too long for the model 413.
+It works on a bounded number of requests at once, and answers the others with 429 and `Retry-After`. A body
+that it cannot use gets 400, and a text that is too long for the model 413.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _SHUTDOWN_S = 5.0
 
 
 class NerService:
-    """Answers the requests, `queue` of them at once at most."""
+    """Answers requests, at most `queue` of them at once."""
 
     def __init__(self, model: Model, *, queue: int) -> None:
         self._model = model
@@ -40,7 +40,7 @@ class NerService:
         self._counts = Counter[str](requests=0, texts=0, rejected=0)
 
     def application(self) -> web.Application:
-        """The service as an aiohttp application that loads the model and ends it."""
+        """The service as an aiohttp application, which loads the model at its start."""
         application = web.Application(client_max_size=_MAX_BODY_BYTES)
         application.add_routes(
             [
@@ -56,7 +56,7 @@ class NerService:
         """Find the entities of a batch of texts."""
         self._counts["requests"] += 1
         try:
-            with self._place():
+            with self._slot():
                 return await self._answer(request)
         except Refusal as refusal:
             return refusal.response()
@@ -64,13 +64,13 @@ class NerService:
             return Refusal(503, "a worker died and is being replaced", retry=True).response()
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """Whether the model is loaded, and which."""
+        """Say whether the model is loaded, and which one it is."""
         if not self._about:
             return web.json_response({"status": "loading"}, status=503)
         return web.json_response({"status": "ok", **self._about})
 
     async def stats(self, _: web.Request) -> web.Response:
-        """Counters since the start, and the requests held now."""
+        """Return the counters since the start, and the number of requests in progress."""
         return web.json_response({**self._counts, "held": self._held})
 
     async def _answer(self, request: web.Request) -> web.Response:
@@ -91,10 +91,10 @@ class NerService:
         try:
             self._about = await self._model.describe()
         except BrokenProcessPool as error:
-            raise web.GracefulExit from error  # The worker has said why; without a model this is no service.
+            raise web.GracefulExit from error  # The worker has printed the reason; there is nothing to serve.
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def _slot(self) -> Iterator[None]:
         if self._held >= self._queue:
             self._counts["rejected"] += 1
             raise Refusal(429, "the queue is full", retry=True)
@@ -106,7 +106,7 @@ class NerService:
 
 
 class Refusal(Exception):
-    """An answer that is no result."""
+    """A request that is answered with an error."""
 
     def __init__(self, status: int, reason: str, *, retry: bool = False) -> None:
         super().__init__(reason)
@@ -132,7 +132,7 @@ def _texts(body: bytes) -> list[str]:
 
 
 def _length(text: str) -> int:
-    text.encode()  # JSON can spell lone surrogates, which are no text; the model would fail on them.
+    text.encode()  # Fails for lone surrogates, which JSON can contain: the model would fail on them.
     return len(text)
 
 
@@ -142,7 +142,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default=LOOPBACK)
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, _MAX_WORKERS))
-    parser.add_argument("--queue", type=int, default=32, help="requests held at once")
+    parser.add_argument("--queue", type=int, default=32, help="requests in progress at once")
     return parser.parse_args()
 
 

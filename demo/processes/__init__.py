@@ -1,4 +1,4 @@
-"""Starting processes, recording them, and ending them with all their descendants.
+"""Starts processes, records them, and ends them with all their descendants.
 
 Read `supervisor.py` first.
 """

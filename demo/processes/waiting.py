@@ -1,4 +1,4 @@
-"""Waiting for a server to come up, without outliving its death."""
+"""Waits until a server is ready, or has failed."""
 
 import time
 from collections.abc import Callable
@@ -19,19 +19,19 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> T:
-    """Ask `probe` until it answers something else than None.
+    """Call `probe` until it returns something other than None, and return that.
 
     Args:
-        probe: Answers None while the thing is not ready.
-        what: The thing waited for, for the error's message.
-        timeout_s: How long to wait.
-        check: Called before each probe; raises when waiting has become pointless.
-        interval_s: Pause between two probes.
-        clock: Monotonic seconds.
-        sleep: Pauses.
+        probe: Returns None as long as the server is not ready.
+        what: The name of the server, for the error message.
+        timeout_s: Seconds to wait at most.
+        check: Called before each probe; it raises if waiting has become pointless.
+        interval_s: Seconds between two probes.
+        clock: Returns monotonic seconds.
+        sleep: Pauses for some seconds.
 
     Raises:
-        DemoError: After `timeout_s`.
+        DemoError: The server was not ready after `timeout_s`.
     """
     deadline = clock() + timeout_s
     while clock() < deadline:

@@ -1,4 +1,4 @@
-"""An Airflow on this machine: SQLite, LocalExecutor, three processes, loopback only."""
+"""Starts an Airflow on this machine: SQLite, LocalExecutor, three processes, loopback only."""
 
 import json
 import secrets
@@ -20,22 +20,22 @@ from demo.servers.ports import LOOPBACK, free_port
 POOL = "extract_pool"
 POOL_SLOTS = 4
 PROGRESS_TAB = "ner-progress"
-"""The plugin's tab of a DAG run, as the user interface's addresses name it."""
+"""The name of the plugin's tab in the addresses of the user interface."""
 _START_S = 180.0
 _PARSE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class AirflowSettings:
-    """What one Airflow is made of.
+    """The configuration of one Airflow.
 
     Attributes:
-        home: Its AIRFLOW_HOME; secrets, the migrated database and logs stay here.
+        home: Its AIRFLOW_HOME, with its secrets, its database and its logs.
         dags_folder: Where its DAGs are, and in `plugins` its plugins.
         connections: Its Connections, by id.
-        extra_env: More environment, `AIRFLOW__SECTION__KEY` for instance; it wins over all else.
-        parallelism: Tasks at once; the executor forks that many workers in advance.
-        port: Of the API server and the user interface.
+        extra_env: More environment variables, for example `AIRFLOW__SECTION__KEY`; they override all others.
+        parallelism: Tasks that run at once; the executor forks that many workers in advance.
+        port: The port of the API server and of the user interface.
     """
 
     home: Path
@@ -52,11 +52,11 @@ class AirflowSettings:
 
     @property
     def reports(self) -> Path:
-        """Where the DAGs save the reports of their runs."""
+        """The folder in which the DAGs save the reports of their runs."""
         return self.home.resolve() / "reports"
 
     def report_of(self, dag_id: str, dag_run_id: str) -> Path:
-        """Where they save that of a run."""
+        """The file with the report of a run."""
         return self.reports / dag_id / f"{dag_run_id}.html"
 
 
@@ -64,8 +64,8 @@ class Airflow:
     """Starts one Airflow under a supervisor, which ends it.
 
     Attributes:
-        settings: What it is made of.
-        api: A client of it.
+        settings: Its configuration.
+        api: A client of its REST API.
     """
 
     def __init__(self, settings: AirflowSettings, supervisor: Supervisor) -> None:
@@ -74,10 +74,10 @@ class Airflow:
         self._supervisor = supervisor
 
     def migrate(self) -> None:
-        """Make a fresh metadata database.
+        """Create a fresh metadata database.
 
-        Fresh each time: runs that an interrupted demo left unfinished would be taken up again. The migrated,
-        empty database is kept as a template, so only the first time takes seconds.
+        With an old one, Airflow would continue runs that an interrupted demo left unfinished. The migrated,
+        empty database is kept as a template, so only the first migration takes seconds.
 
         Raises:
             DemoError: Airflow is not installed, it has no DAGs, or the migration failed.
@@ -98,11 +98,11 @@ class Airflow:
         shutil.copyfile(template, database)
 
     def start(self) -> None:
-        """Start the three processes; they come up while the caller does something else."""
+        """Start the three processes, without waiting until they are ready."""
         environment = self.environment()
         commands = {
             "airflow-api-server": ("api-server", "--host", LOOPBACK, "--port", str(self.settings.port)),
-            # Without its log server, which would listen on all interfaces; the API server reads the files.
+            # Without a log server, which would listen on all interfaces; the API server reads the files.
             "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
             "airflow-dag-processor": ("dag-processor",),
         }
@@ -123,7 +123,7 @@ class Airflow:
         )
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of its processes."""
+        """The environment of its processes."""
         connections = {
             f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection)
             for name, connection in self.settings.connections.items()
@@ -162,7 +162,7 @@ def _options(settings: AirflowSettings) -> dict[str, str]:
         },
         "API": {"PORT": str(settings.port), "BASE_URL": settings.url, "WORKERS": "1"},
         "DAG_PROCESSOR": {"PARSING_PROCESSES": "1"},
-        # Seconds between two looks for work: the default of 1 is felt at each step of a short run.
+        # Seconds between two searches for work. The default of 1 delays each step of a short run.
         "SCHEDULER": {"SCHEDULER_IDLE_SLEEP_TIME": "0.3"},
         "USAGE_DATA_COLLECTION": {"ENABLED": "False"},
     }
@@ -176,7 +176,7 @@ def _options(settings: AirflowSettings) -> dict[str, str]:
 
 
 def _secrets(home: Path) -> dict[str, str]:
-    """Random secrets, the same for all processes and later starts."""
+    """Random secrets, which all processes and all later starts share."""
     path = home / "secrets.json"
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)

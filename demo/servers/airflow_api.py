@@ -1,4 +1,4 @@
-"""The parts of Airflow's REST API that the demo and the tests use."""
+"""A client for the parts of Airflow's REST API that the demo and the tests use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +18,10 @@ Json = dict[str, Any]
 
 
 class AirflowApi:
-    """A client of one Airflow whose simple auth manager makes everybody an administrator.
+    """A client of one Airflow, whose simple auth manager makes every user an administrator.
 
     Attributes:
-        url: The address of the API server, which is that of the user interface too.
+        url: The address of the API server and of the user interface.
     """
 
     def __init__(self, url: str) -> None:
@@ -34,7 +34,7 @@ class AirflowApi:
         return status == _OK and all(health[name]["status"] == "healthy" for name in components)
 
     def set_pool(self, name: str, slots: int) -> None:
-        """Create the pool, or change its slots."""
+        """Create a pool, or change the slots of an existing one."""
         body = {
             "name": name,
             "slots": slots,
@@ -47,10 +47,10 @@ class AirflowApi:
         _expect_success(status, answer, f"pool {name}")
 
     def dag_parsed(self, dag_id: str) -> bool:
-        """Whether the DAG is known.
+        """Whether Airflow has parsed the DAG.
 
         Raises:
-            DemoError: Its file does not import.
+            DemoError: A DAG file cannot be imported.
         """
         status, _ = self._request("GET", f"dags/{_part(dag_id)}")
         if status == _NOT_FOUND:
@@ -58,22 +58,22 @@ class AirflowApi:
         return status == _OK
 
     def trigger(self, dag_id: str, dag_run_id: str, conf: Mapping[str, Any]) -> Json:
-        """Start a run."""
+        """Trigger a run."""
         body = {"dag_run_id": dag_run_id, "conf": dict(conf), "logical_date": None}
         status, answer = self._request("POST", f"dags/{_part(dag_id)}/dagRuns", body)
         return _expect_success(status, answer, f"a run of {dag_id}")
 
     def run(self, dag_id: str, dag_run_id: str) -> Json:
-        """A run, with `state, queued_at, start_date, end_date, ...`."""
+        """Fetch a run, with `state, queued_at, start_date, end_date, ...`."""
         status, answer = self._request("GET", _run_path(dag_id, dag_run_id))
         return _expect_success(status, answer, f"run {dag_run_id}")
 
     def run_state(self, dag_id: str, dag_run_id: str) -> str:
-        """`queued`, `running`, `success` or `failed`."""
+        """Fetch the state of a run: `queued`, `running`, `success` or `failed`."""
         return str(self.run(dag_id, dag_run_id)["state"])
 
     def task_instances(self, dag_id: str, dag_run_id: str) -> list[Json]:
-        """All task instances of a run, with `task_id, map_index, state, try_number, pid, ...`."""
+        """Fetch all task instances of a run, with `task_id, map_index, state, try_number, pid, ...`."""
         found: list[Json] = []
         while True:
             path = f"{_run_path(dag_id, dag_run_id)}/taskInstances?limit={_PAGE}&offset={len(found)}"
@@ -84,7 +84,7 @@ class AirflowApi:
                 return found
 
     def run_url(self, dag_id: str, dag_run_id: str) -> str:
-        """Where the user interface shows a run."""
+        """The address of a run in the user interface."""
         return f"{self.url}/dags/{_part(dag_id)}/runs/{_part(dag_run_id)}"
 
     def _raise_import_errors(self) -> None:

@@ -1,4 +1,4 @@
-"""Airflow Connections for the servers of the demo."""
+"""Makes Airflow Connections for the servers of the demo."""
 
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -9,9 +9,9 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def mongo_connection(uri: str) -> Connection:
-    """A MongoDB connection string as an Airflow Connection of type `mongo`.
+    """Convert a MongoDB connection string to an Airflow Connection of type `mongo`.
 
-    Several hosts stay together in `host`, as the provider's hook wants it; options go to `extra`.
+    Several hosts stay together in `host`, as the provider's hook expects; options go to `extra`.
     """
     parts = urlsplit(uri)
     login, _, hosts = parts.netloc.rpartition("@")
@@ -31,5 +31,5 @@ def mongo_connection(uri: str) -> Connection:
 
 
 def http_connection(host: str, port: int) -> Connection:
-    """An HTTP service as an Airflow Connection of type `http`."""
+    """Make an Airflow Connection of type `http`."""
     return {"conn_type": "http", "host": host, "port": port, "schema": "http"}

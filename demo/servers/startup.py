@@ -1,4 +1,4 @@
-"""Bringing up everything the demo needs, as much at once as two cores bear."""
+"""Starts everything that the demo needs, as much at the same time as two cores allow."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -32,11 +32,11 @@ MakeAirflow = Callable[[AirflowSettings, Supervisor], Airflow]
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """What is up.
+    """The running servers.
 
     Attributes:
         mongod: The database server.
-        airflow: The scheduler and its companions.
+        airflow: Airflow's processes.
         client: A client of the database server.
     """
 
@@ -53,11 +53,12 @@ def running_servers(
     display: Display,
     make_airflow: MakeAirflow = Airflow,
 ) -> Iterator[Servers]:
-    """All servers, the messages loaded and the DAG known; the supervisor's owner ends them."""
+    """Start all servers, load the messages, and wait for the DAG. The supervisor's owner ends the servers."""
     ner_port = free_port()
-    with _threads(supervisor) as together:
-        # Also this one in a thread: a Ctrl-C cannot come between the start of a process and its record there.
-        (mongod,) = together(lambda: _start_mongod(state_dir, supervisor, display))
+    with _threads(supervisor) as in_parallel:
+        # In a thread, like the others: Ctrl-C interrupts only the main thread, so it cannot come between the
+        # start of a process and its record.
+        (mongod,) = in_parallel(lambda: _start_mongod(state_dir, supervisor, display))
         connections = {
             "mongo_default": mongo_connection(mongod.uri),
             "ner_default": http_connection(LOOPBACK, ner_port),
@@ -65,7 +66,7 @@ def running_servers(
         settings = AirflowSettings(state_dir / "airflow", dags_folder, connections)
         airflow = make_airflow(settings, supervisor)
         with MongoClient[Document](mongod.uri, serverSelectionTimeoutMS=_MONGO_MS, tz_aware=True) as client:
-            together(
+            in_parallel(
                 lambda: _start_airflow(airflow, display),
                 lambda: _start_ner(ner_port, supervisor, display),
                 lambda: _load_corpus(client, supervisor, display),
@@ -75,19 +76,19 @@ def running_servers(
 
 @contextmanager
 def _threads(supervisor: Supervisor) -> Iterator[Callable[..., list[Any]]]:
-    """A function that runs its arguments at the same time and returns their results."""
+    """Yield a function that runs its arguments at the same time and returns their results."""
     with ThreadPoolExecutor() as pool:
 
-        def together(*parts: Callable[[], Any]) -> list[Any]:
+        def in_parallel(*parts: Callable[[], Any]) -> list[Any]:
             futures = [pool.submit(part) for part in parts]
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
             return [future.result() for future in futures]
 
         try:
-            yield together
+            yield in_parallel
         except BaseException:
-            supervisor.stop()  # The other parts end with their servers; leaving the pool waits for them.
+            supervisor.stop()  # The other parts end with their servers. Leaving the pool waits for them.
             raise
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from demo.display import Display
-from demo.following import DagRun, Standing, follow, read_standing
+from demo.following import DagRun, RunProgress, follow, read_progress
 
 RUN = DagRun("ner_backfill", "demo-1")
 
@@ -39,8 +39,8 @@ def checkpoint(database, **counts):
 
 def test_a_run_without_a_plan_stands_at_nothing(database):
     """The first seconds of a run."""
-    assert read_standing(database, RUN.run_id) == Standing()
-    assert Standing().note(1.0) == "planning"
+    assert read_progress(database, RUN.run_id) == RunProgress()
+    assert RunProgress().note(1.0) == "planning"
 
 
 def test_the_standing_is_the_sum_of_the_ranges(database):
@@ -49,9 +49,9 @@ def test_the_standing_is_the_sum_of_the_ranges(database):
     checkpoint(database, written=1000, retries=2)
     checkpoint(database, written=100, unchanged=50, dead_lettered=3)
     database["engine_checkpoints"].insert_one({"run_id": "another", "written": 9})
-    standing = read_standing(database, RUN.run_id)
-    assert standing == Standing(planned=1500, committed=1153, retries=2, dead_lettered=3)
-    assert standing.note(10.0) == "1,153 of 1,500 messages, 115/s, 2 retries, 3 dead letters"
+    progress = read_progress(database, RUN.run_id)
+    assert progress == RunProgress(planned=1500, committed=1153, retries=2, dead_lettered=3)
+    assert progress.note(10.0) == "1,153 of 1,500 messages, 115/s, 2 retries, 3 dead letters"
 
 
 def test_following_ends_with_the_run(database):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from demo.celery.findings import Finding
+from demo.celery.checks import Check
 from demo.summary import Outcome, show_durations, show_outcome, show_places
 
 REPORT = {
@@ -61,10 +61,8 @@ def test_any_disagreement_is_a_problem_and_is_shown(change, problem):
 
 
 def test_what_else_was_seen_counts_and_is_shown():
-    """A finding is a line of its own; one that is not as it should be fails the demo."""
-    outcome = replace(
-        GOOD, findings=(Finding("one [was] lost", passed=True), Finding("two hang", passed=False))
-    )
+    """A check is a line of its own; one that is not as it should be fails the demo."""
+    outcome = replace(GOOD, checks=(Check("one [was] lost", passed=True), Check("two hang", passed=False)))
     text = shown(show_outcome, outcome)
     assert "✓ one [was] lost" in text
     assert "✗ two hang" in text

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from demo.processes.process_tree import Leader, family, is_alive
+from demo.processes.process_tree import SessionLeader, is_alive, living_members
 from demo.processes.supervisor import Supervisor
 from demo.servers.airflow import Airflow
 from demo.servers.airflow_api import FINAL_STATES
@@ -198,8 +198,8 @@ class Cluster:
 
     def lose_scheduler(self) -> None:
         """Kills the scheduler, its executor's workers and their tasks, as the end of their machine does."""
-        leader = Leader.of(self._scheduler.popen.pid)
-        while members := family(leader):
+        leader = SessionLeader.of(self._scheduler.popen.pid)
+        while members := living_members(leader):
             for member in members:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     member.kill()

@@ -11,7 +11,7 @@ from demo.celery import worker_name
 from demo.celery.airflow import WORKER_SLOTS, WORKERS, CeleryAirflow, worker_command, worker_environment
 from demo.celery.platforms import CELERY, LOCAL
 from demo.celery.programs import Programs
-from demo.celery.worker_loss import Loss, WorkerKiller, busy_worker, under_way, what_became
+from demo.celery.worker_loss import WorkerKiller, WorkerLoss, busy_worker, under_way, what_became
 from demo.errors import DemoError
 from demo.following import DagRun
 from demo.processes.supervisor import Supervisor
@@ -159,18 +159,18 @@ def test_one_worker_is_killed_once():
         api = Api(BUSY)
         killer = WorkerKiller(RUN, api, client["chat"], Supervisor())
         checkpoints.insert_many([{**checkpoint(index, 300), "run_id": "another"} for index in (1, 2)])
-        killer.look()
+        killer.poll()
         assert killed == []
         checkpoints.insert_many([checkpoint(1, 100), checkpoint(2, 200)])
         for _ in range(3):
-            killer.look()
+            killer.poll()
     assert killed == ["celery-worker-2"]
     assert killer.loss.worker == "worker-2"
     assert {index: found["read"] for index, found in killer.loss.ranges.items()} == {1: 100, 2: 200}
     assert api.asked == 2
 
 
-LOST = Loss("worker-2", AT, {1: checkpoint(1, 100)})
+LOST = WorkerLoss("worker-2", AT, {1: checkpoint(1, 100)})
 LATER = (AT + timedelta(seconds=18)).isoformat()
 ENDED = [instance(0, "success", "worker-2", try_number=1, start_date=LATER)]
 
@@ -179,10 +179,10 @@ def test_a_range_that_another_worker_has_finished_is_told_with_its_wait():
     """What was behind it, who went on and when; and how many ranges each worker has finished."""
     again = instance(1, "success", "worker-1", try_number=2, start_date=LATER)
     found = what_became(LOST, [*ENDED, again])
-    assert [finding.passed for finding in found] == [True] * 3
-    killed, ended, shares = (finding.words for finding in found)
-    assert killed == "worker-2 was killed in the midst of 1 ranges"
-    assert ended == "range 0001, killed after 100 of 500 messages: worker-1 went on 18 s later"
+    assert [check.passed for check in found] == [True] * 3
+    killed, ended, shares = (check.text for check in found)
+    assert killed == "worker-2 was killed in the middle of 1 ranges"
+    assert ended == "range 0001, killed after 100 of 500 messages: worker-1 continued it 18 s later"
     assert shares == "ranges finished by each worker: worker-1 1, worker-2 1"
 
 
@@ -197,11 +197,11 @@ def test_a_range_that_nobody_has_taken_over_is_a_problem(again):
     """Finished by the killed worker after all, or by nobody."""
     ended = what_became(LOST, [*ENDED, again])[1]
     assert not ended.passed
-    assert "was not finished by another worker" in ended.words
+    assert "was not finished by another worker" in ended.text
 
 
 def test_a_run_in_which_nobody_was_killed_is_a_problem():
     """The demo has not shown what it is for."""
-    (finding,) = what_became(None, ENDED)
-    assert not finding.passed
-    assert "no worker was killed" in finding.words
+    (check,) = what_became(None, ENDED)
+    assert not check.passed
+    assert "no worker was killed" in check.text

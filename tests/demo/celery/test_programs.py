@@ -1,4 +1,4 @@
-"""Finding PostgreSQL and Redis, and saying what to install when they are missing."""
+"""Check PostgreSQL and Redis, and saying what to install when they are missing."""
 
 import pytest
 

@@ -9,7 +9,7 @@ import pytest
 
 from demo.messages import messages, read_conversations
 from demo.ner.model import find_entities, load_model
-from demo.processes.process_tree import Leader, family
+from demo.processes.process_tree import SessionLeader, living_members
 from demo.processes.supervisor import Supervisor
 from demo.processes.waiting import wait_for
 from demo.servers.environment import server_environment
@@ -122,7 +122,7 @@ def test_a_killed_server_leaves_no_workers(tmp_path):
     """They wait for work for ever, were they not told of their parent's end."""
     with Supervisor(tmp_path) as supervisor:
         _, child = start(supervisor, workers=2)
-        members = family(Leader.of(child.popen.pid))
+        members = living_members(SessionLeader.of(child.popen.pid))
         assert len(members) >= 3
         child.popen.kill()
         _, alive = psutil.wait_procs(members, timeout=20)

@@ -3,8 +3,8 @@
 import pytest
 
 from demo.errors import DemoError
-from demo.processes.process_tree import family
-from demo.processes.records import read_roster
+from demo.processes.process_tree import living_members
+from demo.processes.records import read_records
 from demo.processes.supervisor import Supervisor
 from demo.processes.waiting import wait_for
 from demo.servers.airflow import Airflow, AirflowSettings
@@ -45,12 +45,12 @@ def test_a_triggered_run_goes_through_pool_and_connections(tmp_path):
         airflow.api.trigger("small", "run+1", {"count": 3})
         state = wait_for(lambda: _final_state(airflow), "the run", timeout_s=120, check=supervisor.check)
         instances = airflow.api.task_instances("small", "run+1")
-        leaders = read_roster(supervisor.roster_path).leaders
+        leaders = read_records(supervisor.records_path).leaders
         with pytest.raises(DemoError, match="409"):
             airflow.api.trigger("small", "run+1", {})
     assert state == "success"
     assert sorted(i["map_index"] for i in instances if i["task_id"] == "look") == [0, 1, 2]
-    assert [family(leader) for leader in leaders] == [set()] * len(leaders)
+    assert [living_members(leader) for leader in leaders] == [set()] * len(leaders)
 
 
 def _final_state(airflow):
