@@ -1,4 +1,4 @@
-"""Many requests to a service, some of which fail: limits, retries, and the isolation of bad texts.
+"""Sends many requests to a service, some of which fail: limits, retries, and the search for bad texts.
 
-Read `caller.py` first: it shows how a request is made, repeated and, if need be, bisected.
+Read `caller.py` first: it shows how a batch is sent, sent again and, if need be, bisected.
 """

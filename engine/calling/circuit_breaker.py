@@ -1,12 +1,12 @@
-"""Tells an outage from bad texts: while failures pile up, all calls wait and one probe at a time decides.
+"""Tells an outage from bad texts: after several failures in a row all calls wait, and one probe decides.
 
     closed --failures in a row, or a doubt--> open --a probe succeeds--> closed
                                               open --a probe fails--> open: wait longer, probe again
                                               open for max_outage_s --> ServiceDown: the range is interrupted
 
-There is one circuit a range, as there is one retry quota and one endpoint pause: ranges that run side by side
-are mostly mapped tasks in other processes, which could not share it, and each finds an outage out with one
-probe (TRAPS 24).
+Each range has its own circuit breaker, retry quota and endpoint pause. Ranges that run side by side are
+mostly mapped tasks in other processes, which could not share them, and each finds an outage with a single
+probe (trap 24, docs/traps.md).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from engine.observing.events import Events
 from engine.settings import Settings
 
 Probe = Callable[[], Awaitable[Exception | None]]
-"""Asks whether the service works: None if it does, else why not. What it raises ends the range."""
+"""Asks whether the service works; returns None if it does, else the error. If it raises, the range ends."""
 
 
-class Circuit:
-    """Open while it is in doubt whether the service works.
+class CircuitBreaker:
+    """Makes calls wait while it is in doubt whether the service works.
 
     Attributes:
-        outages: how often the service was found down. An attempt that saw this number change was made during
-            an outage, and says nothing about its texts.
+        outages: how often the service was found down. If this number changed during an attempt, the attempt
+            was made in an outage and says nothing about its texts.
 
     Args:
-        probe: one request with a text that is known to be good.
-        clock, sleep: seconds; injected by tests.
+        probe: sends one request with a text that is known to be good.
+        clock, sleep: in seconds; injected by tests.
     """
 
     def __init__(
@@ -53,36 +53,36 @@ class Circuit:
         self._opened_at: float | None = None
         self._problem: Exception | None = None
         self._failed_probes = 0
-        self._one_at_a_time = asyncio.Lock()
+        self._probing = asyncio.Lock()
 
     @property
     def is_open(self) -> bool:
-        """Whether calls have to wait."""
+        """Whether calls have to wait now."""
         return self._opened_at is not None
 
-    def succeeded(self) -> None:
-        """An attempt has succeeded."""
+    def record_success(self) -> None:
+        """Records a success, which ends the row of failures."""
         self._failures = 0
 
-    def failed(self) -> None:
-        """An attempt has failed, and was not only put off; enough of them in a row open the circuit."""
+    def record_failure(self) -> None:
+        """Records a failure other than throttling; `circuit_failures` of them in a row open the circuit."""
         self._failures += 1
         if self._failures >= self._settings.circuit_failures:
             self.open()
 
     def open(self) -> None:
-        """Lets all calls wait until a probe has shown that the service works."""
+        """Makes all calls wait until a probe has shown that the service works."""
         if self._opened_at is None:
             self._opened_at, self._failed_probes, self._problem = self._clock(), 0, None
 
-    async def passed(self) -> None:
-        """Returns once the circuit is closed; whoever waits here probes, one after another (TRAPS 25).
+    async def wait_until_closed(self) -> None:
+        """Waits until the circuit is closed; the calls that wait send the probes, one at a time (trap 25).
 
         Raises:
-            ServiceDown: the service was down for `max_outage_s`.
+            ServiceDown: the service has been down for `max_outage_s`.
         """
         while self._opened_at is not None:
-            async with self._one_at_a_time:
+            async with self._probing:
                 if self._opened_at is not None:  # it may have been closed while this call waited
                     await self._probe_once(self._opened_at)
 
@@ -90,7 +90,7 @@ class Circuit:
         down_s = self._clock() - opened_at
         if self._failed_probes and down_s >= self._settings.max_outage_s:
             raise ServiceDown(
-                f"the service does not work, for {down_s:.0f} s now ({self._problem}); "
+                f"the service does not work ({self._problem}): it has been down for {down_s:.0f} s; "
                 "no document is blamed, run again to resume"
             ) from self._problem
         await self._sleep(self._wait_s())
@@ -113,7 +113,10 @@ class Circuit:
             self._events.warning("service_down", problem=problem)
 
     def _wait_s(self) -> float:
-        """None before the first probe; then growing, capped, in its upper half at random, after the hint."""
+        """Returns the wait before the next probe: 0 s before the first one, then growing up to `probe_max_s`.
+
+        It is random in the upper half of its bound, and is added to the pause that the service asked for.
+        """
         if self._failed_probes == 0:
             return 0.0
         settings = self._settings

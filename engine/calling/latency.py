@@ -1,4 +1,4 @@
-"""What latencies say: of a cohort of attempts together, and of the service when nothing waits."""
+"""Latency statistics for the adaptive limit: of one round of attempts, and of the service without a queue."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ import math
 from dataclasses import dataclass
 
 SLACK, MIN_SLACK_S = 1 / 8, 0.004
-"""Waiting up to an eighth of the base latency, or 4 ms, is no queue (HyStart++, RFC 9406)."""
+"""Up to an eighth above the base latency, or 4 ms, does not count as queueing (HyStart++, RFC 9406)."""
 
 PERIOD_S, PERIOD_LATENCIES = 10.0, 50
-"""The base latency is measured anew so often (BBR: 10 s), if that is at least so many latencies."""
+"""The base latency is measured again every 10 s (as in BBR), or every 50 latencies if that is longer."""
 
 FOLLOW, FELL = 0.1, 0.8
-"""Lower latencies pull the base down by a tenth of the way; fallen to four fifths, it is measured anew."""
+"""A lower mean latency pulls the base down by a tenth of the difference. A base that has fallen below four
+fifths of its measured value is measured again at once."""
 
 MOST_RISE = 1.4
-"""A measured base is at most so much above the last: other clients' queue must not become ours for good."""
+"""A measured base is at most this many times the one before: the queue of other clients must not become part
+of it for good."""
 
 CLIP = 4
-"""Latencies beyond so many times the base count as that: one straggler does not make a queue."""
+"""A latency counts as at most this many times the base: one straggler does not make a queue."""
 
 
 @dataclass(slots=True)
-class Cohort:
+class Round:
     """Sums over attempts that were made at the same limit.
 
     Attributes:
         answers: attempts that succeeded.
         dropped: attempts that failed.
-        in_flight: sum over the answers.
-        latency_s: likewise.
-        latency_squares: likewise, squared seconds.
+        in_flight: sum of the requests in flight, over the answers.
+        latency_s: sum of the latencies of the answers.
+        latency_squares: sum of their squares, in squared seconds.
     """
 
     answers: int = 0
@@ -40,7 +42,7 @@ class Cohort:
     latency_squares: float = 0.0
 
     def add(self, in_flight: int, latency_s: float) -> None:
-        """One more answer."""
+        """Adds an answer."""
         self.answers += 1
         self.in_flight += in_flight
         self.latency_s += latency_s
@@ -48,30 +50,30 @@ class Cohort:
 
     @property
     def attempts(self) -> int:
-        """Answers and failures."""
+        """Answers and failures together."""
         return self.answers + self.dropped
 
     @property
     def lost(self) -> float:
-        """Share of the attempts that failed."""
+        """The share of the attempts that failed."""
         return self.dropped / self.attempts
 
     def mean_in_flight(self) -> float:
-        """Of the answers."""
+        """Returns the mean number of requests in flight, over the answers."""
         return self.in_flight / self.answers
 
     def mean_latency_s(self) -> tuple[float, float]:
-        """The mean, and its standard error."""
+        """Returns the mean latency of the answers and its standard error."""
         mean = self.latency_s / self.answers
         variance = max(0.0, self.latency_squares / self.answers - mean * mean)
         return mean, math.sqrt(variance / self.answers)
 
 
 class BaseLatency:
-    """The latency of the service when nothing waits.
+    """The latency of the service when no request waits in a queue.
 
     Attributes:
-        s: seconds.
+        s: the latency in seconds.
     """
 
     def __init__(self, measured_s: float, at_s: float) -> None:
@@ -80,31 +82,32 @@ class BaseLatency:
 
     @property
     def allowed_s(self) -> float:
-        """Beyond it, requests are waiting."""
+        """The latency above which requests are taken to wait in a queue."""
         return self.s + max(MIN_SLACK_S, SLACK * self.s)
 
     def clip(self, latency_s: float) -> float:
-        """A latency, or the most that one may count."""
+        """Returns the latency, reduced to `CLIP` times the base if it is longer."""
         return min(latency_s, CLIP * self.s)
 
     def follow(self, latency_s: float) -> None:
-        """Moves towards a lower mean latency."""
+        """Moves the base towards a mean latency that is lower."""
         if latency_s < self.s:
             self.s += FOLLOW * (latency_s - self.s)
 
     def due_at_s(self, latency_s: float) -> float:
-        """When to measure it anew: at multiples of the period, so clients on one clock do it together."""
+        """Returns when to measure it again: at multiples of the period, so that clients do it together."""
         if self.s < FELL * self._measured_s:
             return self._at_s
         period = PERIOD_S * max(1, math.ceil(latency_s * PERIOD_LATENCIES / PERIOD_S))
         return (self._at_s // period + 1) * period
 
     def measured(self, latency_s: float, at_s: float, *, alone: bool) -> BaseLatency:
-        """As measured anew.
+        """Returns the base after a new measurement.
 
         Args:
-            latency_s: mean with little in flight.
-            at_s: the clock's.
-            alone: no queue can have been this client's, so whatever was measured is the service's latency.
+            latency_s: the mean latency with few requests in flight.
+            at_s: when it was measured, on the clock of the limit.
+            alone: whether this client had too few requests in flight to form a queue. Then the measured
+                latency is that of the service, however high it is.
         """
         return BaseLatency(latency_s if alone else min(latency_s, MOST_RISE * self.s), at_s)

@@ -1,4 +1,4 @@
-"""When a failed call is tried again, and after what wait: one tenacity policy, state kept per call."""
+"""Decides whether and when a failed call is tried again: one tenacity policy, its state kept per call."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 @dataclass
 class EndpointPause:
-    """The wait a service asked for, kept by all calls to it, not by the one that was told (TRAPS 19).
+    """The pause that a service asked for. All calls of the range wait for its end (trap 19, docs/traps.md).
 
-    Each call that waits adds a jitter of its own, upward: uniform in [0, `spread_s` + a tenth of the wait].
-    Otherwise all of them would be back in the same instant.
+    Each call that waits adds a jitter of its own, uniform in [0, `spread_s` + a tenth of the wait]. Otherwise
+    all of them would return in the same instant.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -34,7 +34,7 @@ class EndpointPause:
     _until: float = field(default=0.0, init=False)
 
     def extend(self, seconds: float) -> None:
-        """No call before `seconds` from now."""
+        """Lets no call begin before `seconds` from now."""
         self._until = max(self._until, self.clock() + seconds)
 
     @property
@@ -42,21 +42,22 @@ class EndpointPause:
         """Seconds until calls may start again."""
         return max(0.0, self._until - self.clock())
 
-    async def passed(self) -> None:
-        """Returns once no pause is on."""
+    async def wait(self) -> None:
+        """Waits until no pause is on."""
         while (remaining := self.remaining) > 0:
             await self.sleep(remaining + self.rng.uniform(0, self.spread_s + remaining / 10))
 
 
 @dataclass
-class Charges:
-    """What one call has used up. State lives here, never in the shared policy (TRAPS 28).
+class RetryState:
+    """What one call has used up so far. The policy is shared, so it keeps no state of calls (trap 28).
 
     Attributes:
-        max_attempts: transient failures that end the call.
+        max_attempts: the call ends with this many transient failures.
         transient: transient failures so far.
-        spent_s: time in attempts and in waits between them; pauses, outages and the quota are not its fault.
-        tokens: what its last retry took from the quota.
+        spent_s: time in attempts and in waits between them, without pauses, outages and waits for the quota.
+        throttled_since: when it was throttled first; None if it was not.
+        tokens: what a success gives back to the quota: the cost of the last retry.
     """
 
     max_attempts: int
@@ -65,18 +66,18 @@ class Charges:
     throttled_since: float | None = None
     tokens: int = SUCCESS_GAIN
 
-    def forgive(self) -> None:
-        """Takes back what was charged: it was not the call's fault."""
+    def reset(self) -> None:
+        """Forgets the failures and the time, after an outage that explains them."""
         self.transient, self.spent_s = 0, 0.0
 
 
 @dataclass
 class _Call(Generic[T]):
-    """One call: what it does, and what it was charged."""
+    """One call: what it does, and its state."""
 
     attempt: Callable[[], Awaitable[T]]
     pause: EndpointPause
-    charges: Charges
+    state: RetryState
     pending: BaseException | None = None
 
     async def __call__(self) -> T:
@@ -84,27 +85,27 @@ class _Call(Generic[T]):
             error, self.pending = self.pending, None
             raise error
         if self.pause.remaining:
-            await self.pause.passed()
+            await self.pause.wait()
         began = self.pause.clock()
         try:
             return await self.attempt()
         except Exception:
-            self.charges.spent_s += self.pause.clock() - began
+            self.state.spent_s += self.pause.clock() - began
             raise
 
 
 class RetryPolicy:
-    """Full jitter by failure class: transient failures cost attempts, throttled ones only time.
+    """Retries with full jitter: transient failures cost attempts and time, throttled ones only time.
 
     Wait after the n-th transient failure: uniform in [0, min(retry_max_s, retry_base_s * 2**(n - 1))]
-    ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). After a throttled one: the
-    `Retry-After`, capped, for all calls of this range, plus the same jitter, never less. Each retry takes
-    tokens from a quota, and waits for them when there are none.
+    ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). After a throttled one, all
+    calls of the range wait for the `Retry-After`, capped by `retry_after_max_s`, and this call for a jitter
+    more. Each retry takes tokens from a quota, and waits for them when there are none.
 
     Args:
-        pause: by default one on `clock`; whatever else waits for the service goes by its clock and sleep.
-        on_retry: called with the class of each failure that will be tried again.
-        on_pause: called with its seconds when the service asks for a pause and none is on.
+        pause: by default a new one on `clock`. All other waits for the service use its clock and sleep.
+        on_retry: called with the class of each failure after which the call is tried again.
+        on_pause: called with the seconds when the service asks for a pause while none is on.
     """
 
     def __init__(
@@ -131,18 +132,18 @@ class RetryPolicy:
             reraise=True,
         )
 
-    async def call(self, attempt: Callable[[], Awaitable[T]], charges: Charges | None = None) -> T:
-        """The result of the first attempt that succeeds.
+    async def call(self, attempt: Callable[[], Awaitable[T]], state: RetryState | None = None) -> T:
+        """Returns the result of the first attempt that succeeds.
 
         Args:
-            charges: of this call; by default it has `max_attempts` attempts.
+            state: the state of this call; by default a new one with `max_attempts` attempts.
 
         Raises:
-            Exception: the last attempt's.
+            Exception: the error of the last attempt.
         """
-        call = _Call(attempt, self.pause, charges or Charges(self.settings.max_attempts))
+        call = _Call(attempt, self.pause, state or RetryState(self.settings.max_attempts))
         try:
-            result = await call()  # the happy path pays nothing for the policy
+            result = await call()  # most calls succeed at once, and need not pay for tenacity
         except Exception as error:
             if classify(error) is Failure.PERMANENT:
                 raise
@@ -150,9 +151,9 @@ class RetryPolicy:
         else:
             self._quota.give_back(SUCCESS_GAIN)
             return result
-        # A copy: an AsyncRetrying keeps its iteration state on itself, and calls run side by side.
+        # A copy: an AsyncRetrying object holds the state of its iteration, and many calls run at once.
         result = await self._retrying.copy()(call)
-        self._quota.give_back(call.charges.tokens)
+        self._quota.give_back(call.state.tokens)
         return result
 
     async def repeat(self, failure: Failure) -> None:
@@ -161,30 +162,30 @@ class RetryPolicy:
         if (wait_s := self._quota.take(failure)) > 0:
             await self.pause.sleep(wait_s)
 
-    def _exhausted(self, state: RetryCallState) -> bool:
-        charges, failure = self._inspect(state)
+    def _exhausted(self, retrying: RetryCallState) -> bool:
+        state, failure = self._inspect(retrying)
         if failure is Failure.TRANSIENT:
-            charges.transient += 1
-            return charges.transient >= charges.max_attempts or charges.spent_s >= self.settings.max_retry_s
+            state.transient += 1
+            return state.transient >= state.max_attempts or state.spent_s >= self.settings.max_retry_s
         now = self.pause.clock()
-        if charges.throttled_since is None:
-            charges.throttled_since = now
-        return now - charges.throttled_since >= self.settings.max_throttled_s
+        if state.throttled_since is None:
+            state.throttled_since = now
+        return now - state.throttled_since >= self.settings.max_throttled_s
 
-    def _wait(self, state: RetryCallState) -> float:
-        charges, failure = self._inspect(state)
+    def _wait(self, retrying: RetryCallState) -> float:
+        state, failure = self._inspect(retrying)
         settings = self.settings
-        # Throttled for long means: ask less and less often, up to the bound.
-        exponent = min(charges.transient if failure is Failure.TRANSIENT else state.attempt_number, 30)
+        # A call that is throttled for long asks less and less often, up to the bound.
+        exponent = min(state.transient if failure is Failure.TRANSIENT else retrying.attempt_number, 30)
         jitter = self.rng.uniform(0, min(settings.retry_max_s, settings.retry_base_s * 2**exponent))
         unpaid_s = self._quota.take(failure)
-        charges.tokens = COSTS[failure]
+        state.tokens = COSTS[failure]
         if failure is Failure.THROTTLED:
-            error = _error(state)
+            error = _error(retrying)
             hint = error.retry_after_s if isinstance(error, ExtractionError) else None
             self._ask_for_pause(min(hint or 0.0, settings.retry_after_max_s))
             return max(self.pause.remaining, unpaid_s) + jitter
-        charges.spent_s += jitter
+        state.spent_s += jitter
         return unpaid_s + jitter
 
     def _ask_for_pause(self, seconds: float) -> None:
@@ -192,19 +193,19 @@ class RetryPolicy:
             self._on_pause(seconds)
         self.pause.extend(seconds)
 
-    def _before_sleep(self, state: RetryCallState) -> None:
-        self.on_retry(self._inspect(state)[1])
+    def _before_sleep(self, retrying: RetryCallState) -> None:
+        self.on_retry(self._inspect(retrying)[1])
 
     @staticmethod
-    def _inspect(state: RetryCallState) -> tuple[Charges, Failure]:
-        call = state.fn
+    def _inspect(retrying: RetryCallState) -> tuple[RetryState, Failure]:
+        call = retrying.fn
         if not isinstance(call, _Call):
             raise TypeError(f"the policy retries _Call objects, not {call!r}")
-        return call.charges, classify(_error(state))
+        return call.state, classify(_error(retrying))
 
 
-def _error(state: RetryCallState) -> BaseException:
-    error = state.outcome.exception() if state.outcome else None
+def _error(retrying: RetryCallState) -> BaseException:
+    error = retrying.outcome.exception() if retrying.outcome else None
     if error is None:
         raise RuntimeError("tenacity asked about an attempt that did not fail")
     return error

@@ -239,7 +239,7 @@ class RangeAttempt:
     async def _read(self) -> None:
         """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
         pages_after = self._reader.pages(after=self._tracker.position)
-        async with self._slots.turn, aclosing(pages_after) as pages:
+        async with self._slots.reading_turn, aclosing(pages_after) as pages:
             self._tracker.start_clock()
             self._reading_began.set_result(None)
             async for page in pages:

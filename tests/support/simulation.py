@@ -15,7 +15,7 @@ from functools import partial
 from itertools import count
 from statistics import fmean, quantiles
 
-from engine.calling.adaptive_limit import Limiter, Sample, Verdict
+from engine.calling.adaptive_limit import AdaptiveLimit, AttemptResult, AttemptStart
 
 UNLOADED_S = 0.052
 """20 ms and 1 ms a text, 32 texts: the stub of the benchmarks."""
@@ -50,9 +50,9 @@ class Request:
     """One request of a client: when and how it began, and how the client is told of its end."""
 
     began_s: float
-    sample: Sample
+    sample: AttemptStart
     retried: bool
-    done: Callable[[Verdict], None]
+    done: Callable[[AttemptResult], None]
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Service:
         elif len(self.waiting) < self.queued:
             self.waiting.append(request)
         else:
-            self.timeline.after(0.001, partial(request.done, Verdict.THROTTLED))
+            self.timeline.after(0.001, partial(request.done, AttemptResult.THROTTLED))
 
     def _start(self, request: Request) -> None:
         self.running += 1
@@ -89,7 +89,7 @@ class Service:
 
     def _finish(self, request: Request) -> None:
         self.running -= 1
-        request.done(Verdict.DROPPED if self.fails(self.timeline.now) else Verdict.SUCCESS)
+        request.done(AttemptResult.DROPPED if self.fails(self.timeline.now) else AttemptResult.SUCCESS)
         while self.waiting and self.running < self.at_once(self.timeline.now):
             self._start(self.waiting.popleft())
 
@@ -107,7 +107,7 @@ class Client:
 
     timeline: Timeline
     service: Service
-    limiter: Limiter
+    limiter: AdaptiveLimit
     turnaround_s: float = 0.001
     wants: Callable[[float], int] = lambda _: 10**6
     requests: int = 10**9
@@ -121,7 +121,7 @@ class Client:
     paused_until_s: float = 0.0
     answers: list[tuple[float, float]] = field(default_factory=list)
     limits: list[tuple[float, int]] = field(default_factory=list)
-    failures: list[tuple[float, Verdict]] = field(default_factory=list)
+    failures: list[tuple[float, AttemptResult]] = field(default_factory=list)
 
     def send(self) -> None:
         """Begins what may begin now."""
@@ -146,23 +146,23 @@ class Client:
         request.done = partial(self._end, request)
         self.service.take(request)
 
-    def _end(self, request: Request, verdict: Verdict) -> None:
+    def _end(self, request: Request, result: AttemptResult) -> None:
         now = self.timeline.now
         self.in_flight -= 1
-        if verdict is Verdict.SUCCESS:
+        if result is AttemptResult.SUCCESS:
             self.answers.append((now, now - request.began_s))
-            verdict = Verdict.RETRIED if request.retried else verdict
+            result = AttemptResult.RETRIED if request.retried else result
         else:
-            self._put_off(verdict)
-        self.limiter.end(request.sample, verdict)
+            self._put_off(result)
+        self.limiter.end(request.sample, result)
         self.limits.append((now, self.limiter.limit))
         self.timeline.after(self.turnaround_s, self.send)
 
-    def _put_off(self, verdict: Verdict) -> None:
+    def _put_off(self, result: AttemptResult) -> None:
         now = self.timeline.now
-        self.failures.append((now, verdict))
+        self.failures.append((now, result))
         self.put_off += 1
-        if verdict is Verdict.THROTTLED and self.pause_s:
+        if result is AttemptResult.THROTTLED and self.pause_s:
             self.paused_until_s = now + self.pause_s
             self.timeline.after(self.pause_s, self.send)
         self.timeline.after(self.rng.uniform(0.1, 0.5), self._retry)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.calling.adaptive_limit import HOLD_S, MIN_ROUND, AdaptiveLimit, FixedLimit, Verdict
+from engine.calling.adaptive_limit import HOLD_S, MIN_ROUND, AdaptiveLimit, AttemptResult
 
 
 class Driver:
@@ -20,33 +20,25 @@ class Driver:
         """So many attempts begin together."""
         return [self.limiter.begin(n) for n in range(1, count + 1)]
 
-    def end(self, samples, verdict=Verdict.SUCCESS, after_s=0.0):
+    def end(self, samples, result=AttemptResult.SUCCESS, after_s=0.0):
         """They end together."""
         self.now += after_s
         for sample in samples:
-            self.limiter.end(sample, verdict)
+            self.limiter.end(sample, result)
 
-    def round(self, verdict=Verdict.SUCCESS, latency_s=0.05, count=None):
+    def round(self, result=AttemptResult.SUCCESS, latency_s=0.05, count=None):
         """One full limit of attempts, from beginning to end."""
-        self.end(self.begin(count or self.limiter.limit), verdict, latency_s)
+        self.end(self.begin(count or self.limiter.limit), result, latency_s)
 
     def settled(self, limit):
         """Learns the base latency, and goes to a limit by a refusal that is long past."""
         while self.limiter.limit <= limit:
             self.round()
         samples = self.begin(limit)
-        self.end([samples[-1]], Verdict.THROTTLED)
-        self.end(samples[:-1], Verdict.IGNORED)
+        self.end([samples[-1]], AttemptResult.THROTTLED)
+        self.end(samples[:-1], AttemptResult.IGNORED)
         self.now += HOLD_S
         return self.limiter.limit
-
-
-def test_a_fixed_limit_learns_nothing():
-    """Whatever it is told."""
-    limiter = FixedLimit(7)
-    for verdict in Verdict:
-        limiter.end(limiter.begin(7), verdict)
-    assert limiter.limit == 7
 
 
 def test_the_first_limit_lies_within_its_bounds():
@@ -84,13 +76,13 @@ def test_without_waiting_the_limit_rises_slowly_after_a_refusal():
 
 
 def test_trap_25_a_success_that_needed_a_retry_raises_nothing():
-    """Neither in the fast start nor after it."""
+    """Neither in the slow start nor after it."""
     driver = Driver()
-    driver.round(Verdict.RETRIED)
+    driver.round(AttemptResult.RETRIED)
     assert driver.limiter.limit == 10
     before = driver.settled(30)
     for _ in range(5):
-        driver.round(Verdict.RETRIED)
+        driver.round(AttemptResult.RETRIED)
     assert driver.limiter.limit == before
 
 
@@ -98,21 +90,21 @@ def test_trap_25_a_cohort_of_refusals_lowers_the_limit_once():
     """Thirty of thirty refused: one backoff, not thirty."""
     driver = Driver()
     before = driver.settled(40)
-    driver.round(Verdict.THROTTLED)
+    driver.round(AttemptResult.THROTTLED)
     assert driver.limiter.limit == int(0.45 * before)
-    driver.round(Verdict.THROTTLED)
+    driver.round(AttemptResult.THROTTLED)
     assert driver.limiter.limit == int(0.45 * 0.45 * before)
 
 
-@pytest.mark.parametrize("verdict", [Verdict.THROTTLED, Verdict.DROPPED])
-def test_trap_25_what_began_before_the_last_decrease_decreases_nothing(verdict):
+@pytest.mark.parametrize("result", [AttemptResult.THROTTLED, AttemptResult.DROPPED])
+def test_trap_25_what_began_before_the_last_decrease_decreases_nothing(result):
     """However late it fails: a burst of correlated errors once took a limit from 128 to 9."""
     driver = Driver(maximum=128)
     driver.settled(100)
     burst = driver.begin(driver.limiter.limit)
-    driver.end(burst[:1], Verdict.THROTTLED, 0.05)
+    driver.end(burst[:1], AttemptResult.THROTTLED, 0.05)
     lowered = driver.limiter.limit
-    driver.end(burst[1:], verdict, 3.0)
+    driver.end(burst[1:], result, 3.0)
     assert driver.limiter.limit == lowered
 
 
@@ -121,7 +113,7 @@ def test_faults_lower_the_limit_by_half_their_share():
     driver = Driver()
     before = driver.settled(20)
     samples = driver.begin(before)
-    driver.end(samples[:2], Verdict.DROPPED, 0.05)
+    driver.end(samples[:2], AttemptResult.DROPPED, 0.05)
     driver.end(samples[2:])
     assert before - 1 <= driver.limiter.limit <= before + 2
 
@@ -131,18 +123,18 @@ def test_many_failures_lower_the_limit_by_half_their_share_too():
     driver = Driver()
     before = driver.settled(40)
     samples = driver.begin(before)
-    driver.end(samples[: before // 2], Verdict.DROPPED, 0.05)
+    driver.end(samples[: before // 2], AttemptResult.DROPPED, 0.05)
     driver.end(samples[before // 2 :])
     assert 0.7 * before <= driver.limiter.limit <= 0.85 * before
 
 
-def test_many_failures_end_the_fast_start():
+def test_many_failures_end_the_slow_start():
     """Four of ten dropped: the next round no longer doubles the limit."""
     driver = Driver()
     driver.round()
     samples = driver.begin(20)
     driver.end(samples[12:])
-    driver.end(samples[:12], Verdict.DROPPED, 0.05)
+    driver.end(samples[:12], AttemptResult.DROPPED, 0.05)
     before = driver.limiter.limit
     driver.round()
     assert driver.limiter.limit <= before + 3
@@ -161,7 +153,7 @@ def test_an_outage_takes_little_and_gives_it_back_fast():
     driver = Driver()
     before = driver.settled(30)
     for _ in range(50):
-        driver.round(Verdict.DROPPED)
+        driver.round(AttemptResult.DROPPED)
     assert driver.limiter.limit == 4
     for _ in range(3):
         driver.round()
@@ -174,7 +166,7 @@ def test_what_was_refused_is_not_asked_again_at_once():
     driver.settled(20)
     for hold_s in (2 * HOLD_S, 4 * HOLD_S, 4 * HOLD_S):
         samples = driver.begin(20)
-        driver.end(samples[-1:], Verdict.THROTTLED)
+        driver.end(samples[-1:], AttemptResult.THROTTLED)
         began = driver.now
         while driver.now < began + 0.95 * hold_s:
             driver.round()
@@ -189,7 +181,7 @@ def test_one_refusal_with_little_in_flight_halves_the_limit_at_most():
     """A service that counts requests a minute may refuse the only one in flight."""
     driver = Driver()
     before = driver.settled(20)
-    driver.end(driver.begin(1), Verdict.THROTTLED)
+    driver.end(driver.begin(1), AttemptResult.THROTTLED)
     driver.round()
     assert driver.limiter.limit >= 0.4 * before
 
@@ -207,7 +199,7 @@ def test_cancelled_and_refused_for_good_say_nothing():
     driver = Driver()
     before = driver.settled(20)
     for _ in range(20):
-        driver.round(Verdict.IGNORED, 5.0)
+        driver.round(AttemptResult.IGNORED, 5.0)
     assert driver.limiter.limit == before
 
 
@@ -234,24 +226,37 @@ def test_one_straggler_makes_no_queue():
     assert driver.limiter.limit >= before
 
 
-VERDICTS = st.sampled_from(list(Verdict))
-STEPS = st.lists(st.tuples(st.integers(1, 80), VERDICTS, st.floats(0, 30)), max_size=80)
+RESULTS = st.sampled_from(list(AttemptResult))
+STEPS = st.lists(st.tuples(st.integers(1, 80), RESULTS, st.floats(0, 30)), max_size=80)
 
 
 @given(STEPS, st.integers(1, 5), st.integers(5, 70))
 def test_the_limit_stays_within_its_bounds(steps, minimum, maximum):
     """Whatever happens, in whatever order."""
     driver = Driver(minimum, maximum)
-    for count, verdict, seconds in steps:
-        driver.round(verdict, seconds, count)
+    for count, result, seconds in steps:
+        driver.round(result, seconds, count)
         assert minimum <= driver.limiter.limit <= maximum
 
 
-@given(st.lists(st.sampled_from([Verdict.THROTTLED, Verdict.DROPPED]), min_size=MIN_ROUND, max_size=100))
+@given(
+    st.lists(
+        st.sampled_from([AttemptResult.THROTTLED, AttemptResult.DROPPED]), min_size=MIN_ROUND, max_size=100
+    )
+)
 def test_trap_25_no_mix_of_failures_lowers_a_cohort_twice(failures):
     """From 100 in flight, whatever fails and how, at most half is lost."""
     driver = Driver(maximum=128)
     before = driver.settled(100)
-    for sample, verdict in zip(driver.begin(before), failures, strict=False):
-        driver.end([sample], verdict, 0.01)
+    for sample, result in zip(driver.begin(before), failures, strict=False):
+        driver.end([sample], result, 0.01)
     assert driver.limiter.limit >= int(0.45 * before)
+
+
+@given(STEPS, st.integers(1, 70))
+def test_equal_bounds_make_the_limit_constant(steps, limit):
+    """Whatever the attempts end with, and however long they take."""
+    driver = Driver(limit, limit)
+    for count, result, seconds in steps:
+        driver.round(result, seconds, count)
+        assert driver.limiter.limit == limit

@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from engine.calling.adaptive_limit import AdaptiveLimit, FixedLimit
+from engine.calling.adaptive_limit import AdaptiveLimit
 from tests.support.simulation import UNLOADED_S, Client, Service, Timeline
 
 CAPACITY = 16 / UNLOADED_S
@@ -38,7 +38,7 @@ def clients(count, seconds, limit=None, **values):
     service = Service(timeline, **values)
     found = []
     for seed in range(count):
-        limiter = FixedLimit(limit) if limit else AdaptiveLimit(1, 64, clock=timeline.clock)
+        limiter = AdaptiveLimit(limit, limit) if limit else AdaptiveLimit(1, 64, clock=timeline.clock)
         found.append(Client(timeline, service, limiter, rng=random.Random(seed), **own))
         timeline.after(0, found[-1].send)
     timeline.run(seconds)

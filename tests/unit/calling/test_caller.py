@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ConfigError, ExtractionError, Failure, Settings
-from engine.calling.adaptive_limit import FixedLimit
+from engine.calling.adaptive_limit import AdaptiveLimit
 from engine.calling.caller import PROBE_TEXT, Caller, Refusal, effort_of
 from engine.calling.concurrency import Slots, slots_of
 from engine.calling.retry import RetryPolicy
@@ -131,16 +131,15 @@ class Once:
 )
 async def test_trap_22_an_attempt_that_timed_out_keeps_its_slot(error, charged):
     """The call was given up, and may still occupy the service; one that was reset does not."""
-    slots = Slots(FixedLimit(4))
+    slots = Slots(AdaptiveLimit(4, 4))
     outcomes = await Caller(Once(error).extract, RetryPolicy(QUICK), slots).extract(["a"])
     assert (outcomes, slots.charged, slots.in_flight) == ([()], charged, 0)
-    slots.close()
 
 
 @pytest.mark.asyncio
 async def test_what_prepares_an_attempt_holds_no_slot():
     """Else the time of a canary would be taken for the service's latency."""
-    slots, taken = Slots(FixedLimit(1)), []
+    slots, taken = Slots(AdaptiveLimit(1, 1)), []
 
     async def prepare():
         taken.append(slots.taken)

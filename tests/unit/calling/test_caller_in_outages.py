@@ -175,7 +175,7 @@ def test_trap_24_an_outage_that_begins_under_a_text_alone_does_not_blame_it():
         await asyncio.sleep(0.01)
         service.down = (0.015, 20.0)
         others = asyncio.create_task(caller.extract(["other"]))
-        caller._circuit.succeeded()
+        caller._circuit.record_success()
         caller._successes += 1  # as another call's answer would, meanwhile
         assert await alone == [()]
         assert await others == [()]

@@ -1,4 +1,4 @@
-"""Slots: never more than the limit, first come first served, none lost whatever is cancelled."""
+"""Slots: never more than the limit, first come, first served, and no cancellation loses one."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import ExtractionError, Failure
-from engine.calling.adaptive_limit import FixedLimit, Sample, Verdict
+from engine.calling.adaptive_limit import AdaptiveLimit, AttemptResult, AttemptStart
 from engine.calling.concurrency import Slots
 
 
 class Recorder:
-    """A limiter whose limit a test sets; it records what it is told."""
+    """A limit that a test sets; it records the attempts."""
 
     def __init__(self, limit=1):
         self.limit = limit
         self.begun = []
-        self.verdicts = []
+        self.results = []
 
     def begin(self, in_flight):
         """Records how many are in flight."""
         self.begun.append(in_flight)
-        return Sample(len(self.begun), in_flight, 0.0)
+        return AttemptStart(len(self.begun), in_flight, 0.0)
 
-    def end(self, sample, verdict):
-        """Records the verdict."""
-        self.verdicts.append(verdict)
+    def end(self, sample, result):
+        """Records the result."""
+        self.results.append(result)
 
 
 class Timers:
@@ -38,25 +38,24 @@ class Timers:
         self.due = []
 
     def call_later(self, seconds, do):
-        """One more timer."""
-        timer = Timer(self, seconds, do)
-        self.due.append(timer)
-        return timer
+        """Adds a timer."""
+        self.due.append(Timer(seconds, do))
 
     def fire(self):
-        """The first one fires."""
+        """Fires the first timer."""
         self.due.pop(0).do()
+
+    def fire_all(self):
+        """Fires all timers."""
+        while self.due:
+            self.fire()
 
 
 class Timer:
-    """One of them."""
+    """A call that is due after some seconds."""
 
-    def __init__(self, timers, seconds, do):
-        self.timers, self.seconds, self.do = timers, seconds, do
-
-    def cancel(self):
-        """It will not fire."""
-        self.timers.due.remove(self)
+    def __init__(self, seconds, do):
+        self.seconds, self.do = seconds, do
 
 
 async def settle():
@@ -75,7 +74,7 @@ async def hold(slots, log, name, release):
 @pytest.mark.asyncio
 async def test_no_more_attempts_than_the_limit_and_first_come_first_served():
     """Five attempts, two slots: they begin in order, two at a time."""
-    slots, log = Slots(FixedLimit(2)), []
+    slots, log = Slots(AdaptiveLimit(2, 2)), []
     releases = [asyncio.Event() for _ in range(5)]
     async with asyncio.TaskGroup() as tasks:
         for name, release in enumerate(releases):
@@ -90,8 +89,8 @@ async def test_no_more_attempts_than_the_limit_and_first_come_first_served():
 
 @pytest.mark.asyncio
 async def test_a_late_comer_does_not_overtake():
-    """A slot that becomes free belongs to who waits, even if another asks before that one runs."""
-    slots, log, first = Slots(FixedLimit(1)), [], asyncio.Event()
+    """A slot that becomes free goes to the attempt that waits, even if another one asks before that runs."""
+    slots, log, first = Slots(AdaptiveLimit(1, 1)), [], asyncio.Event()
     rest = asyncio.Event()
     rest.set()
     async with asyncio.TaskGroup() as tasks:
@@ -105,8 +104,8 @@ async def test_a_late_comer_does_not_overtake():
 
 
 @pytest.mark.asyncio
-async def test_nobody_overtakes_who_waits_for_a_limit_that_has_risen():
-    """The limit may rise before anybody who waits is told."""
+async def test_a_late_comer_does_not_overtake_when_the_limit_has_risen():
+    """The limit may rise while attempts wait that have not been woken yet."""
     limiter = Recorder(1)
     slots, log, release = Slots(limiter), [], asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -122,8 +121,8 @@ async def test_nobody_overtakes_who_waits_for_a_limit_that_has_risen():
 
 
 @pytest.mark.asyncio
-async def test_a_raised_limit_admits_who_waits_and_a_lowered_one_waits_for_ends():
-    """The limit is read anew at every end."""
+async def test_a_raised_limit_admits_waiting_attempts_and_a_lowered_one_stops_none():
+    """The limit is read again at the end of every attempt."""
     limiter = Recorder(1)
     slots, log, first, rest = Slots(limiter), [], asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -140,31 +139,31 @@ async def test_a_raised_limit_admits_who_waits_and_a_lowered_one_waits_for_ends(
 
 
 @pytest.mark.parametrize(
-    ("error", "verdict"),
+    ("error", "result"),
     [
-        (ExtractionError("no", failure=Failure.THROTTLED), Verdict.THROTTLED),
-        (ExtractionError("no", failure=Failure.TRANSIENT), Verdict.DROPPED),
-        (ExtractionError("no"), Verdict.IGNORED),
-        (TimeoutError(), Verdict.DROPPED),
-        (ConnectionResetError(), Verdict.DROPPED),
-        (ValueError(), Verdict.IGNORED),
-        (asyncio.CancelledError(), Verdict.IGNORED),
+        (ExtractionError("no", failure=Failure.THROTTLED), AttemptResult.THROTTLED),
+        (ExtractionError("no", failure=Failure.TRANSIENT), AttemptResult.DROPPED),
+        (ExtractionError("no"), AttemptResult.IGNORED),
+        (TimeoutError(), AttemptResult.DROPPED),
+        (ConnectionResetError(), AttemptResult.DROPPED),
+        (ValueError(), AttemptResult.IGNORED),
+        (asyncio.CancelledError(), AttemptResult.IGNORED),
     ],
 )
 @pytest.mark.asyncio
-async def test_what_an_attempt_ends_with_is_the_verdict(error, verdict):
-    """A failure's class says it; the error passes through."""
+async def test_the_end_of_an_attempt_determines_its_result(error, result):
+    """The class of a failure decides; the error is raised unchanged."""
     limiter = Recorder()
     slots = Slots(limiter)
     with pytest.raises(type(error)):
         async with slots.slot():
             raise error
-    assert (limiter.verdicts, slots.taken) == ([verdict], 0)
+    assert (limiter.results, slots.taken) == ([result], 0)
 
 
 @pytest.mark.asyncio
 async def test_trap_25_a_success_that_needed_a_retry_is_told_as_such():
-    """And a verdict given inside counts more than the end."""
+    """A result that is set inside the block replaces the one of its end."""
     limiter = Recorder()
     slots = Slots(limiter)
     async with slots.slot():
@@ -172,12 +171,12 @@ async def test_trap_25_a_success_that_needed_a_retry_is_told_as_such():
     async with slots.slot(retried=True):
         pass
     async with slots.slot() as slot:
-        slot.verdict = Verdict.IGNORED
-    assert limiter.verdicts == [Verdict.SUCCESS, Verdict.RETRIED, Verdict.IGNORED]
+        slot.result = AttemptResult.IGNORED
+    assert limiter.results == [AttemptResult.SUCCESS, AttemptResult.RETRIED, AttemptResult.IGNORED]
 
 
 async def time_out(slots):
-    """An attempt that keeps its slot for 30 s more."""
+    """Makes an attempt that times out and keeps its slot for 30 s more."""
     async with slots.slot() as slot:
         slot.charge_for(30)
         raise TimeoutError
@@ -185,9 +184,9 @@ async def time_out(slots):
 
 @pytest.mark.asyncio
 async def test_trap_22_a_slot_stays_charged_after_a_timeout():
-    """The next attempt waits for the grace period's end, not only for that of the aborted call."""
+    """The next attempt waits for the end of the charge, not only for the end of the aborted call."""
     timers, log, go = Timers(), [], asyncio.Event()
-    slots = Slots(FixedLimit(1), timers.call_later)
+    slots = Slots(AdaptiveLimit(1, 1), timers.call_later)
     with pytest.raises(TimeoutError):
         await time_out(slots)
     assert (slots.in_flight, slots.charged, [t.seconds for t in timers.due]) == (0, 1, [30])
@@ -213,27 +212,9 @@ async def test_trap_22_the_limiter_counts_charged_slots_as_in_flight():
 
 
 @pytest.mark.asyncio
-async def test_closing_ends_charges_and_admits_who_waits():
-    """No timer stays behind, and no later one is made."""
-    timers, log, go = Timers(), [], asyncio.Event()
-    slots = Slots(FixedLimit(2), timers.call_later)
-    go.set()
-    for _ in range(2):
-        async with slots.slot() as slot:
-            slot.charge_for(60)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(hold(slots, log, "waiter", go))
-        await settle()
-        slots.close()
-    async with slots.slot() as slot:
-        slot.charge_for(60)
-    assert (log, timers.due, slots.taken, slots.charged) == (["waiter"], [], 0, 0)
-
-
-@pytest.mark.asyncio
 async def test_charges_expire_on_the_loop_by_default():
-    """With no timer handed in."""
-    slots = Slots(FixedLimit(1))
+    """If no `call_later` is given, the event loop's is used."""
+    slots = Slots(AdaptiveLimit(1, 1))
     async with slots.slot() as slot:
         slot.charge_for(0.001)
     assert slots.charged == 1
@@ -243,8 +224,8 @@ async def test_charges_expire_on_the_loop_by_default():
 
 @pytest.mark.asyncio
 async def test_a_waiter_cancelled_as_its_turn_comes_passes_the_slot_on():
-    """The slot it was given goes to the next, in the same step."""
-    slots, log, first, rest = Slots(FixedLimit(1)), [], asyncio.Event(), asyncio.Event()
+    """The slot that it was given goes to the next attempt in the same step."""
+    slots, log, first, rest = Slots(AdaptiveLimit(1, 1)), [], asyncio.Event(), asyncio.Event()
     holder = asyncio.ensure_future(hold(slots, log, "holder", first))
     waiters = [asyncio.ensure_future(hold(slots, log, name, rest)) for name in ("cancelled", "next")]
     await settle()
@@ -258,8 +239,15 @@ async def test_a_waiter_cancelled_as_its_turn_comes_passes_the_slot_on():
     assert (log, slots.taken) == (["holder", "next"], 0)
 
 
+async def drain(tasks, timers):
+    """Lets all attempts and charges end."""
+    while timers.due or not all(task.done() for task, _ in tasks):
+        timers.fire_all()
+        await asyncio.sleep(0)
+
+
 async def storm(actions, limit):
-    """Attempts begin, end, are cancelled and time out in any order; returns the slots at the end."""
+    """Begins, ends, cancels and times out attempts in the given order; returns the slots at the end."""
     limiter, timers = Recorder(limit), Timers()
     slots, tasks = Slots(limiter, timers.call_later), []
 
@@ -286,11 +274,10 @@ async def storm(actions, limit):
         assert slots.taken <= most
     for _, release in tasks:
         release.set()
-    slots.close()
-    await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
+    await drain(tasks, timers)
     assert all(task.cancelled() or task.exception() is None for task, _ in tasks)
     assert all(begun <= most for begun in limiter.begun)
-    assert len(limiter.begun) == len(limiter.verdicts)
+    assert len(limiter.begun) == len(limiter.results)
     return slots
 
 
@@ -300,11 +287,11 @@ ACTIONS = st.tuples(st.sampled_from(["begin", "end", "cancel", "step", "timer", 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(ACTIONS, max_size=60), st.integers(1, 5))
 def test_no_slot_is_lost_or_stolen_under_random_cancellation(actions, limit):
-    """Whatever happens, at the end every slot is free, and a new attempt gets one."""
+    """In the end every slot is free, and a new attempt gets one."""
 
     async def run():
         slots = await storm(actions, limit)
         assert (slots.taken, slots.charged, len(slots._waiting)) == (0, 0, 0)
-        assert slots.take_now()
+        assert slots.try_take()
 
     asyncio.run(run())

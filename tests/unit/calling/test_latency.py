@@ -6,26 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.calling.latency import BaseLatency, Cohort
+from engine.calling.latency import BaseLatency, Round
 
 
 def test_a_cohort_is_its_means():
     """Of the answers; what was dropped has no latency."""
-    cohort = Cohort(dropped=1)
+    round_ = Round(dropped=1)
     for in_flight, latency_s in [(10, 0.1), (20, 0.2), (30, 0.3)]:
-        cohort.add(in_flight, latency_s)
-    mean_s, error_s = cohort.mean_latency_s()
-    assert (cohort.attempts, cohort.lost, cohort.mean_in_flight()) == (4, 0.25, 20)
+        round_.add(in_flight, latency_s)
+    mean_s, error_s = round_.mean_latency_s()
+    assert (round_.attempts, round_.lost, round_.mean_in_flight()) == (4, 0.25, 20)
     assert (mean_s, error_s) == (pytest.approx(0.2), pytest.approx(0.0471, abs=1e-4))
 
 
 @given(st.lists(st.floats(0, 1e4), min_size=1))
 def test_the_standard_error_is_a_number_whatever_is_summed(latencies):
     """Rounding never makes a variance negative."""
-    cohort = Cohort()
+    round_ = Round()
     for latency_s in latencies:
-        cohort.add(1, latency_s)
-    assert cohort.mean_latency_s()[1] >= 0
+        round_.add(1, latency_s)
+    assert round_.mean_latency_s()[1] >= 0
 
 
 @pytest.mark.parametrize(("base_s", "allowed_s"), [(0.001, 0.005), (0.08, 0.09), (4.0, 4.5)])

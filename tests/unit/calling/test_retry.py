@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ExtractionError, Failure, Settings
-from engine.calling.retry import Charges, EndpointPause, RetryPolicy
+from engine.calling.retry import EndpointPause, RetryPolicy, RetryState
 from engine.errors import classify
 from tests.support.virtual_time import now_s, run_virtually
 
@@ -175,7 +175,7 @@ def test_trap_19_each_waiter_has_its_own_jitter_upward():
         back = []
 
         async def call():
-            await pause.passed()
+            await pause.wait()
             back.append(now_s())
 
         async with asyncio.TaskGroup() as calls:
@@ -194,7 +194,7 @@ def test_trap_19_a_pause_that_is_extended_meanwhile_is_kept():
     async def main():
         pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
         pause.extend(10.0)
-        waiting = asyncio.create_task(pause.passed())
+        waiting = asyncio.create_task(pause.wait())
         await asyncio.sleep(5)
         pause.extend(60.0)
         await waiting
@@ -227,12 +227,12 @@ async def test_trap_20_waiting_for_tokens_or_as_told_is_not_charged():
     policy, retries = policy_on(time, max_attempts=6, max_retry_s=1, retry_base_s=0, retry_tokens=14)
     told = [failure(Failure.THROTTLED, 60.0) for _ in range(3)]
     service = Service(*told, *[failure(Failure.TRANSIENT) for _ in range(5)])
-    charges = Charges(6)
+    state = RetryState(6)
     for _ in range(300):  # thirty seconds of retries ahead of this call
         policy._quota.take(Failure.TRANSIENT)
-    assert await policy.call(service, charges) == "fine"
+    assert await policy.call(service, state) == "fine"
     assert time.now - 1000.0 >= 180
-    assert (len(retries), charges.transient, charges.spent_s) == (8, 5, 0)
+    assert (len(retries), state.transient, state.spent_s) == (8, 5, 0)
 
 
 @pytest.mark.asyncio
@@ -252,11 +252,11 @@ async def test_trap_20_successes_refill_the_quota():
     policy, _ = policy_on(Time(), retry_base_s=0)
     for _ in range(200):
         assert await policy.call(Service(failure(Failure.TRANSIENT))) == "fine"
-    assert policy._quota.tokens == 500
+    assert policy._quota._tokens == 500
     policy._quota.take(Failure.TRANSIENT)
     for _ in range(14):
         await policy.call(Service())
-    assert policy._quota.tokens == 500
+    assert policy._quota._tokens == 500
 
 
 @pytest.mark.asyncio

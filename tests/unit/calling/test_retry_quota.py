@@ -40,9 +40,9 @@ def test_trap_20_a_success_gives_back():
     quota = RetryQuota(500, Clock())
     quota.take(Failure.TRANSIENT)
     quota.give_back(SUCCESS_GAIN)
-    assert quota.tokens == 487
+    assert quota._tokens == 487
     quota.give_back(COSTS[Failure.TRANSIENT])
-    assert quota.tokens == 500
+    assert quota._tokens == 500
 
 
 def test_time_fills_the_quota_up():
@@ -53,7 +53,7 @@ def test_time_fills_the_quota_up():
         quota.take(Failure.TRANSIENT)
     clock.now += 1000
     assert quota.take(Failure.TRANSIENT) == 0
-    assert quota.tokens == 140 - 14
+    assert quota._tokens == 140 - 14
 
 
 @given(st.lists(st.sampled_from(["success", "retry", "second"]), max_size=400))

@@ -42,10 +42,10 @@ def test_the_timeline_samples_the_requests_in_flight():
         store, slots = MemoryCheckpoints(), Slots(AdaptiveLimit(8, 8))
         tracker = await tracker_of(store, slots)
         with tracker.sampling():
-            slots.take_now()
+            slots.try_take()
             complete(tracker, 9, 10)
             await asyncio.sleep(1.05)
-            slots.take_now()
+            slots.try_take()
             complete(tracker, 19, 10)
             await asyncio.sleep(1)
         await tracker.save(Status.SUCCEEDED)
@@ -66,7 +66,7 @@ def test_ranges_that_share_slots_record_their_shares():
         slots = Slots(AdaptiveLimit(8, 8))
         both = [await tracker_of(MemoryCheckpoints(), slots) for _ in range(2)]
         for _ in range(6):
-            slots.take_now()
+            slots.try_take()
         with both[0].sampling(), both[1].sampling():
             await asyncio.sleep(1.05)
         for tracker in both:
