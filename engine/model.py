@@ -27,7 +27,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class Form(StrEnum):
+class QueryForm(StrEnum):
     """The form of a range query.
 
     Bounds of the index; or a filter where a server has no `min()`/`max()`; or, where the index has the order
@@ -45,9 +45,9 @@ class Form(StrEnum):
 
 
 _GUARANTEES = {
-    Form.INDEX_BOUNDS: "each range is one index scan between its bounds, for keys of any BSON types",
-    Form.FILTER: "each range is one filter: the order field compares within its type, _id across types",
-    Form.WHOLE_TIES: "the index has no _id: ranges and pages end between two values of the order field, "
+    QueryForm.INDEX_BOUNDS: "each range is one index scan between its bounds, for keys of any BSON types",
+    QueryForm.FILTER: "each range is one filter: the order field compares within its type, _id across types",
+    QueryForm.WHOLE_TIES: "the index has no _id: ranges and pages end between two values of the order field, "
     "and more documents of one value than max_tied_documents are refused",
 }
 

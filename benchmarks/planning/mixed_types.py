@@ -22,7 +22,7 @@ from benchmarks.planning.splitters import Split, SplitTask
 from engine.keys.bson_values import identity
 from engine.keys.key import Key, KeyRange, Order
 from engine.mongo.driver import exact
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 
 DOCUMENTS = 600
@@ -102,7 +102,7 @@ async def by_operators(task: SplitTask, key_range: KeyRange) -> AsyncIterator[An
 async def by_engine(task: SplitTask, key_range: KeyRange) -> AsyncIterator[Any]:
     """As the engine reads a range: by bounds of the index."""
     settings = task.settings()
-    reader = Reader(await open_scan(task.collection, settings), key_range, settings)
+    reader = Reader(await choose_scan(task.collection, settings), key_range, settings)
     async for page in reader.pages(after=None):
         for document_id in page.ids:
             yield document_id

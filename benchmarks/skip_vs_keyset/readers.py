@@ -16,7 +16,7 @@ from bson.objectid import ObjectId
 from benchmarks.common.documents import ORDER, PROJECTION
 from engine.keys.key import Key, KeyRange
 from engine.mongo.driver import exact
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from engine.settings import Settings
 
@@ -105,7 +105,7 @@ class EngineReader:
     async def pages(self, documents: int) -> AsyncIterator[Page]:
         """Pages by the bounds of the index; the first few are smaller."""
         settings = Settings(**{**self.settings, "page_documents": documents})
-        scan = await open_scan(self.collection, settings)
+        scan = await choose_scan(self.collection, settings)
         whole = KeyRange(Key((MinKey(), MinKey())), Key((MaxKey(), MaxKey())))
         async for page in Reader(scan, whole, settings).pages(after=None):
             yield page

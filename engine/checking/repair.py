@@ -10,8 +10,8 @@ from engine.keys.window import Window
 from engine.mongo import driver, privileges
 from engine.planning.plan import parameters_of, run_id_of
 from engine.planning.planner import make_plan
-from engine.reading.documents_by_key import ChosenDocuments
-from engine.reading.index_choice import open_scan
+from engine.reading.documents_by_key import DocumentsByKey
+from engine.reading.index_choice import choose_scan
 from engine.report import Report
 from engine.running.progress_tracker import ProgressCallback
 from engine.settings import Settings
@@ -46,10 +46,10 @@ async def repair(
     plan = await make_plan(source, window, settings, f"{run_id}-{REPAIR}")
     reports = []
     if plan.ranges:
-        scan = await open_scan(source, settings)
+        scan = await choose_scan(source, settings)
         missing = Verifier(target, source.name, settings).missing(window_keys(scan, plan, settings))
         key_range = KeyRange(plan.ranges[0].start, plan.ranges[-1].stop, REPAIR, plan.run_id)
         writer = MongoWriter(target, source.name, settings, plan.run_id)
-        feed = ChosenDocuments(missing, scan, settings)
-        reports.append(await run_documents(key_range, feed, writer, extractor, settings, progress))
+        documents = DocumentsByKey(missing, scan, settings)
+        reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
     return merged_report(plan.run_id, reports, settings, plan.outside)

@@ -17,8 +17,8 @@ from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
 from engine.mongo import driver, privileges
-from engine.reading.documents_by_key import ChosenDocuments
-from engine.reading.index_choice import open_scan
+from engine.reading.documents_by_key import DocumentsByKey
+from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.report import Report
 from engine.running.progress_tracker import ProgressCallback
@@ -80,14 +80,14 @@ async def replay(
     chosen = await letters.count(limit)
     reports = []
     if chosen:
-        scan = await open_scan(source, settings)
+        scan = await choose_scan(source, settings)
         inside = scan.limited_to(await _between(scan, window, settings))
         absent = partial(letters.resolve_deleted, source=scan, run_id=run_id)
-        feed = ChosenDocuments(letters.chosen(limit), inside, settings, absent)
+        documents = DocumentsByKey(letters.chosen(limit), inside, settings, absent)
         first, last = (Key((end,) * len(scan.order.fields)) for end in (MinKey(), MaxKey()))
         key_range = KeyRange(first, last, REPLAY, run_id, None if inside.filter else chosen)
         writer = ReplayWriter(target, source.name, settings, run_id)
-        reports.append(await run_documents(key_range, feed, writer, extractor, settings, progress))
+        reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
     return merged_report(run_id, reports, settings, {})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
-from engine.reading.feed import Feed
+from engine.reading.document_source import DocumentSource
 from engine.report import Report, merge
 from engine.running.pipeline import RangeAttempt
 from engine.running.progress_tracker import ProgressCallback, report_of
@@ -17,17 +17,17 @@ from engine.storing.writer import Writer
 
 async def run_documents(
     key_range: KeyRange,
-    feed: Feed,
+    documents: DocumentSource,
     writer: Writer,
     extractor: Extractor | ExtractFunction,
     settings: Settings,
     progress: ProgressCallback | None,
 ) -> Report:
-    """One attempt at what the feed has, with nothing kept to resume from."""
+    """One attempt at these documents, with nothing kept to resume from."""
     store = MemoryCheckpoints()
     checkpoint = await store.claim(key_range)
     async with opened(as_extractor(extractor)) as service:
-        attempt = RangeAttempt(service, feed, writer, store, checkpoint, settings, progress=progress)
+        attempt = RangeAttempt(service, documents, writer, store, checkpoint, settings, progress=progress)
         await attempt.run()
     return report_of(attempt.checkpoint)
 

@@ -15,7 +15,7 @@ from engine.errors import SourceError, WriteError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
 from engine.mongo import driver
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
@@ -65,7 +65,7 @@ class DeadLetters:
             if await driver.indexes(self._letters) == {}:
                 return  # there is no such collection: nothing has ever failed
             by_id = {"order_field": "_id", "filter": self._condition}
-            scan = await open_scan(self._letters, self._settings.model_copy(update=by_id))
+            scan = await choose_scan(self._letters, self._settings.model_copy(update=by_id))
             whole = Key((MinKey(),)), Key((MaxKey(),))
             async for page in keys_of(scan, *whole, self._settings.page_documents):
                 chosen = page if left is None else page[:left]

@@ -16,7 +16,7 @@ from engine.model import Counts
 from engine.mongo import driver, privileges
 from engine.planning.plan import Plan
 from engine.planning.planner import make_plan
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
@@ -49,7 +49,7 @@ async def verify(
     plan = await make_plan(source, window, settings, "")
     verifier = Verifier(target, source.name, settings, limit)
     if plan.ranges:
-        scan = await open_scan(source, settings)
+        scan = await choose_scan(source, settings)
         async for _ in verifier.missing(window_keys(scan, plan, settings)):
             pass
     return verifier.result(plan.outside)

@@ -11,6 +11,20 @@ from bson.objectid import ObjectId
 from engine.errors import ConfigError
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the user asks for: the documents in `[start, end)` of the order's first field.
+
+    Attributes:
+        start: datetime or ISO-8601 string (naive means UTC); None is "from the first document".
+        end: likewise; None is "to the last document now": later ones belong to the next run. Where
+            `order_type` is `string` or `number`, both ends are values of that type.
+    """
+
+    start: Any = None
+    end: Any = None
+
+
 def window_bound(value: Any, order_type: str, name: str) -> Any:
     """One end of a window as the BSON value it stands for.
 
@@ -59,17 +73,3 @@ def _ceil_to_ms(moment: datetime) -> datetime:
     """BSON keeps milliseconds: `stored >= moment` exactly when `stored >= ceil(moment)`; likewise for `<`."""
     excess = moment.microsecond % 1000
     return moment + timedelta(microseconds=1000 - excess) if excess else moment
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the user asks for: the documents in `[start, end)` of the order's first field.
-
-    Attributes:
-        start: datetime or ISO-8601 string (naive means UTC); None is "from the first document".
-        end: likewise; None is "to the last document now": later ones belong to the next run. Where
-            `order_type` is `string` or `number`, both ends are values of that type.
-    """
-
-    start: Any = None
-    end: Any = None

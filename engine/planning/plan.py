@@ -15,7 +15,7 @@ from bson import json_util
 from engine.errors import ConfigError
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
-from engine.model import Form
+from engine.model import QueryForm
 from engine.settings import Settings
 
 
@@ -58,7 +58,7 @@ class Plan:
         documents: the sum of what the ranges hold, counted exactly where `exact`.
         outside: documents that no window of this type reaches, by the type of their order field.
         index: name of the index that serves the order; None on a view.
-        strategy: `exact`, `counted` or `sample` (engine.planning.cutting).
+        strategy: `exact`, `counted` or `sample` (engine.planning.partitioning).
         estimate: the window's documents by a sample, where the strategy was chosen by it.
         proof: what the counts were compared with.
     """
@@ -70,7 +70,7 @@ class Plan:
     ranges: tuple[KeyRange, ...]
     documents: int
     outside: Mapping[str, int]
-    form: Form
+    form: QueryForm
     index: str | None
     strategy: str = "exact"
     estimate: int | None = None
@@ -129,7 +129,7 @@ class Plan:
             ranges=tuple(KeyRange.from_json(json.loads(r["key_range"])) for r in stored["ranges"]),
             documents=stored["documents"],
             outside=stored["outside"],
-            form=Form(stored["form"]),
+            form=QueryForm(stored["form"]),
             index=stored["index"],
             strategy=stored["strategy"],
             estimate=stored["estimate"],

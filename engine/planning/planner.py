@@ -12,11 +12,11 @@ from engine.keys.bson_values import successor
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
 from engine.mongo import driver
-from engine.planning import explain, type_census
-from engine.planning.cutting import Cut, Piece, cut_window
+from engine.planning import query_plan_check, type_counts
+from engine.planning.cross_check import cross_check
+from engine.planning.partitioning import Partition, Segment, partition_window
 from engine.planning.plan import Plan, Proof, parameters_of
-from engine.planning.snapshot_count import prove
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
@@ -31,17 +31,17 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
         SourceError: the server could not be read.
     """
     try:
-        await explain.refuse_time_series(collection)
-        scan = await open_scan(collection, settings)
+        await query_plan_check.refuse_time_series(collection)
+        scan = await choose_scan(collection, settings)
         kind = _window_type(scan, window, settings)
-        stages = await explain.explained_stages(scan)
-        await type_census.refuse_arrays(scan, multikey=explain.is_multikey(stages))
-        explain.check_index_use(scan, stages)
+        stages = await query_plan_check.stages_of_page(scan)
+        await type_counts.refuse_arrays(scan, multikey=query_plan_check.is_multikey(stages))
+        query_plan_check.check_query_plan(scan, stages)
         least, most = await _ends(scan, kind, window)
-        outside = await type_census.outside(scan, kind)
-        bounds = await _pinned(type_census.of_type(scan, kind), window, least, most)
-        cut = await cut_window(scan, *bounds, settings) if bounds else Cut((), "exact")
-        pieces, proof = await _proven(type_census.of_type(scan, kind), cut.pieces, settings)
+        outside = await type_counts.count_outside(scan, kind)
+        bounds = await _pinned(type_counts.of_type(scan, kind), window, least, most)
+        partition = await partition_window(scan, *bounds, settings) if bounds else Partition((), "exact")
+        segments, proof = await _cross_checked(type_counts.of_type(scan, kind), partition.segments, settings)
     except PyMongoError as error:
         raise SourceError(f"{driver.namespace(collection)} could not be planned: {error}") from error
     return Plan(
@@ -49,26 +49,31 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
         namespace=driver.namespace(collection),
         order=scan.order.fields,
         parameters=parameters_of(driver.namespace(collection), window, settings),
-        ranges=tuple(_key_range(piece, at, run_id) for at, piece in enumerate(pieces)),
-        documents=sum(piece.documents for piece in pieces),
+        ranges=tuple(_key_range(segment, at, run_id) for at, segment in enumerate(segments)),
+        documents=sum(segment.documents for segment in segments),
         outside=outside,
         form=scan.form,
         index=scan.index,
-        strategy=cut.strategy,
-        estimate=cut.estimate,
+        strategy=partition.strategy,
+        estimate=partition.estimate,
         proof=proof,
     )
 
 
-async def _proven(scan: Scan, pieces: Sequence[Piece], settings: Settings) -> tuple[Sequence[Piece], Proof]:
-    """The pieces, their counts compared with that of the window where all were counted and they are few."""
-    counted = sum(piece.documents for piece in pieces) if all(piece.exact for piece in pieces) else 0
-    return await prove(scan, pieces) if 0 < counted <= settings.max_proven_documents else (pieces, Proof.NONE)
+async def _cross_checked(
+    scan: Scan, segments: Sequence[Segment], settings: Settings
+) -> tuple[Sequence[Segment], Proof]:
+    """The segments after the cross-check, which is made only of counted segments with few documents in all."""
+    exact = all(segment.exact for segment in segments)
+    documents = sum(segment.documents for segment in segments)
+    if exact and 0 < documents <= settings.max_proven_documents:
+        return await cross_check(scan, segments)
+    return segments, Proof.NONE
 
 
-def _key_range(piece: Piece, at: int, run_id: str) -> KeyRange:
-    counted, estimated = (piece.documents, None) if piece.exact else (None, piece.documents)
-    return KeyRange(piece.start, piece.stop, f"{at:04d}", run_id, counted, estimated)
+def _key_range(segment: Segment, at: int, run_id: str) -> KeyRange:
+    counted, estimated = (segment.documents, None) if segment.exact else (None, segment.documents)
+    return KeyRange(segment.start, segment.stop, f"{at:04d}", run_id, counted, estimated)
 
 
 def _window_type(scan: Scan, window: Window, settings: Settings) -> str | None:
@@ -80,7 +85,7 @@ def _window_type(scan: Scan, window: Window, settings: Settings) -> str | None:
 
 async def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
     """The window's ends as Keys with `_id` MinKey; those of its type where the window is open."""
-    least, most = type_census.bracket_bounds(scan, kind)
+    least, most = type_counts.bracket_bounds(scan, kind)
     if kind and window.start is not None:
         least = scan.order.first(window_bound(window.start, kind, "start"))
     if kind and window.end is not None:

@@ -13,9 +13,9 @@ from engine.keys.window import Window
 from engine.model import Status
 from engine.mongo import driver
 from engine.observing.events import Events
-from engine.planning.cutting import walk
+from engine.planning.partitioning import walk
 from engine.planning.plan import Plan, check_parameters, parameters_of
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore
@@ -80,17 +80,17 @@ async def _refuse_if_taken(key_range: KeyRange, target: driver.Database, setting
 
 async def _halves(whole: KeyRange, source: driver.Collection, settings: Settings) -> list[KeyRange]:
     try:
-        scan = await open_scan(source, settings)
+        scan = await choose_scan(source, settings)
         documents = await scan.count(whole.start, whole.stop)
         size = max(1, math.ceil(documents / 2))
         half = settings.model_copy(update={"range_documents": size, "max_ranges": 3})
-        pieces = await walk(scan, whole.start, whole.stop, half)
+        segments = await walk(scan, whole.start, whole.stop, half)
     except PyMongoError as error:
         raise SourceError(f"range {whole.range_id} could not be split: {error}") from error
-    if len(pieces) < 2:  # noqa: PLR2004
+    if len(segments) < 2:  # noqa: PLR2004
         raise PlanError(f"range {whole.range_id} holds {documents} documents: nothing to split")
-    first = pieces[0]
-    rest = sum(piece.documents for piece in pieces[1:])  # a boundary before ties leaves more than half
+    first = segments[0]
+    rest = sum(segment.documents for segment in segments[1:])  # a boundary before ties leaves more than half
     return [
         KeyRange(first.start, first.stop, f"{whole.range_id}.0", whole.run_id, first.documents),
         KeyRange(first.stop, whole.stop, f"{whole.range_id}.1", whole.run_id, rest),

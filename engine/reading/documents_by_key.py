@@ -10,14 +10,14 @@ from pymongo.errors import PyMongoError
 from engine.errors import SourceError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
-from engine.model import Form, Page
+from engine.model import Page, QueryForm
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
 AbsentCallback = Callable[[list[Any]], Awaitable[None]]
 
 
-class ChosenDocuments:
+class DocumentsByKey:
     """Pages of the documents with these Keys; what it is asked for a second time, it does not have.
 
     Args:
@@ -75,7 +75,7 @@ class ChosenDocuments:
         if not wanted:
             return None
         chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
-        limit = -len(wanted) if self._scan.form is Form.INDEX_BOUNDS else len(wanted)
+        limit = -len(wanted) if self._scan.form is QueryForm.INDEX_BOUNDS else len(wanted)
         try:
             cursor = self._scan.collection.find(chosen, self._projection).batch_size(len(wanted)).limit(limit)
             found = await cursor.to_list(length=None)

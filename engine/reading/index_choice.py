@@ -10,7 +10,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from engine.errors import PlanError, SourceError
 from engine.keys.key import Key, Order
-from engine.model import Form
+from engine.model import QueryForm
 from engine.mongo import driver
 from engine.reading.scan import Scan, missing_index
 from engine.settings import Settings
@@ -20,7 +20,7 @@ _NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})
 feature not supported (Amazon DocumentDB), APIStrictError, unknown field."""
 
 
-async def open_scan(collection: driver.Collection, settings: Settings) -> Scan:
+async def choose_scan(collection: driver.Collection, settings: Settings) -> Scan:
     """Finds the index of the order and the form of its range queries.
 
     Raises:
@@ -38,25 +38,25 @@ async def _opened(collection: driver.Collection, settings: Settings) -> Scan:
     collection = driver.exact(collection)
     collation = await driver.default_collation(collection)
     index, spec = await _usable_index(collection, order, collation)
-    form = Form.FILTER
+    form = QueryForm.FILTER
     if index is not None:
-        form = await _probe(collection, order, index) if spec == order.spec else Form.WHOLE_TIES
+        form = await _probe(collection, order, index) if spec == order.spec else QueryForm.WHOLE_TIES
     most = settings.max_tied_documents
     return Scan(collection, order, form, index, settings.filter, collation, most)
 
 
-async def _probe(collection: driver.Collection, order: Order, index: str) -> Form:
+async def _probe(collection: driver.Collection, order: Order, index: str) -> QueryForm:
     least, most = (Key((bound,) * len(order.fields)) for bound in (MinKey(), MaxKey()))
     try:
         cursor = collection.find({}, {"_id": 1}).hint(index)
         await cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)
     except AttributeError:  # mongomock's cursor has no min()
-        return Form.FILTER
+        return QueryForm.FILTER
     except OperationFailure as error:
         if error.code in _NO_BOUNDS:
-            return Form.FILTER
+            return QueryForm.FILTER
         raise
-    return Form.INDEX_BOUNDS
+    return QueryForm.INDEX_BOUNDS
 
 
 async def _usable_index(

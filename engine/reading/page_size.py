@@ -17,7 +17,7 @@ Documents, bytes and seconds decay side by side, so each mean weighs pages by wh
 """
 
 
-class Paging:
+class PageSize:
     """Chooses the size of the next page from the pages seen so far.
 
     Attributes:

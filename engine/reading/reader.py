@@ -18,9 +18,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from engine.errors import SourceError
 from engine.keys.bson_values import EXACT_CODEC
 from engine.keys.key import Key, KeyRange
-from engine.model import Form, Page, Sleep
+from engine.model import Page, QueryForm, Sleep
 from engine.observing import metrics
-from engine.reading.page_size import Paging
+from engine.reading.page_size import PageSize
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
@@ -55,7 +55,7 @@ class Reader:
         self._range = key_range
         self._text_field = settings.text_field
         self._read_ahead_bytes = settings.read_ahead_bytes
-        self._paging = Paging(settings.page_documents, settings.max_page_bytes, settings.page_target_s)
+        self._paging = PageSize(settings.page_documents, settings.max_page_bytes, settings.page_target_s)
         self._projection = dict.fromkeys(_disjoint(["_id", *scan.order.fields, settings.text_field]), 1)
 
     async def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:
@@ -84,7 +84,7 @@ class Reader:
     @property
     def resumes_anywhere(self) -> bool:
         """Not where pages end with all documents of one value."""
-        return self._scan.form is not Form.WHOLE_TIES
+        return self._scan.form is not QueryForm.WHOLE_TIES
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
         """See `Scan.position`."""

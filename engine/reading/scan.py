@@ -18,7 +18,7 @@ from bson.min_key import MinKey
 from engine.errors import PlanError
 from engine.keys.bson_values import bracket_of, identity, is_nan
 from engine.keys.key import Key, Order
-from engine.model import Form
+from engine.model import QueryForm
 from engine.mongo import driver
 from engine.reading.filters import filter_after_ties, range_filter
 
@@ -39,7 +39,7 @@ class Scan:
 
     collection: driver.Collection
     order: Order
-    form: Form
+    form: QueryForm
     index: str | None
     filter: dict[str, Any] = field(default_factory=dict)
     collation: Mapping[str, Any] | None = None
@@ -48,7 +48,7 @@ class Scan:
     @property
     def spec(self) -> list[tuple[str, int]]:
         """The fields of the index, which are the sort of every query: without `_id` where it has none."""
-        return self.order.spec[:1] if self.form is Form.WHOLE_TIES else self.order.spec
+        return self.order.spec[:1] if self.form is QueryForm.WHOLE_TIES else self.order.spec
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -83,13 +83,13 @@ class Scan:
         # Sorted even though the index gives this order: a sharded cluster merges its shards by the sort.
         cursor = cursor.sort(sort).skip(skip).batch_size(limit)
         # A negative limit asks for a single reply, which the server ends at 16 MiB; views know none.
-        cursor = cursor.limit(-limit if self.form is Form.INDEX_BOUNDS else limit)
+        cursor = cursor.limit(-limit if self.form is QueryForm.INDEX_BOUNDS else limit)
         documents: list[dict[str, Any]] = await cursor.to_list(length=None)
         return documents
 
     async def key_at(self, start: Key, stop: Key, skip: int = 0, *, backward: bool = False) -> Key | None:
         """The Key that stands `skip` documents after the first of `[start, stop)`, if there are that many."""
-        covered = {"_id": 0, self.order.fields[0]: 1} if self.form is Form.WHOLE_TIES else None
+        covered = {"_id": 0, self.order.fields[0]: 1} if self.form is QueryForm.WHOLE_TIES else None
         found = await self.fetch(start, stop, limit=1, projection=covered, skip=skip, backward=backward)
         if not found:
             return None
@@ -115,7 +115,7 @@ class Scan:
         Raises:
             PlanError: more than `most_ties` documents share one order value, and the index has no `_id`.
         """
-        if self.form is Form.WHOLE_TIES:
+        if self.form is QueryForm.WHOLE_TIES:
             return await self._page_of_whole_ties(after or start, stop, limit, projection)
         # One more than asked for, because `min` is inclusive: the anchor comes again, if it still exists.
         limit += after is not None
@@ -129,7 +129,7 @@ class Scan:
 
         None inside a page of whole ties: what has the same order value has no order there.
         """
-        if self.form is not Form.WHOLE_TIES:
+        if self.form is not QueryForm.WHOLE_TIES:
             return Key(values)
         return Key((values[0], MaxKey())) if ends_page else None
 
@@ -164,15 +164,15 @@ class Scan:
 
     async def count(self, start: Key, stop: Key) -> int:
         """How many documents `[start, stop)` holds, exactly, for keys of any types."""
-        if self.form is Form.FILTER:
+        if self.form is QueryForm.FILTER:
             return int(await self.collection.count_documents(self.condition(start, stop)))
-        if self.form is Form.WHOLE_TIES or self._is_plain(start, stop):
+        if self.form is QueryForm.WHOLE_TIES or self._is_plain(start, stop):
             return await self._count_covered(start, stop)
         return await self._count_by_hops(start, stop)
 
     def condition(self, start: Key, stop: Key) -> dict[str, Any]:
         """A filter that selects `[start, stop)`; its plain form is answered from the index alone."""
-        if self.form is Form.WHOLE_TIES and isinstance(start.values[-1], MaxKey):
+        if self.form is QueryForm.WHOLE_TIES and isinstance(start.values[-1], MaxKey):
             return _both(self.filter, filter_after_ties(self.order, start.values[0], stop))
         if not self._is_plain(start, stop):
             return _both(self.filter, range_filter(self.order, start, stop))
@@ -242,7 +242,7 @@ class Scan:
         return replace(self, filter=_both(self.filter, condition))
 
     def _cursor(self, start: Key, stop: Key, projection: dict[str, int]) -> Any:
-        if self.form is not Form.INDEX_BOUNDS:
+        if self.form is not QueryForm.INDEX_BOUNDS:
             return self.collection.find(self.condition(start, stop), projection).hint(self.spec)
         cursor = self.collection.find(self.filter, projection).hint(self.index)
         cursor = cursor.min(self.order.bounds(start))

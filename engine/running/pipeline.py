@@ -30,8 +30,8 @@ from engine.model import Status
 from engine.mongo import driver
 from engine.observing import metrics
 from engine.observing.events import Events
-from engine.reading.feed import Feed
-from engine.reading.index_choice import open_scan
+from engine.reading.document_source import DocumentSource
+from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from engine.report import Report
 from engine.running.batches import Batch, Batcher
@@ -89,7 +89,7 @@ async def run_range(
     checkpoints = checkpoints or (
         MemoryCheckpoints() if target is None else MongoCheckpoints(target, settings)
     )
-    scan = await open_scan(source, settings)
+    scan = await choose_scan(source, settings)
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     async with opened(extractor) as service:
         reader = Reader(scan, key_range, settings)
@@ -105,7 +105,7 @@ class RangeAttempt:
     def __init__(
         self,
         service: Extractor,
-        reader: Feed,
+        reader: DocumentSource,
         writer: Writer,
         checkpoints: CheckpointStore,
         checkpoint: Checkpoint,

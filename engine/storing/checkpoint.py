@@ -1,4 +1,4 @@
-"""Plans, checkpoints and reports: in MongoDB, or in memory for a script that keeps nothing."""
+"""The Checkpoint of a range, the protocol of a store of checkpoints, and a store that keeps them in memory."""
 
 from __future__ import annotations
 
@@ -79,22 +79,23 @@ class MemoryCheckpoints:
 
     async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
         """See `CheckpointStore.claim`."""
-        begun = _begin(self._kept.get(_id(key_range)), key_range, fingerprint, self._now())
-        self._kept[_id(key_range)] = begun
+        begun = begin_attempt(self._kept.get(checkpoint_id(key_range)), key_range, fingerprint, self._now())
+        self._kept[checkpoint_id(key_range)] = begun
         return begun
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """See `CheckpointStore.save`."""
-        if self._kept[_id(checkpoint.key_range)].owner != checkpoint.owner:
-            raise _taken_over(checkpoint.key_range)
-        self._kept[_id(checkpoint.key_range)] = replace(checkpoint, updated_at=self._now())
+        if self._kept[checkpoint_id(checkpoint.key_range)].owner != checkpoint.owner:
+            raise taken_over(checkpoint.key_range)
+        self._kept[checkpoint_id(checkpoint.key_range)] = replace(checkpoint, updated_at=self._now())
 
 
-def _id(key_range: KeyRange) -> str:
+def checkpoint_id(key_range: KeyRange) -> str:
+    """The identity of a range's checkpoint: `<run id>/<range id>`."""
     return f"{key_range.run_id}/{key_range.range_id}"
 
 
-def _begin(
+def begin_attempt(
     stored: Checkpoint | None, key_range: KeyRange, fingerprint: Mapping[str, str] | None, now: datetime
 ) -> Checkpoint:
     """The checkpoint of the next attempt; a range that was begun before is fresh no more."""
@@ -131,7 +132,8 @@ def _refuse_changed(stored: Checkpoint, fingerprint: Mapping[str, str]) -> None:
         )
 
 
-def _taken_over(key_range: KeyRange) -> Interrupted:
+def taken_over(key_range: KeyRange) -> Interrupted:
+    """The error for an attempt that may no longer save, because another attempt has claimed its range."""
     return Interrupted(
         f"range {key_range.range_id} was taken over by another attempt; this one stops",
         range_id=key_range.range_id,

@@ -17,7 +17,7 @@ from engine.model import Counts, Effort, Status
 from engine.mongo import driver
 from engine.observing.timeline import Timeline
 from engine.settings import Settings
-from engine.storing.checkpoint import Checkpoint, _begin, _id, _taken_over
+from engine.storing.checkpoint import Checkpoint, begin_attempt, checkpoint_id, taken_over
 
 
 class MongoCheckpoints:
@@ -35,16 +35,16 @@ class MongoCheckpoints:
     async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
         """See `CheckpointStore.claim`."""
         try:
-            stored = await self._collection.find_one({"_id": _id(key_range)})
-            begun = _begin(_decode(stored) if stored else None, key_range, fingerprint, self._now())
-            await self._collection.replace_one({"_id": _id(key_range)}, _encode(begun), upsert=True)
+            stored = await self._collection.find_one({"_id": checkpoint_id(key_range)})
+            begun = begin_attempt(_decode(stored) if stored else None, key_range, fingerprint, self._now())
+            await self._collection.replace_one({"_id": checkpoint_id(key_range)}, _encode(begun), upsert=True)
         except PyMongoError as error:
             raise WriteError(f"range {key_range.range_id} could not be claimed: {error}") from error
         return begun
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """See `CheckpointStore.save`."""
-        mine = {"_id": _id(checkpoint.key_range), "owner": checkpoint.owner}
+        mine = {"_id": checkpoint_id(checkpoint.key_range), "owner": checkpoint.owner}
         stored = _encode(replace(checkpoint, updated_at=self._now()))
         del stored["_id"]
         try:
@@ -54,7 +54,7 @@ class MongoCheckpoints:
                 f"checkpoint of range {checkpoint.key_range.range_id} could not be saved: {error}"
             ) from error
         if outcome.matched_count == 0:
-            raise _taken_over(checkpoint.key_range)
+            raise taken_over(checkpoint.key_range)
 
     async def of_run(self, run_id: str) -> list[Checkpoint]:
         """All checkpoints of a run, by range id."""
@@ -71,7 +71,7 @@ def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
     """Flat, so that people can query it; Keys as text, because some BSON may not be nested in a document."""
     key_range = checkpoint.key_range
     return {
-        "_id": _id(key_range),
+        "_id": checkpoint_id(key_range),
         "run_id": key_range.run_id,
         "range_id": key_range.range_id,
         "key_range": json.dumps(key_range.to_json()),

@@ -1,4 +1,4 @@
-"""The parts of a pipeline in memory: a feed, a writer, a range. What is durable survives the attempt."""
+"""The parts of a pipeline in memory: a source, a writer, a range. What is durable survives the attempt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = Settings(
 """Settings with little of everything, so that a few texts fill all queues."""
 
 
-class MemoryFeed:
+class MemorySource:
     """Documents 0, 1, ... of these texts, some a page."""
 
     resumes_anywhere = True
@@ -97,7 +97,7 @@ class Watched(MemoryCheckpoints):
         assert checkpoint.counts.read == last + 1 or checkpoint.status is Status.FAILED
 
 
-async def attempt_at(service, feed, writer, checkpoints, settings, **options):
+async def attempt_at(service, source, writer, checkpoints, settings, **options):
     """The next attempt at the range, claimed."""
     checkpoint = await checkpoints.claim(RANGE)
-    return RangeAttempt(service, feed, writer, checkpoints, checkpoint, settings, clock=now_s, **options)
+    return RangeAttempt(service, source, writer, checkpoints, checkpoint, settings, clock=now_s, **options)

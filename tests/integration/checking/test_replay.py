@@ -7,7 +7,7 @@ import pytest
 from engine import ConfigError, Settings, SourceError, Status, Window, WriteError, replay, run, verify
 from engine.checking.unresolved_letters import DeadLetters
 from engine.keys.bson_values import identity
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from tests.integration.checking.test_verify import MIXED
 from tests.support.samples import DAY, fill, first_word, message
 
@@ -241,7 +241,7 @@ async def test_trap_12_a_document_that_cannot_be_looked_for_is_not_deleted(messa
     await failed(messages)
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("broken", viewOn="messages", pipeline=broken)
-    scan = await open_scan(database["broken"], SMALL)
+    scan = await choose_scan(database["broken"], SMALL)
     with pytest.raises(SourceError, match="broken could not be read"):
         await DeadLetters(database, "messages", SMALL).resolve_deleted([0], scan, "r")
     assert (await letters_of(database))[0]["resolved_at"] is None

@@ -14,8 +14,8 @@ from engine.checking.verify import Verifier, keys_of
 from engine.keys.bson_values import identity
 from engine.keys.key import Order
 from engine.mongo import driver
-from engine.reading.documents_by_key import ChosenDocuments
-from engine.reading.index_choice import open_scan
+from engine.reading.documents_by_key import DocumentsByKey
+from engine.reading.index_choice import choose_scan
 from tests.support.samples import DAY, fill, first_word, ids_of, message
 
 pytestmark = pytest.mark.asyncio
@@ -310,7 +310,7 @@ async def test_verifying_holds_one_page_at_a_time(messages):
             read.append(len(page))
             yield page
 
-    scan = await open_scan(messages, SMALL)
+    scan = await choose_scan(messages, SMALL)
     verifier = Verifier(messages.database, "messages", SMALL, limit=7)
     first = Order.of("created_at").first
     pages = keys_of(scan, first(DAY), first(datetime(2021, 1, 1, tzinfo=UTC)), SMALL.page_documents)
@@ -330,7 +330,7 @@ async def test_trap_16_repair_reads_large_documents_a_reply_at_a_time(pymongo_da
     async def missing():
         yield keys
 
-    reader = ChosenDocuments(missing(), await open_scan(collection, SMALL), SMALL)
+    reader = DocumentsByKey(missing(), await choose_scan(collection, SMALL), SMALL)
     pages = [page async for page in reader.pages(None)]
     assert all(sum(map(len, page.texts)) <= 16 << 20 for page in pages)
     assert sorted(id_ for page in pages for id_ in page.ids) == list(range(40))
@@ -350,18 +350,18 @@ async def test_trap_12_a_source_that_cannot_be_read_is_never_the_end(messages, m
     async def missing():
         yield [Key((DAY, 1))]
 
-    scan = await open_scan(messages, SMALL)
-    broken = ChosenDocuments(missing(), scan.limited_to({"$nonsense": 1}), SMALL)
+    scan = await choose_scan(messages, SMALL)
+    broken = DocumentsByKey(missing(), scan.limited_to({"$nonsense": 1}), SMALL)
     with pytest.raises(SourceError):
         _ = [page async for page in broken.pages(None)]
 
 
 async def test_documents_that_changed_their_type_of_id_are_not_taken_for_others(messages):
     """`$in` takes 1 and 1.0 for one; they are different documents."""
-    scan = await open_scan(messages, SMALL)
+    scan = await choose_scan(messages, SMALL)
 
     async def missing():
         yield [Key((DAY, 1.0)), Key((DAY, 2))]
 
-    reader = ChosenDocuments(missing(), scan, SMALL)
+    reader = DocumentsByKey(missing(), scan, SMALL)
     assert [page.texts async for page in reader.pages(None)] == [["Hello 2"]]

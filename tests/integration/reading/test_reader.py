@@ -10,7 +10,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from engine import Settings, SourceError, Window, plan_ranges
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 
 pytestmark = pytest.mark.asyncio
@@ -43,7 +43,7 @@ async def gated(messages, error=None, **settings):
     """A reader over all messages, and its gated scan."""
     settings = Settings(page_documents=64, **settings)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
-    scan = Gated(await open_scan(messages, settings), error)
+    scan = Gated(await choose_scan(messages, settings), error)
     return Reader(scan, key_range, settings), scan
 
 
@@ -118,7 +118,7 @@ async def test_a_slow_server_gets_smaller_pages(messages):
     """By the reader's clock: at 10 ms a document, a target of 1 s allows a hundred and the first page's."""
     settings = Settings(page_target_s=1)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
-    scan = Slow(await open_scan(messages, settings))
+    scan = Slow(await choose_scan(messages, settings))
     reader = Reader(scan, key_range, settings, clock=lambda: scan.now)
     sizes = [len(page) async for page in reader.pages(None)]
     assert sum(sizes) == 1000

@@ -6,10 +6,10 @@ import pytest
 import pytest_asyncio
 
 from engine import PlanError, Settings, Status, Window, plan_ranges, run, verify
-from engine.model import Form
-from engine.planning.explain import check_index_use, explained_stages
+from engine.model import QueryForm
+from engine.planning.query_plan_check import check_query_plan, stages_of_page
 from engine.planning.splitting import split_range
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from tests.support.samples import INDEX, first_word, ids_of, message
 
 pytestmark = pytest.mark.asyncio
@@ -37,7 +37,7 @@ async def tied(database):
 async def test_trap_3_boundaries_rest_between_two_values(tied, strategy):
     """No range begins within a group of ties, and the Plan says what form this is."""
     plan = await plan_ranges(tied, Window(), SMALL.model_copy(update={"strategy": strategy}))
-    assert (plan.form, plan.exact) == (Form.WHOLE_TIES, strategy != "sample")
+    assert (plan.form, plan.exact) == (QueryForm.WHOLE_TIES, strategy != "sample")
     assert "end between two values" in plan.guarantee
     assert len(plan.ranges) > 5
     firsts = [await tied.find_one({"created_at": {"$gte": r.start.values[0]}}) for r in plan.ranges]
@@ -48,13 +48,13 @@ async def test_trap_3_boundaries_rest_between_two_values(tied, strategy):
 async def test_a_compound_index_is_preferred(tied):
     """Where both are there, nothing is given up."""
     await tied.create_index(INDEX)
-    assert (await plan_ranges(tied, Window(), SMALL)).form is Form.INDEX_BOUNDS
+    assert (await plan_ranges(tied, Window(), SMALL)).form is QueryForm.INDEX_BOUNDS
 
 
 async def test_a_page_is_one_scan_of_the_index(tied):
     """The gate lets it pass, for there is neither a sort nor a scan of the collection."""
-    scan = await open_scan(tied, SMALL)
-    check_index_use(scan, await explained_stages(scan))
+    scan = await choose_scan(tied, SMALL)
+    check_query_plan(scan, await stages_of_page(scan))
 
 
 @pytest.mark.parametrize("batch_texts", [4, 7], ids=["batches-fill-pages", "batches-end-with-pages"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mongomock_motor import AsyncMongoMockClient
 
 from engine import Key, KeyRange, Settings, Window, plan_ranges
-from engine.reading.index_choice import open_scan
+from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from tests.support.samples import DAY, INDEX, fill
 
@@ -29,7 +29,7 @@ sizes = st.integers(1, 11)
 async def read(collection, key_range, chosen, after=None):
     """The values of the Keys of a range's documents after a Key; one that never ends fails."""
     found = []
-    async for page in Reader(await open_scan(collection, chosen), key_range, chosen).pages(after):
+    async for page in Reader(await choose_scan(collection, chosen), key_range, chosen).pages(after):
         found += zip(*page.keys, strict=True)
         assert len(found) <= LARGEST, "the range never ends"
     return found

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.reading.page_size import FIRST_PAGE_DOCUMENTS, GROWTH, Paging
+from engine.reading.page_size import FIRST_PAGE_DOCUMENTS, GROWTH, PageSize
 
 MB = 1_000_000
 
 
 def paging(documents=1000, bytes_=8 * MB, target_s=0.25):
     """A pager with the defaults, or about."""
-    return Paging(documents, bytes_, target_s)
+    return PageSize(documents, bytes_, target_s)
 
 
 def read(pager, each, cost_s, round_trip_s=0.0, pages=1):
@@ -96,7 +96,7 @@ seen = st.lists(st.tuples(st.integers(1, 2000), st.integers(0, 20 * MB), st.floa
 @given(seen, st.integers(1, 5000), st.integers(1, 20 * MB), st.floats(0.001, 10))
 def test_whatever_was_seen_the_bounds_hold(pages, most_documents, most_bytes, target_s):
     """At least one document, at most the setting, at most fourfold; bytes as the last page had them."""
-    pager = Paging(most_documents, most_bytes, target_s)
+    pager = PageSize(most_documents, most_bytes, target_s)
     for documents, bytes_, elapsed_s in pages:
         pager.observe(documents, bytes_, elapsed_s)
         assert 1 <= pager.documents <= min(most_documents, GROWTH * documents)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Key, KeyRange, Plan, Report, Status
-from engine.model import Form
+from engine.model import QueryForm
 from engine.observing.timeline import Sample, Timeline
 from engine.report import merge
 from engine.reporting.charts import steps_path, ticks, time_ticks
@@ -82,7 +82,7 @@ def plan_of(count, **changed):
     parameters = {"start": "2026-01-01", "end": "None", "filter": "{}", "extractor": "ner@1"}
     fields = {"run_id": "run-1", "namespace": "chat.messages", "order": ("created_at", "_id")}
     fields |= {"parameters": parameters, "ranges": ranges, "documents": 100 * count, "outside": {}}
-    return Plan(**{**fields, "form": Form.INDEX_BOUNDS, "index": "created_at_1__id_1", **changed})
+    return Plan(**{**fields, "form": QueryForm.INDEX_BOUNDS, "index": "created_at_1__id_1", **changed})
 
 
 def findings(*reports, planned=None, allowed=9, **more):

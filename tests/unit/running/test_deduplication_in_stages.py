@@ -8,7 +8,7 @@ import pytest
 
 from engine import ConfigError, Settings, Status
 from engine.errors import ServiceDown
-from tests.support.memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.memory_parts import MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import now_s, run_virtually
 
 TEXTS = ["same" if n % 4 == 0 else f"text {n}" for n in range(64)]
@@ -42,7 +42,7 @@ def ended(service, **settings):
     async def main():
         written = MemoryWriter()
         settings_ = SMALL.model_copy(update=settings)
-        attempt = await attempt_at(service, MemoryFeed(TEXTS), written, Watched(written), settings_)
+        attempt = await attempt_at(service, MemorySource(TEXTS), written, Watched(written), settings_)
         began_s = now_s()
         try:
             return await attempt.run(), now_s() - began_s

@@ -8,7 +8,7 @@ import pytest
 
 from engine import ConfigError, ExtractionError, Failure, SourceError, Status, WriteError
 from engine.running.pipeline import report_of
-from tests.support.memory_parts import SMALL, MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.memory_parts import SMALL, MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import now_s, run_virtually
 
 TEXTS = [f"text {n}" for n in range(200)]
@@ -43,7 +43,7 @@ def failing_at(text, error):
     return does
 
 
-class BrokenFeed(MemoryFeed):
+class BrokenFeed(MemorySource):
     """Ends with an error instead of its second half (TRAPS 12)."""
 
     async def pages(self, after):
@@ -82,26 +82,26 @@ def of_progress(progress):
 
 ENDS = {
     "reader": (BrokenFeed(TEXTS), MemoryWriter, Service(), None, SourceError),
-    "what is known": (MemoryFeed(TEXTS), ForgetfulWriter, Service(), None, WriteError),
+    "what is known": (MemorySource(TEXTS), ForgetfulWriter, Service(), None, WriteError),
     "extractor": (
-        MemoryFeed(TEXTS),
+        MemorySource(TEXTS),
         MemoryWriter,
         Service(failing_at("text 90", ConfigError("no"))),
         None,
         ConfigError,
     ),
-    "writer": (MemoryFeed(TEXTS), BrokenWriter, Service(), None, WriteError),
-    "progress": (MemoryFeed(TEXTS), MemoryWriter, Service(), of_progress, Broken),
+    "writer": (MemorySource(TEXTS), BrokenWriter, Service(), None, WriteError),
+    "progress": (MemorySource(TEXTS), MemoryWriter, Service(), of_progress, Broken),
 }
 
 
-@pytest.mark.parametrize(("feed", "writer", "service", "progress", "error"), ENDS.values(), ids=ENDS)
-def test_trap_32_whatever_stage_fails_the_range_ends_with_its_error(feed, writer, service, progress, error):
+@pytest.mark.parametrize(("source", "writer", "service", "progress", "error"), ENDS.values(), ids=ENDS)
+def test_trap_32_whatever_stage_fails_the_range_ends_with_its_error(source, writer, service, progress, error):
     """No hang (virtual time would raise), no task left, the error itself; what was done is saved."""
 
     async def main():
         kept = Watched(written := writer())
-        attempt = await attempt_at(service, feed, written, kept, SMALL, progress=progress)
+        attempt = await attempt_at(service, source, written, kept, SMALL, progress=progress)
         with pytest.raises(error):
             await attempt.run()
         assert attempt.checkpoint.status is Status.FAILED
@@ -121,14 +121,14 @@ def test_trap_29_rows_that_failed_are_not_passed():
         written = BrokenWriter()
         kept = Watched(written)
         service = Service(lambda text: None)
-        attempt = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
+        attempt = await attempt_at(service, MemorySource(TEXTS), written, kept, SMALL)
         with pytest.raises(WriteError):
             await attempt.run()
         assert attempt.checkpoint.position.values[-1] < 90
         mended = MemoryWriter()
         mended.stored = written.stored
         kept.writer = mended
-        again = await attempt_at(service, MemoryFeed(TEXTS), mended, kept, SMALL)
+        again = await attempt_at(service, MemorySource(TEXTS), mended, kept, SMALL)
         assert await again.run() is Status.SUCCEEDED
         assert set(mended.stored) == set(range(200))
         assert report_of(again.checkpoint).reconciled
@@ -148,7 +148,7 @@ def test_trap_29_a_slow_document_holds_the_checkpoint_back():
 
         written = MemoryWriter()
         kept = Watched(written)
-        attempt = await attempt_at(Slow(), MemoryFeed(TEXTS), written, kept, SMALL)
+        attempt = await attempt_at(Slow(), MemorySource(TEXTS), written, kept, SMALL)
         running = asyncio.create_task(attempt.run())
         await asyncio.sleep(50)
         assert attempt.checkpoint.position is None
@@ -170,7 +170,7 @@ def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how, drain_s
         service = Service()
         deadline_s = 0.55 if how == "deadline" else None
         settings = SMALL.model_copy(update={"deadline_s": deadline_s, "drain_s": drain_s})
-        attempt = await attempt_at(service, MemoryFeed(TEXTS), written, kept, settings)
+        attempt = await attempt_at(service, MemorySource(TEXTS), written, kept, settings)
         running = asyncio.create_task(attempt.run())
         if how == "cancellation":
             await asyncio.sleep(0.55)
@@ -184,7 +184,7 @@ def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how, drain_s
         assert len(service.received) == 6 * 4 * 4
         assert attempt._slots.in_flight == 0
         service.received.clear()
-        again = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
+        again = await attempt_at(service, MemorySource(TEXTS), written, kept, SMALL)
         assert await again.run() is Status.SUCCEEDED
         assert sorted(service.received) == sorted(TEXTS[rounds * 16 :])
         assert set(written.writes.values()) == {1}
@@ -202,10 +202,10 @@ def test_trap_31_an_interruption_uses_up_no_attempts():
         service = Service(failing_at("text 0", crash))
         stopping = SMALL.model_copy(update={"deadline_s": 0.45, "drain_s": 0, "retry_base_s": 0.05})
         for _ in range(5):
-            attempt = await attempt_at(service, MemoryFeed(TEXTS[:8]), written, kept, stopping)
+            attempt = await attempt_at(service, MemorySource(TEXTS[:8]), written, kept, stopping)
             assert await attempt.run() is Status.INTERRUPTED
             assert written.letters == {}
-        last = await attempt_at(service, MemoryFeed(TEXTS[:8]), written, kept, SMALL)
+        last = await attempt_at(service, MemorySource(TEXTS[:8]), written, kept, SMALL)
         assert await last.run() is Status.SUCCEEDED
         assert written.letters[0].attempts == SMALL.max_attempts
         assert last.checkpoint.counts.dead_lettered == 1
@@ -222,7 +222,7 @@ def test_trap_24_a_range_waits_an_outage_out():
                 raise ConnectionError("down")
 
         written = MemoryWriter()
-        attempt = await attempt_at(Service(down), MemoryFeed(TEXTS), written, Watched(written), SMALL)
+        attempt = await attempt_at(Service(down), MemorySource(TEXTS), written, Watched(written), SMALL)
         assert await attempt.run() is Status.SUCCEEDED
         assert now_s() > 60.55
         assert (attempt.checkpoint.attempts, written.letters) == (1, {})
@@ -244,11 +244,11 @@ def test_trap_24_an_outage_without_end_interrupts_the_range():
         written = MemoryWriter()
         kept = Watched(written)
         service = Service(gone)
-        attempt = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
+        attempt = await attempt_at(service, MemorySource(TEXTS), written, kept, SMALL)
         assert await attempt.run() is Status.INTERRUPTED
         assert "run again to resume" in attempt.checkpoint.problem
         down[0] = False
-        again = await attempt_at(service, MemoryFeed(TEXTS), written, kept, SMALL)
+        again = await attempt_at(service, MemorySource(TEXTS), written, kept, SMALL)
         assert await again.run() is Status.SUCCEEDED
         assert (written.letters, again.checkpoint.counts.read) == ({}, 200)
 

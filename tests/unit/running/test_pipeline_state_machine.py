@@ -19,7 +19,7 @@ from engine import ExtractionError, Failure, Settings, Status, WriteError
 from engine.calling.caller import PROBE_TEXT
 from engine.running import progress_tracker
 from engine.running.pipeline import report_of
-from tests.support.memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.memory_parts import MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import VirtualLoop
 
 PAGE, BATCH = 4, 3
@@ -136,9 +136,9 @@ class PipelineMachine(RuleBasedStateMachine):
         """The next attempt, from the last checkpoint."""
         self.requests_before, self.failures_before = self.service.requests, self.service.failures
         self.kept.killed = False
-        feed = MemoryFeed(self.texts, PAGE)
+        source = MemorySource(self.texts, PAGE)
         self.attempt = self.loop.run_until_complete(
-            attempt_at(self.service, feed, self.writer, self.kept, SMALL)
+            attempt_at(self.service, source, self.writer, self.kept, SMALL)
         )
         self.attempt._caller._policy.rng.seed(1)  # the same rules must give the same run
         self.task = self.loop.create_task(self.attempt.run())

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from engine import Settings, Status, WriteError
-from tests.support.memory_parts import MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.memory_parts import MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import run_virtually
 
 SMALL = Settings(batch_texts=4, max_concurrency=2, write_documents=4, max_ahead_batches=8, drain_s=0.5)
@@ -25,7 +25,7 @@ class Service:
     extract = staticmethod(nothing_found)
 
 
-class DeafFeed(MemoryFeed):
+class DeafSource(MemorySource):
     """Its first fetch takes a second, and goes on when it is cancelled.
 
     Attributes:
@@ -59,11 +59,11 @@ def test_trap_32_a_swallowed_cancellation_does_not_keep_an_error_from_surfacing(
     """The reader reads on, with nobody to take its batches; it is cancelled once more."""
 
     async def main():
-        feed, written = DeafFeed([f"text {n}" for n in range(400)]), RefusingWriter()
-        attempt = await attempt_at(Service(), feed, written, Watched(written), SMALL)
+        source, written = DeafSource([f"text {n}" for n in range(400)]), RefusingWriter()
+        attempt = await attempt_at(Service(), source, written, Watched(written), SMALL)
         with pytest.raises(WriteError, match="disk full"):
             await asyncio.wait_for(attempt.run(), 60)
-        assert (feed.cancelled, attempt.checkpoint.status) == (1, Status.FAILED)
+        assert (source.cancelled, attempt.checkpoint.status) == (1, Status.FAILED)
 
     run_virtually(main())
 
@@ -72,14 +72,14 @@ def test_nor_a_range_from_being_cancelled():
     """Its checkpoint says `interrupted`."""
 
     async def main():
-        feed, written = DeafFeed([f"text {n}" for n in range(400)]), MemoryWriter()
-        attempt = await attempt_at(Service(), feed, written, Watched(written), SMALL)
+        source, written = DeafSource([f"text {n}" for n in range(400)]), MemoryWriter()
+        attempt = await attempt_at(Service(), source, written, Watched(written), SMALL)
         running = asyncio.create_task(attempt.run())
         await asyncio.sleep(0.5)
         running.cancel()
         done, _ = await asyncio.wait([running], timeout=60)
         assert done
         assert running.cancelled()
-        assert (feed.cancelled, attempt.checkpoint.status) == (1, Status.INTERRUPTED)
+        assert (source.cancelled, attempt.checkpoint.status) == (1, Status.INTERRUPTED)
 
     run_virtually(main())

@@ -8,7 +8,7 @@ import weakref
 
 from engine import Status
 from engine.calling.concurrency import slots_of
-from tests.support.memory_parts import SMALL, MemoryFeed, MemoryWriter, Watched, attempt_at
+from tests.support.memory_parts import SMALL, MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import now_s, run_virtually
 
 TEXTS = [f"text {n}" for n in range(80)]
@@ -23,7 +23,7 @@ class Service:
         return [[] for _ in texts]
 
 
-class WatchedFeed(MemoryFeed):
+class WatchedSource(MemorySource):
     """Notes when it begins to read and when it has read all, in seconds."""
 
     def __init__(self, texts):
@@ -42,16 +42,16 @@ def test_ranges_that_share_slots_are_read_in_turn():
     """The next one begins when all of one is read, and before its last requests have ended."""
 
     async def main():
-        slots, feeds, ended_s = slots_of(SMALL), [WatchedFeed(TEXTS) for _ in range(3)], []
+        slots, sources, ended_s = slots_of(SMALL), [WatchedSource(TEXTS) for _ in range(3)], []
 
-        async def one(feed):
+        async def one(source):
             written = MemoryWriter()
-            attempt = await attempt_at(Service(), feed, written, Watched(written), SMALL, slots=slots)
+            attempt = await attempt_at(Service(), source, written, Watched(written), SMALL, slots=slots)
             await attempt.run()
             ended_s.append(now_s())
 
-        await asyncio.gather(*map(one, feeds))
-        begun, done = zip(*sorted(feed.read_s for feed in feeds), strict=True)
+        await asyncio.gather(*map(one, sources))
+        begun, done = zip(*sorted(source.read_s for source in sources), strict=True)
         assert all(done[n] <= begun[n + 1] < ended_s[n] for n in range(2))
 
     run_virtually(main())
@@ -67,7 +67,7 @@ def test_a_deadline_begins_with_the_turn():
         async def one(_):
             written = MemoryWriter()
             attempt = await attempt_at(
-                Service(), MemoryFeed(TEXTS), written, Watched(written), timed, slots=slots
+                Service(), MemorySource(TEXTS), written, Watched(written), timed, slots=slots
             )
             return await attempt.run(), attempt.checkpoint.active_s
 
@@ -83,7 +83,7 @@ def test_a_range_that_has_ended_leaves_no_cycle_behind():
 
     async def main():
         written = MemoryWriter()
-        attempt = await attempt_at(Service(), MemoryFeed(TEXTS), written, Watched(written), SMALL)
+        attempt = await attempt_at(Service(), MemorySource(TEXTS), written, Watched(written), SMALL)
         await attempt.run()
         return weakref.ref(attempt)
 

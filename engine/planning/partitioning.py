@@ -18,7 +18,7 @@ from bson.max_key import MaxKey
 
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
-from engine.model import Form
+from engine.model import QueryForm
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
@@ -44,7 +44,7 @@ LARGEST_RANGE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Segment:
     """A stretch `[start, stop)` and its documents; `exact` tells a count from an estimate."""
 
     start: Key
@@ -62,28 +62,28 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """The pieces of a window, the strategy that cut it, and the estimate it was chosen by."""
+class Partition:
+    """The segments of a window, the strategy that cut it, and the estimate it was chosen by."""
 
-    pieces: Sequence[Piece]
+    segments: Sequence[Segment]
     strategy: str
     estimate: int | None = None
 
 
-async def cut_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> Cut:
+async def partition_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> Partition:
     """Cuts the window by the strategy of the settings, or the one that suits its size.
 
     `auto` walks small windows, counts between sampled keys up to `max_counted_documents`, and beyond them
     samples alone. Without index bounds there is only the walk.
     """
-    if scan.form is Form.FILTER:
-        return Cut(await walk(scan, start, stop, settings), "exact")
+    if scan.form is QueryForm.FILTER:
+        return Partition(await walk(scan, start, stop, settings), "exact")
     estimate = await estimate_window(scan, start, stop, settings)
     strategy = settings.strategy if settings.strategy != "auto" else _chosen(estimate, settings)
-    if scan.form is Form.WHOLE_TIES and strategy != "sample":
+    if scan.form is QueryForm.WHOLE_TIES and strategy != "sample":
         await refuse_large_ties(scan, start, stop)
-    pieces = await _STRATEGIES[strategy](scan, start, stop, settings, estimate)
-    return Cut(_capped(pieces, settings.max_ranges), strategy, estimate.documents)
+    segments = await _STRATEGIES[strategy](scan, start, stop, settings, estimate)
+    return Partition(_capped(segments, settings.max_ranges), strategy, estimate.documents)
 
 
 def _chosen(estimate: Estimate, settings: Settings) -> str:
@@ -107,39 +107,39 @@ async def estimate_window(scan: Scan, start: Key, stop: Key, settings: Settings)
 # --- exact: walk the index ---
 
 
-async def _exact(scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate) -> list[Piece]:
+async def _exact(scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate) -> list[Segment]:
     """Carves the window into a few slices at sampled keys, and walks them side by side."""
     bounds = [start, *_boundaries(scan, start, estimate.keys, SLICES), stop]
     # A tenth more than the estimate asks for: one range too many would halve their number.
     size = max(settings.range_documents, math.ceil(1.1 * estimate.documents / settings.max_ranges))
     sized = settings.model_copy(update={"range_documents": size})
     walks = [partial(walk, scan, a, b, sized) for a, b in pairwise(bounds)]
-    return [piece for pieces in await together(walks) for piece in pieces]
+    return [segment for segments in await gather_limited(walks) for segment in segments]
 
 
-async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Piece]:
+async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Segment]:
     """Walks a stretch in hops of a range's size: each is one covered query that yields the next boundary.
 
     When there are too many ranges, neighbours are joined and the hops double: the counts stay exact, and the
     stretch need not be counted first.
     """
-    pieces: list[Piece] = []
+    segments: list[Segment] = []
     size, at = settings.range_documents, start
     while (seen := await _hop(scan, at, stop, size)) is not None:
-        piece = await _hopped(scan, at, seen, stop, size)
-        pieces.append(piece)
-        at = piece.stop
-        if len(pieces) > settings.max_ranges:
-            pieces, size = _joined(pieces), size * 2
+        segment = await _hopped(scan, at, seen, stop, size)
+        segments.append(segment)
+        at = segment.stop
+        if len(segments) > settings.max_ranges:
+            segments, size = _joined(segments), size * 2
     rest = await scan.count(at, stop)
-    if rest or not pieces:
-        return _capped([*pieces, Piece(at, stop, rest)], settings.max_ranges)
-    return _capped([*pieces[:-1], replace(pieces[-1], stop=stop)], settings.max_ranges)
+    if rest or not segments:
+        return _capped([*segments, Segment(at, stop, rest)], settings.max_ranges)
+    return _capped([*segments[:-1], replace(segments[-1], stop=stop)], settings.max_ranges)
 
 
 async def _hop(scan: Scan, start: Key, stop: Key, size: int) -> list[Key] | None:
     """The Key `size` documents after the first of `[start, stop)`, if there is one, and a few before it."""
-    if scan.form is Form.WHOLE_TIES:
+    if scan.form is QueryForm.WHOLE_TIES:
         landed = await scan.key_at(start, stop, size)
         return [landed] if landed else None
     before = min(HOP_TAIL, size)
@@ -147,7 +147,7 @@ async def _hop(scan: Scan, start: Key, stop: Key, size: int) -> list[Key] | None
     return [Key(scan.order.values_of(document)) for document in found] if len(found) > before else None
 
 
-async def _hopped(scan: Scan, start: Key, seen: Sequence[Key], stop: Key, size: int) -> Piece:
+async def _hopped(scan: Scan, start: Key, seen: Sequence[Key], stop: Key, size: int) -> Segment:
     """What a hop went over, without the ties of the key it landed on: a boundary rests before them.
 
     If the whole hop was over ties, they are more than a range holds: the boundary splits them, or stands
@@ -155,21 +155,21 @@ async def _hopped(scan: Scan, start: Key, seen: Sequence[Key], stop: Key, size: 
     """
     landed = seen[-1]
     before = scan.order.first(landed.values[0])
-    whole = scan.form is Form.WHOLE_TIES
+    whole = scan.form is QueryForm.WHOLE_TIES
     if not whole and (before == landed or identity(start.values[0]) == identity(landed.values[0])):
-        return Piece(start, landed, size)
+        return Segment(start, landed, size)
     if not whole:
         hopped = _ties_seen(seen)
         if hopped is None:
             hopped = await _count_few(scan, before, landed, min(size, 1000))
-        return Piece(start, landed, size) if hopped >= size else Piece(start, before, size - hopped)
+        return Segment(start, landed, size) if hopped >= size else Segment(start, before, size - hopped)
     documents = await scan.count(start, before)
     if documents:
-        return Piece(start, before, documents)
+        return Segment(start, before, documents)
     after = await scan.key_at(Key((landed.values[0], MaxKey())), stop) or stop
     ties = await scan.count(start, after)
     scan.refuse_too_many(ties, landed.values[0])
-    return Piece(start, after, ties)
+    return Segment(start, after, ties)
 
 
 def _ties_seen(seen: Sequence[Key]) -> int | None:
@@ -204,27 +204,33 @@ async def refuse_large_ties(scan: Scan, start: Key, stop: Key) -> None:
 # --- sample and counted: boundaries between sampled keys ---
 
 
-async def _sampled(scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate) -> list[Piece]:
+async def _sampled(
+    scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate
+) -> list[Segment]:
     """Boundaries at every n-th sampled key; each range holds about as many documents as the others."""
     wanted = max(1, min(settings.max_ranges, math.ceil(estimate.documents / settings.range_documents)))
     bounds = [start, *_boundaries(scan, start, estimate.keys, wanted), stop]
     about = max(1, round(estimate.documents / (len(bounds) - 1)))
-    return [Piece(a, b, about, exact=False) for a, b in pairwise(bounds)]
+    return [Segment(a, b, about, exact=False) for a, b in pairwise(bounds)]
 
 
-async def _counted(scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate) -> list[Piece]:
+async def _counted(
+    scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate
+) -> list[Segment]:
     """The ranges of `sample`, counted side by side; those far too large are walked."""
-    pieces = await _sampled(scan, start, stop, settings, estimate)
-    most = LARGEST_RANGE * max(p.documents for p in pieces)
+    segments = await _sampled(scan, start, stop, settings, estimate)
+    most = LARGEST_RANGE * max(p.documents for p in segments)
 
-    async def count(piece: Piece) -> list[Piece]:
-        documents = await scan.count(piece.start, piece.stop)
+    async def count(segment: Segment) -> list[Segment]:
+        documents = await scan.count(segment.start, segment.stop)
         if documents > most:
-            return await walk(scan, piece.start, piece.stop, settings)
-        return [Piece(piece.start, piece.stop, documents)]
+            return await walk(scan, segment.start, segment.stop, settings)
+        return [Segment(segment.start, segment.stop, documents)]
 
-    counted = await together([partial(count, piece) for piece in pieces])
-    return [piece for pieces in counted for piece in pieces if piece.documents] or [Piece(start, stop, 0)]
+    counted = await gather_limited([partial(count, segment) for segment in segments])
+    return [segment for segments in counted for segment in segments if segment.documents] or [
+        Segment(start, stop, 0)
+    ]
 
 
 def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> list[Key]:
@@ -238,7 +244,7 @@ def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> lis
         key = keys[number * len(keys) // wanted]
         # Under a collation other bytes may be the same string: only whole keys are sure to ascend.
         whole = scan.collation is not None and isinstance(key.values[0], str)
-        if scan.form is Form.WHOLE_TIES or (
+        if scan.form is QueryForm.WHOLE_TIES or (
             not whole and identity(key.values[0]) != identity(before.values[0])
         ):
             key = scan.order.first(key.values[0])
@@ -248,35 +254,35 @@ def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> lis
     return chosen
 
 
-# --- arithmetic of pieces ---
+# --- arithmetic of segments ---
 
 
-def _capped(pieces: Sequence[Piece], most: int) -> list[Piece]:
-    """At most that many pieces: neighbours joined, two by two."""
-    capped = list(pieces)
+def _capped(segments: Sequence[Segment], most: int) -> list[Segment]:
+    """At most that many segments: neighbours joined, two by two."""
+    capped = list(segments)
     while len(capped) > most:
         capped = _joined(capped)
     return capped
 
 
-def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+def _joined(segments: Sequence[Segment]) -> list[Segment]:
     """Every two neighbours as one."""
     return [
-        Piece(
+        Segment(
             pair[0].start,
             pair[-1].stop,
-            sum(piece.documents for piece in pair),
-            exact=all(piece.exact for piece in pair),
+            sum(segment.documents for segment in pair),
+            exact=all(segment.exact for segment in pair),
         )
-        for pair in (pieces[at : at + 2] for at in range(0, len(pieces), 2))
+        for pair in (segments[at : at + 2] for at in range(0, len(segments), 2))
     ]
 
 
-async def together(jobs: Sequence[Callable[[], Awaitable[list[Piece]]]]) -> list[list[Piece]]:
+async def gather_limited(jobs: Sequence[Callable[[], Awaitable[list[Segment]]]]) -> list[list[Segment]]:
     """The results of the jobs in their order, `CONCURRENCY` at a time."""
     slots = asyncio.Semaphore(CONCURRENCY)
 
-    async def one(job: Callable[[], Awaitable[list[Piece]]]) -> list[Piece]:
+    async def one(job: Callable[[], Awaitable[list[Segment]]]) -> list[Segment]:
         async with slots:
             return await job()
 

@@ -9,7 +9,7 @@ from engine.keys.key import Key
 from engine.model import Page
 
 
-class Feed(Protocol):
+class DocumentSource(Protocol):
     """Where a range gets its documents: a Reader, or what stands in its place."""
 
     @property

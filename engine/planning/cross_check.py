@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from engine.errors import PlanError
 from engine.mongo import driver
-from engine.planning.cutting import Piece, together
+from engine.planning.partitioning import Segment, gather_limited
 from engine.planning.plan import Proof
 from engine.reading.scan import Scan
 
@@ -27,11 +27,11 @@ ATTEMPTS = 3
 """Counts of a window without snapshots, before it is taken for one that changes all the time."""
 
 
-async def prove(scan: Scan, pieces: Sequence[Piece]) -> tuple[Sequence[Piece], Proof]:
-    """Counts the pieces again and, independently of their bounds, the window from the first to the last.
+async def cross_check(scan: Scan, segments: Sequence[Segment]) -> tuple[Sequence[Segment], Proof]:
+    """Counts the segments again and, independently of their bounds, the window from the first to the last.
 
     Returns:
-        The pieces with their counts at that one time; where the server has no snapshots, as soon as the two
+        The segments with their counts at that one time; where the server has no snapshots, as soon as the two
         counts agree; as they were, if they never did.
 
     Raises:
@@ -40,22 +40,22 @@ async def prove(scan: Scan, pieces: Sequence[Piece]) -> tuple[Sequence[Piece], P
     try:
         at = await _time_of_now(scan)
     except NotImplementedError:  # mongomock has no commands
-        return pieces, Proof.NONE
+        return segments, Proof.NONE
     if at is not None:
         try:
-            return await _proven_at(scan, pieces, at), Proof.SNAPSHOT
+            return await _check_at_snapshot(scan, segments, at), Proof.SNAPSHOT
         except OperationFailure as error:
             if error.code not in NO_SNAPSHOT:
                 raise
     for _ in range(ATTEMPTS):
-        window, counted = await _counts(scan, pieces, None)
+        window, counted = await _counts(scan, segments, None)
         if window == _sum(counted):
             return counted, Proof.AGREEMENT
-    return pieces, Proof.CHANGING
+    return segments, Proof.CHANGING
 
 
-async def _proven_at(scan: Scan, pieces: Sequence[Piece], at: Timestamp) -> Sequence[Piece]:
-    window, counted = await _counts(scan, pieces, at)
+async def _check_at_snapshot(scan: Scan, segments: Sequence[Segment], at: Timestamp) -> Sequence[Segment]:
+    window, counted = await _counts(scan, segments, at)
     if window != _sum(counted):
         raise PlanError(
             f"{driver.namespace(scan.collection)}: at one time the ranges hold {_sum(counted):,} documents, "
@@ -64,8 +64,8 @@ async def _proven_at(scan: Scan, pieces: Sequence[Piece], at: Timestamp) -> Sequ
     return counted
 
 
-def _sum(pieces: Sequence[Piece]) -> int:
-    return sum(piece.documents for piece in pieces)
+def _sum(segments: Sequence[Segment]) -> int:
+    return sum(segment.documents for segment in segments)
 
 
 async def _time_of_now(scan: Scan) -> Timestamp | None:
@@ -78,20 +78,20 @@ async def _time_of_now(scan: Scan) -> Timestamp | None:
     return (await scan.command(query)).get("operationTime")  # type: ignore[no-any-return]
 
 
-async def _counts(scan: Scan, pieces: Sequence[Piece], at: Timestamp | None) -> tuple[int, list[Piece]]:
-    """The window's count, and the pieces with theirs."""
+async def _counts(scan: Scan, segments: Sequence[Segment], at: Timestamp | None) -> tuple[int, list[Segment]]:
+    """The window's count, and the segments with theirs."""
 
-    async def count(piece: Piece) -> list[Piece]:
-        return [replace(piece, documents=await _count_at(scan, piece, at))]
+    async def count(segment: Segment) -> list[Segment]:
+        return [replace(segment, documents=await _count_at(scan, segment, at))]
 
-    whole = Piece(pieces[0].start, pieces[-1].stop, 0)
-    [window], *counted = await together([partial(count, piece) for piece in (whole, *pieces)])
-    return window.documents, [piece for [piece] in counted]
+    whole = Segment(segments[0].start, segments[-1].stop, 0)
+    [window], *counted = await gather_limited([partial(count, segment) for segment in (whole, *segments)])
+    return window.documents, [segment for [segment] in counted]
 
 
-async def _count_at(scan: Scan, piece: Piece, at: Timestamp | None) -> int:
+async def _count_at(scan: Scan, segment: Segment, at: Timestamp | None) -> int:
     concern: Mapping[str, Any] = {"level": "snapshot", "atClusterTime": at} if at else {"level": "local"}
-    stages = [{"$match": scan.condition(piece.start, piece.stop)}, {"$count": "documents"}]
+    stages = [{"$match": scan.condition(segment.start, segment.stop)}, {"$count": "documents"}]
     query = {
         "aggregate": scan.collection.name,
         "pipeline": stages,

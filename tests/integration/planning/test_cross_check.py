@@ -10,20 +10,20 @@ from bson import ObjectId
 from pymongo import AsyncMongoClient
 
 from engine import Plan, PlanError, Settings, Window, plan_ranges
-from engine.planning import cutting, planner, snapshot_count
+from engine.planning import cross_check, partitioning, planner
 from tests.support.mongod import mongod
 from tests.support.samples import fill, message
 
 pytestmark = pytest.mark.asyncio
 
-CUT = cutting.cut_window
-COUNTS = snapshot_count._counts
+CUT = partitioning.partition_window
+COUNTS = cross_check._counts
 
 
 @pytest.fixture(autouse=True)
 def _small_is_large(monkeypatch):
     """A thousand documents are cut as millions are."""
-    monkeypatch.setattr(cutting, "WALKED_DOCUMENTS", 100)
+    monkeypatch.setattr(partitioning, "WALKED_DOCUMENTS", 100)
 
 
 @pytest.mark.parametrize("strategy", ["exact", "counted"])
@@ -57,7 +57,7 @@ async def test_documents_that_come_while_planning_are_in_every_count_or_in_none(
         await messages.delete_many({"_id": {"$in": [900, 901]}})
         return made
 
-    monkeypatch.setattr(planner, "cut_window", cut)
+    monkeypatch.setattr(planner, "partition_window", cut)
     plan = await plan_ranges(messages, Window(), Settings(strategy="exact", range_documents=100))
     assert (plan.proof, plan.documents) == ("snapshot", 1003)
     assert [r.expected for r in plan.ranges if r.expected > 100] == [104]
@@ -68,10 +68,10 @@ async def test_ranges_that_leave_a_gap_are_refused(messages, monkeypatch):
 
     async def cut(*arguments):
         made = await CUT(*arguments)
-        first, second, *others = made.pieces
-        return replace(made, pieces=[first, replace(second, start=second.stop, stop=second.stop), *others])
+        first, second, *others = made.segments
+        return replace(made, segments=[first, replace(second, start=second.stop, stop=second.stop), *others])
 
-    monkeypatch.setattr(planner, "cut_window", cut)
+    monkeypatch.setattr(planner, "partition_window", cut)
     with pytest.raises(PlanError, match=r"ranges hold 9\d\d documents, and their window 1,000"):
         await plan_ranges(messages, Window(), Settings(strategy="exact", range_documents=100))
 
@@ -96,12 +96,12 @@ async def test_without_snapshots_the_counts_agree_or_the_plan_says_why_not(tmp_p
             assert (plan.proof, plan.documents) == ("agreement", 200)
             asked = []
 
-            async def counts(scan, pieces, at):
+            async def counts(scan, segments, at):
                 asked.append(at)
-                window, counted = await COUNTS(scan, pieces, at)
+                window, counted = await COUNTS(scan, segments, at)
                 return window + (len(asked) < changing), counted  # as if one had gone meanwhile
 
-            monkeypatch.setattr(snapshot_count, "_counts", counts)
+            monkeypatch.setattr(cross_check, "_counts", counts)
             changing = 2
             assert (await plan_it(Settings())).proof == "agreement"
             changing, asked[:] = 99, []

@@ -6,7 +6,7 @@ import pytest
 from bson import MinKey, ObjectId
 
 from engine import ConfigError, PlanError, Settings, Window, plan_ranges, run
-from engine.planning import cutting
+from engine.planning import partitioning
 from tests.support.samples import fill, first_word, message
 
 pytestmark = pytest.mark.asyncio
@@ -17,7 +17,7 @@ EVERY = ["exact", "counted", "sample"]
 @pytest.fixture(autouse=True)
 def _small_is_large(monkeypatch):
     """A thousand documents are cut as millions are."""
-    monkeypatch.setattr(cutting, "WALKED_DOCUMENTS", 100)
+    monkeypatch.setattr(partitioning, "WALKED_DOCUMENTS", 100)
 
 
 def tiled(plan):
@@ -93,10 +93,10 @@ async def test_ranges_are_capped(messages, strategy):
 
 async def test_auto_walks_counts_or_samples_by_size(messages, monkeypatch):
     """And the plan says which, and by what estimate."""
-    monkeypatch.setattr(cutting, "WALKED_DOCUMENTS", 10_000)
+    monkeypatch.setattr(partitioning, "WALKED_DOCUMENTS", 10_000)
     small = await plan_ranges(messages, Window(), Settings(range_documents=100))
     assert (small.strategy, small.estimate) == ("exact", 1000)
-    monkeypatch.setattr(cutting, "WALKED_DOCUMENTS", 100)
+    monkeypatch.setattr(partitioning, "WALKED_DOCUMENTS", 100)
     counted = await plan_ranges(messages, Window(), Settings(range_documents=100))
     assert (counted.strategy, counted.estimate) == ("counted", 1000)
     sampled = await plan_ranges(messages, Window(), Settings(range_documents=100, max_counted_documents=500))

@@ -11,7 +11,7 @@ from pymongo.errors import OperationFailure
 
 from engine.errors import PlanError
 from engine.keys.key import Key
-from engine.model import Form
+from engine.model import QueryForm
 from engine.mongo import driver
 from engine.reading.filters import range_filter
 from engine.reading.scan import Scan, missing_index
@@ -43,16 +43,16 @@ async def refuse_time_series(collection: driver.Collection) -> None:
         )
 
 
-async def explained_stages(scan: Scan) -> list[Mapping[str, Any]]:
+async def stages_of_page(scan: Scan) -> list[Mapping[str, Any]]:
     """The stages by which the server would read a page, as the ranges will ask for it.
 
     Raises:
         PlanError: there is no such index; the message holds the `createIndex` to run.
     """
-    return list(_stages(await _explained(scan)))
+    return list(_stages(await _explain(scan)))
 
 
-def check_index_use(scan: Scan, stages: Iterable[Mapping[str, Any]]) -> None:
+def check_query_plan(scan: Scan, stages: Iterable[Mapping[str, Any]]) -> None:
     """Judges the stages of a page.
 
     Raises:
@@ -71,7 +71,7 @@ def is_multikey(stages: Iterable[Mapping[str, Any]]) -> bool:
     return any(stage.get("isMultiKey") for stage in stages)
 
 
-async def _explained(scan: Scan) -> Any:
+async def _explain(scan: Scan) -> Any:
     """The server's plan for a page; nothing where there is no explain (mongomock)."""
     try:
         return await scan.command({"explain": _page_query(scan)})
@@ -86,11 +86,11 @@ async def _explained(scan: Scan) -> Any:
 def _page_query(scan: Scan) -> dict[str, Any]:
     fields = scan.order.fields
     query: dict[str, Any] = {"find": scan.collection.name, "sort": dict(scan.spec), "limit": 1000}
-    if scan.form is Form.INDEX_BOUNDS:
+    if scan.form is QueryForm.INDEX_BOUNDS:
         bounds = {"min": dict.fromkeys(fields, MinKey()), "max": dict.fromkeys(fields, MaxKey())}
         return {**query, "filter": scan.filter, "hint": scan.index, **bounds}
     ends = [Key((value,) * len(fields)) for value in (0, 1)]
-    if scan.form is Form.WHOLE_TIES:
+    if scan.form is QueryForm.WHOLE_TIES:
         ends = [scan.order.first(key.values[0]) for key in ends]
     middle = range_filter(scan.order, *ends)
     condition = {"$and": [scan.filter, middle]} if scan.filter else middle

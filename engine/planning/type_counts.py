@@ -10,7 +10,7 @@ from bson.min_key import MinKey
 from engine.errors import PlanError
 from engine.keys.bson_values import BRACKETS, bracket_of
 from engine.keys.key import Key
-from engine.model import Form
+from engine.model import QueryForm
 from engine.reading.scan import Scan
 
 
@@ -19,7 +19,7 @@ def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:
 
     A filter compares within one type anyway and cannot reach across: there, everything again.
     """
-    if kind is None or scan.form is not Form.INDEX_BOUNDS:
+    if kind is None or scan.form is not QueryForm.INDEX_BOUNDS:
         return scan.order.first(MinKey()), Key((MaxKey(),) * len(scan.order.fields))
     at = [name for name, _ in BRACKETS].index(kind)
     return scan.order.first(BRACKETS[at][1]), scan.order.first(BRACKETS[at + 1][1])
@@ -27,7 +27,7 @@ def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:
 
 def of_type(scan: Scan, kind: str | None) -> Scan:
     """The scan, limited to one type where bounds alone do not do that."""
-    if kind is None or scan.form is Form.INDEX_BOUNDS:
+    if kind is None or scan.form is QueryForm.INDEX_BOUNDS:
         return scan
     return scan.limited_to({scan.order.fields[0]: {"$type": kind}})
 
@@ -42,7 +42,7 @@ async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
         PlanError: names the document.
     """
     name = scan.order.fields[0]
-    if name == "_id" or (scan.form is not Form.FILTER and not multikey):
+    if name == "_id" or (scan.form is not QueryForm.FILTER and not multikey):
         return
     found = await scan.collection.find_one({name: {"$type": "array"}}, {"_id": 1})
     if found is not None:
@@ -51,14 +51,14 @@ async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
             "ranges. Give it one value, or take another order_field",
             document_id=found["_id"],
         )
-    if scan.form is not Form.FILTER:
+    if scan.form is not QueryForm.FILTER:
         raise PlanError(
             f"index {scan.index!r} is multikey: {name} or a field above it holds, or once held, an array. "
             "Remove it, then drop the index and create it again"
         )
 
 
-async def outside(scan: Scan, kind: str | None) -> dict[str, int]:
+async def count_outside(scan: Scan, kind: str | None) -> dict[str, int]:
     """Counts the documents that no window of this type reaches (TRAPS 2), by type.
 
     Raises:
@@ -68,7 +68,7 @@ async def outside(scan: Scan, kind: str | None) -> dict[str, int]:
     if kind is None:
         await _refuse_maxkey(scan)
         return {}
-    found = await _CENSUS[scan.form](scan, kind)
+    found = await _COUNTERS[scan.form](scan, kind)
     if found and await of_type(scan, kind).key_at(*bracket_bounds(scan, kind)) is None:
         raise PlanError(_wrong_type(scan.order.fields[0], kind, found))
     return found
@@ -112,12 +112,12 @@ async def _by_count(scan: Scan, kind: str) -> dict[str, int]:
     return {"other types": others} if others else {}
 
 
-_CENSUS = {Form.INDEX_BOUNDS: _by_seeks, Form.WHOLE_TIES: _by_type, Form.FILTER: _by_count}
+_COUNTERS = {QueryForm.INDEX_BOUNDS: _by_seeks, QueryForm.WHOLE_TIES: _by_type, QueryForm.FILTER: _by_count}
 
 
 async def _refuse_maxkey(scan: Scan) -> None:
     """Index bounds end before MaxKey (TRAPS 7): a document there would be lost without a word."""
-    if scan.form is Form.INDEX_BOUNDS and await scan.collection.find_one({"_id": MaxKey()}, {"_id": 1}):
+    if scan.form is QueryForm.INDEX_BOUNDS and await scan.collection.find_one({"_id": MaxKey()}, {"_id": 1}):
         raise PlanError("the document with _id MaxKey lies beyond every range; give it another _id")
 
 
