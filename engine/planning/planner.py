@@ -63,7 +63,7 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
 async def _cross_checked(
     scan: Scan, segments: Sequence[Segment], settings: Settings
 ) -> tuple[Sequence[Segment], Proof]:
-    """The segments after the cross-check, which is made only of counted segments with few documents in all."""
+    """Returns the cross-checked segments; a check is made only where all were counted and they are few."""
     exact = all(segment.exact for segment in segments)
     documents = sum(segment.documents for segment in segments)
     if exact and 0 < documents <= settings.max_proven_documents:

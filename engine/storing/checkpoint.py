@@ -1,4 +1,4 @@
-"""The Checkpoint of a range, the protocol of a store of checkpoints, and a store that keeps them in memory."""
+"""The Checkpoint of a range, the protocol of its store, and a store that keeps checkpoints in memory."""
 
 from __future__ import annotations
 

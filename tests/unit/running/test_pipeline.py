@@ -43,7 +43,7 @@ def failing_at(text, error):
     return does
 
 
-class BrokenFeed(MemorySource):
+class BrokenSource(MemorySource):
     """Ends with an error instead of its second half (TRAPS 12)."""
 
     async def pages(self, after):
@@ -81,7 +81,7 @@ def of_progress(progress):
 
 
 ENDS = {
-    "reader": (BrokenFeed(TEXTS), MemoryWriter, Service(), None, SourceError),
+    "reader": (BrokenSource(TEXTS), MemoryWriter, Service(), None, SourceError),
     "what is known": (MemorySource(TEXTS), ForgetfulWriter, Service(), None, WriteError),
     "extractor": (
         MemorySource(TEXTS),
