@@ -11,19 +11,20 @@ from engine.model import Entity
 
 
 def check_answer(texts: Sequence[str], answer: Any) -> list[tuple[Entity, ...]]:
-    """The answer, if it can be true for these texts (TRAPS 27).
+    """Returns the answer as tuples of entities, if it can be true for these texts (trap 27, docs/traps.md).
 
-    Every document passes here: the usual answer costs one condition an entity. Tuples, for documents of the
-    same text share them.
+    Every document passes here, so the usual answer costs one condition an entity. The result has tuples,
+    because documents with the same text share them.
 
     Raises:
-        ExtractionError: as many results as texts are wanted; offsets that are integers and inside the text,
-            in order; labels that are strings; scores that are finite numbers or None; and the surface form
-            `text[start:end]`. The message says which text's answer breaks that, without showing it.
+        ExtractionError: the answer breaks one of these rules: as many results as texts; offsets that are
+            integers, in order and inside the text; labels that are strings; scores that are finite numbers
+            or None; and an entity text that equals `text[start:end]`. The message says which text's answer
+            is wrong, without showing the text.
     """
     if not isinstance(answer, Sequence) or len(answer) != len(texts):
         got = len(answer) if isinstance(answer, Sequence) else type(answer).__name__
-        raise ExtractionError(f"the service gave {got} results for {len(texts)} texts")
+        raise ExtractionError(f"the service returned {got} results for {len(texts)} texts")
     return [
         () if type(entities) is list and not entities else _check_entities(text, entities, at)
         for at, (text, entities) in enumerate(zip(texts, answer, strict=True))
@@ -57,15 +58,16 @@ def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
 
 
 def _fault(text: str, start: Any, end: Any, label: Any, surface: Any, score: Any) -> str | None:
-    """What is wrong with an entity; None if it is only unusual, such as a score that is an integer."""
+    """Says what is wrong with an entity; None if it is only unusual, such as a score that is an integer."""
     if type(start) is not int or type(end) is not int:
-        return f"offsets of types {type(start).__name__} and {type(end).__name__}: wanted are integers"
+        return f"offsets must be integers, got {type(start).__name__} and {type(end).__name__}"
     if not 0 <= start <= end <= len(text):
-        return f"offsets {start}..{end} outside a text of {len(text)}"
+        return f"offsets {start}..{end} are outside a text of length {len(text)}"
     if text[start:end] != surface:
         return f"text[{start}:{end}] is not the entity's text: wrong unit of offsets?"
     if not isinstance(label, str):
-        return f"a label of type {type(label).__name__}: wanted is a string"
+        return f"the label must be a string, got {type(label).__name__}"
     if score is None or (isinstance(score, int | float) and type(score) is not bool and -inf < score < inf):
         return None
-    return f"score {score if isinstance(score, float) else type(score).__name__}: wanted is a finite number"
+    got = score if isinstance(score, float) else type(score).__name__
+    return f"the score must be a finite number, got {got}"

@@ -1,6 +1,6 @@
-"""The Extractor protocol, and the wrapper that makes one from a plain async function.
+"""The Extractor protocol, and the wrapper that turns a plain async function into an Extractor.
 
-An extractor makes one attempt a call; retries, the isolation of bad texts and counting are the engine's.
+Each call of an extractor is one attempt. The engine retries, isolates texts that fail, and counts.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 @runtime_checkable
 class Extractor(Protocol):
-    """Finds the entities of texts: a list of lists, in the order of the texts."""
+    """Finds the entities of texts and returns a list for each text, in the order of the texts."""
 
     async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
-        """One attempt for all the texts; raises if any of them fails."""
+        """Makes one attempt for all the texts; raises if any of them fails."""
         ...
 
 
@@ -33,13 +33,13 @@ ExtractFunction: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[list[E
 
 
 class FunctionExtractor:
-    """A plain `async def extract(texts) -> list[list[Entity]]` as an Extractor."""
+    """Wraps a plain `async def extract(texts) -> list[list[Entity]]` as an Extractor."""
 
     def __init__(self, function: ExtractFunction) -> None:
         self._function = function
 
     async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
-        """Calls the function; translates the errors of aiohttp, which it may well use."""
+        """Calls the function and translates the errors of aiohttp, in case the function uses it."""
         pending = self._function(texts)
         if not isawaitable(pending):
             raise ConfigError(f"extractor {self._function!r} must be an async function")
@@ -50,7 +50,7 @@ class FunctionExtractor:
 
 
 def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:
-    """The extractor itself, or a wrapper around a plain function.
+    """Returns the extractor itself, or a wrapper around a plain function.
 
     Raises:
         ConfigError: it is neither.
@@ -63,12 +63,12 @@ def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:
 
 
 def opened(extractor: Extractor) -> AbstractAsyncContextManager[Any]:
-    """The extractor as a context manager, also when it is none."""
+    """Returns the extractor as a context manager; one that is not a context manager needs no closing."""
     return extractor if isinstance(extractor, AbstractAsyncContextManager) else nullcontext(extractor)
 
 
 def within_limits(settings: Settings, extractor: object) -> Settings:
-    """The settings, with `batch_texts` no more than the extractor says it takes."""
+    """Returns the settings with `batch_texts` lowered to the most that the extractor takes."""
     most: int | None = getattr(extractor, "batch_texts", None)
     if most is None or settings.batch_texts <= most:
         return settings

@@ -1,6 +1,6 @@
-"""Formats: how services are spoken to, how they tell their failures, and what is believed of an answer. Pure.
+"""Formats of services: how a request is written, an answer read, and a failure classified. Pure.
 
-To add a format, write its two functions and register it in `FORMATS`, or pass a Format of one's own to
+To add a format, write its two functions and register it in `FORMATS`, or pass a Format of your own to
 `HttpExtractor`; docs/formats.md shows how.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from engine.errors import ConfigError, Failure
 from engine.extractors import known_formats as services
 from engine.extractors.json_bodies import encoded
-from engine.extractors.offsets import OffsetUnit, in_code_points
+from engine.extractors.offsets import OffsetUnit, to_code_points
 from engine.model import Entity
 
 THROTTLED_STATUS = 429
@@ -25,22 +25,22 @@ TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
 
 @dataclass(frozen=True)
 class Format:
-    """How one kind of service is spoken to.
+    """How requests to one kind of service are written, and its answers read.
 
     Attributes:
         path: where requests go by default, relative to the service's address.
-        request: texts -> body: JSON, or bytes to be sent as they are.
-        response: (texts, JSON answer) -> the entities of each text, in the order of the texts, with offsets
-            in `offsets`; it may raise KeyError, TypeError, ValueError, IndexError or AttributeError on an
-            answer that has not the format's shape, and ExtractionError.
-        refusals: parts of an error body that mean "this input is refused", whatever the status.
-        throttles: parts of an error body that mean "later", whatever the status.
+        request: takes the texts and returns the body: JSON, or bytes to be sent as they are.
+        response: takes the texts and the JSON answer, and returns the entities of each text, in the order of
+            the texts, with offsets in `offsets`. On an answer of another shape it may raise KeyError,
+            TypeError, ValueError, IndexError or AttributeError; for a reported failure, ExtractionError.
+        refusals: parts of an error body that mean that the input is refused, whatever the status.
+        throttles: parts of an error body that mean "try again later", whatever the status.
         offsets: the unit that the service counts in.
-        surface: whether the service gives the text of its entities, which is then compared. If not,
-            `response` gives them the text "".
-        batch_texts: most texts a request; None is any number.
+        surface: whether the service returns the text of its entities; it is then compared with the document.
+            If not, `response` sets the text to "".
+        batch_texts: largest number of texts in a request; None means any number.
         query: parameters of the query string.
-        headers: of every request, such as the type of a body that is no JSON.
+        headers: sent with every request, such as the content type of a body that is not JSON.
     """
 
     name: str
@@ -108,21 +108,21 @@ FORMATS = {
 
 
 def format_named(name: str) -> Format:
-    """The format of that name.
+    """Returns the format with that name.
 
     Raises:
-        ConfigError: there is none; the message lists those there are.
+        ConfigError: the name is unknown; the message lists the known ones.
     """
     try:
         return FORMATS[name]
     except KeyError:
         raise ConfigError(
-            f"service format {name!r} is unknown; known are {', '.join(sorted(FORMATS))}"
+            f"unknown service format {name!r}; use one of {', '.join(sorted(FORMATS))}"
         ) from None
 
 
 def failure_of(shape: Format, status: int, body: str, *, hinted: bool) -> Failure:
-    """The class of a failed answer (TRAPS 18).
+    """Returns the failure class of an answer that is not a success (trap 18, docs/traps.md).
 
     Args:
         body: the beginning of the answer's body.
@@ -138,9 +138,9 @@ def failure_of(shape: Format, status: int, body: str, *, hinted: bool) -> Failur
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:
-    """Seconds that a `Retry-After` header asks to wait; None if there is none or it is malformed.
+    """Returns the seconds that a `Retry-After` header asks to wait; None if it is absent or malformed.
 
-    Both forms of RFC 9110, section 10.2.3: seconds, or an HTTP date.
+    Accepts both forms of RFC 9110, section 10.2.3: seconds, or an HTTP date.
     """
     if header is None:
         return None
@@ -156,7 +156,7 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
 
 
 def body_of(shape: Format, texts: Sequence[str], parameters: Mapping[str, Any]) -> bytes:
-    """The body of a request; the parameters replace fields of the same name in a JSON object."""
+    """Returns the body of a request. The parameters replace fields of the same name in a JSON object."""
     body = shape.request(texts)
     if isinstance(body, bytes):
         return body
@@ -164,7 +164,7 @@ def body_of(shape: Format, texts: Sequence[str], parameters: Mapping[str, Any]) 
 
 
 def query_of(shape: Format, parameters: Mapping[str, Any]) -> dict[str, str]:
-    """The query string of every request; of a format that has one, parameters are what stands in it."""
+    """Returns the query string of every request. In a format that has one, the parameters go there."""
     if not shape.query:
         return {}
     query = {**shape.query, **parameters}
@@ -172,15 +172,16 @@ def query_of(shape: Format, parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def entities_of(shape: Format, unit: OffsetUnit, texts: Sequence[str], answer: Any) -> Sequence[list[Entity]]:
-    """The entities of each text, in code points, each with its text. `check_answer` has not seen them yet.
+    """Returns the entities of each text, with offsets in code points and with their texts, still unchecked.
 
     Raises:
-        ExtractionError: an offset is no place in its text; or what the format's `response` raises.
+        ExtractionError: an offset is outside its text or inside a character. Other errors are those of the
+            format's `response`.
     """
     found = shape.response(texts, answer)
     if (unit is OffsetUnit.CODE_POINTS and shape.surface) or len(found) != len(texts):
         return found
     return [
-        in_code_points(text, entities, unit, surface=shape.surface)
+        to_code_points(text, entities, unit, surface=shape.surface)
         for text, entities in zip(texts, found, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What came back over HTTP: JSON, a refusal, the page of a proxy, or an error of the connection."""
+"""Turns what came back over HTTP into JSON or into an ExtractionError: a refusal, a proxy's page, a reset."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ _TRUST = (
 )
 
 BODY_PREFIX = 300
-"""Characters of an error body that are kept for people."""
+"""Characters of an error body that are kept in the message."""
 
 
 def json_of(texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes) -> Any:
-    """The body as JSON, whatever its content type says: frameworks serve JSON as text/html by default.
+    """Returns the body as JSON, whatever its content type, because frameworks serve JSON as text/html.
 
-    What is no JSON and does not claim to be comes from something in between, a proxy's page: that says
-    nothing about the texts, and may have passed when the call is repeated.
+    Raises:
+        ExtractionError: the body is not JSON. If its content type does not claim JSON either, it is probably
+            the page of a proxy: that says nothing about the texts, so the failure is transient.
     """
     try:
         return decoded(body)
     except ValueError as error:
         claimed = "json" in response.content_type
         raise ExtractionError(
-            f"the answer is no JSON: content type {response.content_type}, {len(body)} bytes that begin with "
-            f"{redact(_beginning(body), texts)!r}" + ("" if claimed else "; is a proxy in the way?"),
+            f"the answer is not JSON: content type {response.content_type}, {len(body)} bytes that begin "
+            f"with {redact(_beginning(body), texts)!r}" + ("" if claimed else "; is a proxy in the way?"),
             failure=Failure.PERMANENT if claimed else Failure.TRANSIENT,
             status=response.status,
         ) from error
@@ -43,7 +44,7 @@ def json_of(texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes)
 def refusal_of(
     shape: Format, texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes
 ) -> ExtractionError:
-    """An answer whose status is no success, with its failure class and `Retry-After`."""
+    """Returns the error for an answer with an error status, with its failure class and `Retry-After`."""
     hint = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
     beginning = _beginning(body)
     failure = failure_of(shape, response.status, beginning, hinted=hint is not None)
@@ -56,10 +57,13 @@ def refusal_of(
 
 
 def translated(error: aiohttp.ClientError) -> ExtractionError:
-    """An aiohttp error as ours; a stale keep-alive connection or a reset is transient (TRAPS 21)."""
+    """Returns an aiohttp error as an ExtractionError.
+
+    A stale keep-alive connection or a reset is transient (trap 21, docs/traps.md).
+    """
     if isinstance(error, aiohttp.InvalidURL):
         return ExtractionError(f"{type(error).__name__}: {error}")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):  # waiting would change nothing
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):  # a retry would fail in the same way
         return ExtractionError(f"{type(error).__name__}: {error}; {_TRUST}")
     status = error.status if isinstance(error, aiohttp.ClientResponseError) else None
     return ExtractionError(

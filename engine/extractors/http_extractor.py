@@ -1,6 +1,6 @@
-"""The Extractor protocol, the HTTP extractor over aiohttp, and the wrapper for plain functions.
+"""The extractor that calls a NER service over HTTP, with aiohttp.
 
-An extractor makes one attempt a call; retries, isolation of bad texts and counting are the engine's.
+Each call is one attempt. The engine retries, isolates texts that fail, and counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engine.errors import ConfigError, ExtractionError, Failure
 from engine.extractors.extractor import T
 from engine.extractors.formats import Format, body_of, entities_of, format_named, query_of
 from engine.extractors.http_answers import json_of, refusal_of, translated
-from engine.extractors.offsets import CANARY_TEXT, OffsetUnit, unit_named, unit_shown
+from engine.extractors.offsets import CANARY_TEXT, OffsetUnit, detect_unit, parse_unit
 from engine.model import Entity
 from engine.observing.events import Events
 
@@ -29,26 +29,27 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
     """Calls a NER service over HTTP, through one session.
 
     Use it as an asynchronous context manager, or let `run` and `run_range` open it; entering it again while
-    it is open shares the session. Before the first answer is used, one request of its own tells whether the
-    service counts offsets as it should (`engine.canary`); it blames no document and is not repeated.
+    it is open shares the session. Before the first text, it sends a known text of its own, the canary, and
+    checks in which unit the service counts offsets (`engine.extractors.offsets`). The canary is not retried,
+    and no document is blamed if it fails.
 
     Args:
-        url: address of the service; its path, if it has one, replaces the format's.
-        format: a name in `engine.extractors.formats.FORMATS`, or a Format of one's own.
-        headers: sent with every request (authorization, say); never logged.
+        url: address of the service; its path, if it has one, replaces that of the format.
+        format: a name in `engine.extractors.formats.FORMATS`, or a Format of your own.
+        headers: sent with every request, such as authorization; never logged.
         timeout_s: time for one attempt, plus `text_timeout_s` for each text.
-        offsets: the unit that the service counts in, where it is not the format's: a name of
+        offsets: the unit that the service counts offsets in, if it differs from the format's: a value of
             `engine.extractors.offsets.OffsetUnit`.
-        parameters: of every request: fields of a JSON body (`{"language": "de"}`, `{"labels": [...]}`), or
-            of the query string of a format that has one.
-        canary: whether to ask.
-        tls: whom to trust and who to be over https; by default the authorities that this machine knows.
+        parameters: added to every request: fields of a JSON body (`{"language": "de"}`,
+            `{"labels": [...]}`), or of the query string in a format that has one.
+        canary: whether to send the canary.
+        tls: trusted authorities and client certificate for https; by default the authorities of the system.
 
     Attributes:
-        batch_texts: most texts a request takes; None is any number.
+        batch_texts: largest number of texts in a request; None means any number.
 
     Raises:
-        ConfigError: the address is no http(s) URL, or the format or the unit is unknown.
+        ConfigError: the address is not an http(s) URL, or the format or the unit is unknown.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._url = _endpoint(url, self._format, self._parameters)
         self._headers = {"Content-Type": "application/json", **self._format.headers, **(headers or {})}
         self._timeout = cache(lambda texts: aiohttp.ClientTimeout(total=timeout_s + text_timeout_s * texts))
-        self._unit = unit_named(offsets or self._format.offsets)
+        self._unit = parse_unit(offsets or self._format.offsets)
         self.batch_texts = self._format.batch_texts
         self._tls: ssl.SSLContext | bool = tls or True
         self._canary = canary
@@ -79,12 +80,12 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._entered = 0
 
     async def __aenter__(self) -> Self:
-        """Opens the session, unless it is open."""
+        """Opens the session, unless it is open already."""
         self._entered += 1
         if self._session is None:
-            # The engine bounds what is in flight; a second bound here would only hide it.
+            # The engine limits the requests in flight; a second limit here would only hide that.
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls)
-            # No cookies: a service that sets some would have each request pay for them.
+            # No cookies: a service that sets them would slow down each request.
             self._session = aiohttp.ClientSession(
                 connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
             )
@@ -95,19 +96,19 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the session when the last user leaves."""
+        """Closes the session when the last user has left."""
         self._entered -= 1
         if self._entered == 0 and self._session is not None:
             await self._session.close()
             self._session = None
 
     async def prepare(self) -> None:
-        """Sends the canary, if it is due still; the engine calls this before each attempt."""
+        """Sends the canary, unless that has been done; the engine calls this before each attempt."""
         if self._canary_due:
             await self._send_canary()
 
     async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
-        """One request, after the canary's if that is still due.
+        """Sends one request, after the canary if that has not been sent yet.
 
         Raises:
             ExtractionError: with its failure class, status and `Retry-After`.
@@ -118,33 +119,34 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             raise ConfigError("HttpExtractor is not open: use `async with HttpExtractor(...) as extractor`")
         if self.batch_texts is not None and len(texts) > self.batch_texts:
             raise ConfigError(
-                f"format {self._format.name!r} takes {self.batch_texts} texts a request, not {len(texts)}"
+                f"format {self._format.name!r} takes {self.batch_texts} texts a request at most, "
+                f"got {len(texts)}"
             )
         await self.prepare()
         if self._wrong_unit is not None:
             raise ConfigError(self._wrong_unit)
         answer = await self._answer(self._session, texts)
-        return self._understood(lambda: entities_of(self._format, self._unit, texts, answer))
+        return self._parsed(lambda: entities_of(self._format, self._unit, texts, answer))
 
     async def _send_canary(self) -> None:
-        """Asks for the canary's entities, while all other calls wait for the verdict."""
+        """Sends the canary, while all other calls wait for its result."""
         async with self._alone:
             if not self._canary_due or self._session is None:
                 return
             events = Events(format=self._format.name, offsets=self._unit)
             try:
                 answer = await self._answer(self._session, [CANARY_TEXT])
-                (found,) = self._understood(lambda: self._format.response([CANARY_TEXT], answer))
-                shown = unit_shown(found, self._unit)
+                (found,) = self._parsed(lambda: self._format.response([CANARY_TEXT], answer))
+                detected = detect_unit(found, self._unit)
             except (ExtractionError, ValueError) as error:
                 events.warning("canary_failed", problem=error)
             else:
-                self._wrong_unit = _complaint(shown, self._unit)
-                events.info("canary_answered", shown=shown)
+                self._wrong_unit = _unit_problem(detected, self._unit)
+                events.info("canary_answered", shown=detected)
             self._canary_due = False
 
     async def _answer(self, session: aiohttp.ClientSession, texts: Sequence[str]) -> Any:
-        """The JSON of the answer to one request."""
+        """Sends one request and returns the JSON of its answer."""
         timeout = self._timeout(len(texts))
         data = body_of(self._format, texts, self._parameters)
         try:
@@ -160,33 +162,34 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             raise refusal_of(self._format, texts, response, body)
         return json_of(texts, response, body)
 
-    def _understood(self, read: Callable[[], T]) -> T:
+    def _parsed(self, read: Callable[[], T]) -> T:
+        """Calls `read`, and raises an ExtractionError if the answer has another shape than the format's."""
         try:
             return read()
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise ExtractionError(
-                f"the answer has not the shape of format {self._format.name!r} "
+                f"the answer does not have the shape of format {self._format.name!r} "
                 f"({type(error).__name__}: {error})",
                 status=200,
             ) from error
 
 
 def _endpoint(url: str, shape: Format, parameters: Mapping[str, Any]) -> URL:
-    """Where requests go; what stands in the address wins over what the format says."""
+    """Returns the URL of requests. A path or query given in the address wins over the format's."""
     address = URL(url)
     if address.scheme not in ("http", "https") or not address.host:
-        raise ConfigError(f"service url {url!r}: give an address such as http://host:8080")
+        raise ConfigError(f"service url {url!r} is not an http(s) address; give one such as http://host:8080")
     if address.path in ("", "/"):
         address = address.with_path(shape.path).with_query(address.query)
     missing = {n: value for n, value in query_of(shape, parameters).items() if n not in address.query}
     return address.update_query(missing)
 
 
-def _complaint(shown: OffsetUnit | None, declared: OffsetUnit) -> str | None:
-    """What to do about the unit that the canary showed, if anything."""
-    if shown is None or shown is declared:
+def _unit_problem(detected: OffsetUnit | None, declared: OffsetUnit) -> str | None:
+    """Says what to do if the canary shows another unit than the declared one; None if it does not."""
+    if detected is None or detected is declared:
         return None
     return (
-        f"the service counts offsets in {shown.noun}, not in {declared.noun}: "
-        f"set offsets={shown.value!r} (of HttpExtractor; --offsets; extra of the Airflow Connection)"
+        f"the service counts offsets in {detected.noun}, not in {declared.noun}: "
+        f"set offsets={detected.value!r} (of HttpExtractor; --offsets; extra of the Airflow Connection)"
     )

@@ -1,4 +1,4 @@
-"""JSON of requests and answers: by orjson where the extra `speed` is installed, in a fifth of the time."""
+"""Encodes and decodes JSON bodies, with orjson if the extra `speed` is installed: a fifth of the time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 _DECODER = json.JSONDecoder(strict=False)
-"""Control characters stand unescaped in strings of some services (CoreNLP's JSONOutputter)."""
+"""Not strict, because some services (CoreNLP's JSONOutputter) leave control characters unescaped."""
 
 _orjson: Any = import_module("orjson") if find_spec("orjson") else None
 _decode: Callable[[bytes], Any] | None = _orjson and _orjson.loads
@@ -18,25 +18,25 @@ _encode: Callable[[Any], bytes] | None = _orjson and _orjson.dumps
 
 
 def decoded(body: bytes) -> Any:
-    """The JSON of an answer; what orjson refuses, the standard library may still understand.
+    """Decodes the body of an answer. What orjson refuses, the standard library may still understand.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: the body is not JSON.
     """
     if _decode is not None:
-        with suppress(ValueError):  # control characters, NaN, another encoding, or no JSON at all
+        with suppress(ValueError):  # control characters, NaN, another encoding, or not JSON
             return _decode(body)
     return _DECODER.decode(body.decode(json.detect_encoding(body)))
 
 
 def encoded(data: Any) -> bytes:
-    """The body of a request, in UTF-8; halves of surrogate pairs, which it has not, are escaped.
+    """Encodes the body of a request as UTF-8 JSON; lone surrogates, which UTF-8 cannot hold, are escaped.
 
     Raises:
-        TypeError: something in it is no JSON.
+        TypeError: a value in it has no JSON form.
     """
     if _encode is not None:
-        with suppress(TypeError):  # halves of surrogate pairs, or integers beyond 64 bits
+        with suppress(TypeError):  # lone surrogates, or integers beyond 64 bits
             return _encode(data)
     try:
         return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,9 +1,9 @@
-"""What services are asked and what they answer: two pure functions for each format.
+"""The two pure functions of each known format: one writes the request, the other reads the answer.
 
 A request function turns texts into a body: JSON, or bytes that are sent as they are. A response function
 turns the texts and the JSON answer into the entities of each text, with offsets in the service's own unit
-and the text "" where the service gives none. It may raise KeyError, TypeError, ValueError, IndexError or
-AttributeError on an answer of another shape, and ExtractionError for a failure that came with status 200.
+and with the text "" where the service returns none. On an answer of another shape it may raise KeyError,
+TypeError, ValueError, IndexError or AttributeError; for a failure that came with status 200, ExtractionError.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from engine.errors import ExtractionError, Failure
 from engine.model import Entity, entity_of
 
 GLINER_LABELS = ("person", "organization", "location")
-"""Asked for unless the parameter `labels` says otherwise: GLiNER finds what it is told to."""
+"""The labels that GLiNER is asked for, unless the parameter `labels` gives others."""
 
 
 def native_request(texts: Sequence[str]) -> Any:
-    """`{"texts": [...]}`."""
+    """Returns `{"texts": [...]}`."""
     return {"texts": list(texts)}
 
 
 def native_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    """`{"results": [[{start, end, label, text, score}]]}`; the score may be missing."""
+    """Reads `{"results": [[{start, end, label, text, score}]]}`; the score may be missing."""
     return [
-        # Most texts have no entities, and an inner list costs more than all else of theirs.
+        # Most texts have no entities: for them an inner comprehension would cost more than the rest.
         []
         if entities == []
         else [entity_of((e["start"], e["end"], e["label"], e["text"], e.get("score"))) for e in entities]
@@ -36,12 +36,12 @@ def native_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
 
 
 def presidio_request(texts: Sequence[str]) -> Any:
-    """One text as a string, several as a list (presidio-analyzer, `POST /analyze`)."""
+    """Sends one text as a string, several as a list (presidio-analyzer, `POST /analyze`)."""
     return {"text": texts[0] if len(texts) == 1 else list(texts), "language": "en"}
 
 
 def presidio_response(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    """A list of results for a string, a list of those for a list."""
+    """Reads one list of results for a string, or a list of such lists for a list."""
     return [
         [Entity(e["start"], e["end"], e["entity_type"], "", e["score"]) for e in entities]
         for entities in ([answer] if len(texts) == 1 else answer)
@@ -49,21 +49,21 @@ def presidio_response(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
 
 
 def hugging_face_request(texts: Sequence[str]) -> Any:
-    """One text as a string, several as a list (Inference Providers, token classification)."""
+    """Sends one text as a string, several as a list (Inference Providers, token classification)."""
     inputs = texts[0] if len(texts) == 1 else list(texts)
     return {"inputs": inputs, "parameters": {"aggregation_strategy": "simple"}}
 
 
 def hugging_face_response(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    """Groups or tokens of one text, or a list of those; some pipelines unwrap a list of one."""
+    """Reads the groups or tokens of one text, or a list of these; some pipelines unwrap a list of one."""
     single = len(texts) == 1 and not (answer and isinstance(answer[0], list))
     return [_grouped(tokens) for tokens in ([answer] if single else answer)]
 
 
 def _grouped(tokens: Iterable[Mapping[str, Any]]) -> list[Entity]:
-    """Groups as they are, tokens tagged B- and I- put together.
+    """Keeps groups as they are, and joins tokens tagged B- and I- into entities.
 
-    `word` is no surface form: it is what the tokenizer makes of the text.
+    `word` is not used as the entity's text, because it is the tokenizer's form of it.
     """
     groups: list[list[Mapping[str, Any]]] = []
     for token in tokens:
@@ -75,9 +75,9 @@ def _grouped(tokens: Iterable[Mapping[str, Any]]) -> list[Entity]:
 
 
 def _continues(previous: Mapping[str, Any], token: Mapping[str, Any]) -> bool:
-    """Whether a token goes on with the entity of the one before: the next one, of the same label.
+    """Tells whether a token continues the entity of the token before: it comes next and has the same label.
 
-    B- begins another entity, but not in the middle of a word: models tag pieces of words so.
+    B- begins another entity, except in the middle of a word, whose pieces models also tag with B-.
     """
     begins = token["entity"].startswith("B-") and not token["word"].startswith("##")
     following = token["index"] == previous["index"] + 1
@@ -89,20 +89,20 @@ def _label(token: Mapping[str, Any]) -> str:
 
 
 def _entity_of(group: Sequence[Mapping[str, Any]]) -> Entity:
-    """One entity; its score is the mean of its tokens', as in the pipeline's strategy `simple`."""
+    """Makes one entity; its score is the mean over its tokens, as in the pipeline's strategy `simple`."""
     first, last = group[0], group[-1]
     label = first["entity_group"] if "entity_group" in first else _label(first)
     return Entity(first["start"], last["end"], label, "", fmean(token["score"] for token in group))
 
 
 def corenlp_request(texts: Sequence[str]) -> Any:
-    """The text itself, in UTF-8 (Stanford CoreNLP server; what is wanted stands in the query string)."""
+    """Sends the text itself, in UTF-8 (Stanford CoreNLP server; the query string selects the annotators)."""
     (text,) = texts
     return text.encode()
 
 
 def corenlp_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    """`sentences[].entitymentions[]`; a mention's `text` may be its tokens, joined: it is not compared."""
+    """Reads `sentences[].entitymentions[]`. Their `text` is not compared: it may be joined tokens."""
     return [
         [
             Entity(e["characterOffsetBegin"], e["characterOffsetEnd"], e["ner"], "")
@@ -113,33 +113,33 @@ def corenlp_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
 
 
 def gliner_request(texts: Sequence[str]) -> Any:
-    """`{"text", "labels"}` (`python -m gliner.serve`: it gathers batches itself)."""
+    """Sends `{"text", "labels"}` (`python -m gliner.serve`, which collects batches itself)."""
     (text,) = texts
     return {"text": text, "labels": list(GLINER_LABELS)}
 
 
 def gliner_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    """`{"entities": [{start, end, text, label, score}]}`."""
+    """Reads `{"entities": [{start, end, text, label, score}]}`."""
     return [[Entity(e["start"], e["end"], e["label"], e["text"], e["score"]) for e in answer["entities"]]]
 
 
 def comprehend_request(texts: Sequence[str]) -> Any:
-    """`{"TextList", "LanguageCode"}` (Amazon Comprehend, BatchDetectEntities)."""
+    """Sends `{"TextList", "LanguageCode"}` (Amazon Comprehend, BatchDetectEntities)."""
     return {"TextList": list(texts), "LanguageCode": "en"}
 
 
 def comprehend_response(texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    """`ResultList` by `Index`.
+    """Reads `ResultList`, in the order of `Index`.
 
     Raises:
-        ExtractionError: there is an `ErrorList`. It stands for the whole batch, which is then halved until
-            the texts that it names are alone.
+        ExtractionError: the `ErrorList` is not empty. The error fails the whole batch, which the engine then
+            halves until each failing text is alone.
     """
     if answer["ErrorList"]:
         raise _comprehend_error(answer["ErrorList"])
     found = {result["Index"]: result["Entities"] for result in answer["ResultList"]}
     if sorted(found) != list(range(len(texts))):
-        raise ValueError(f"results of texts {sorted(found)}, no errors, for {len(texts)} texts")
+        raise ValueError(f"results for texts {sorted(found)} and no errors, but {len(texts)} texts were sent")
     return [
         [Entity(e["BeginOffset"], e["EndOffset"], e["Type"], e["Text"], e["Score"]) for e in found[at]]
         for at in range(len(texts))
@@ -147,7 +147,7 @@ def comprehend_response(texts: Sequence[str], answer: Any) -> list[list[Entity]]
 
 
 def _comprehend_error(errors: Sequence[Mapping[str, Any]]) -> ExtractionError:
-    """The errors as one: what may pass by repeating is repeated before anything is blamed."""
+    """Joins the errors into one. If any can succeed on a retry, all are retried before a text is blamed."""
     failures = {_comprehend_failure(str(e["ErrorCode"])) for e in errors}
     failure = next(f for f in (Failure.THROTTLED, Failure.TRANSIENT, Failure.PERMANENT) if f in failures)
     listed = "; ".join(_described(errors))
@@ -162,7 +162,7 @@ def _described(errors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _comprehend_failure(code: str) -> Failure:
-    """The class of an `ErrorCode`: of status numbers and of exceptions' names, for both are in use."""
+    """Returns the failure class of an `ErrorCode`, which may be a status number or an exception's name."""
     name = code.replace("_", "").lower()
     if code == "429" or "throttl" in name or "toomanyrequests" in name:
         return Failure.THROTTLED

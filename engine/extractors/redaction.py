@@ -1,4 +1,4 @@
-"""Takes texts out of messages: a service may quote its input in an error, and texts are private."""
+"""Removes texts from messages: a service may quote its input in an error, and texts are private."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from difflib import SequenceMatcher
 PLACEHOLDER = "[text]"
 
 QUOTED_CHARS = 12
-"""A stretch this long that a message shares with a text is taken for a quotation of a part of it."""
+"""A substring of at least this length that a message shares with a text counts as a quotation of it."""
 
 
 def redact(message: str, texts: Sequence[str]) -> str:
-    """The message without the texts, as they are or escaped, whole or cut short."""
+    """Returns the message without the texts, whether they are quoted plain or escaped, whole or cut."""
     for text in texts:
         for form in set(_forms(text)):
             # Whole words only, or a text of one letter would take that letter out of every word.

@@ -112,9 +112,9 @@ async def test_one_bad_text_of_comprehend_fails_no_other():
     [
         ("<html>It works!</html>", "text/html", Failure.TRANSIENT, "type text/html, 22 bytes .*proxy"),
         ("", "text/plain", Failure.TRANSIENT, "content type text/plain, 0 bytes"),
-        ('{"results": [[', "application/json", Failure.PERMANENT, "no JSON: content type application/json"),
-        ('{"outcome": []}', "application/json", Failure.PERMANENT, "not the shape of format 'native'"),
-        ("[]", "application/json", Failure.PERMANENT, "not the shape"),
+        ('{"results": [[', "application/json", Failure.PERMANENT, "not JSON: content type application/json"),
+        ('{"outcome": []}', "application/json", Failure.PERMANENT, "not have the shape of format 'native'"),
+        ("[]", "application/json", Failure.PERMANENT, "not have the shape"),
     ],
 )
 async def test_trap_27_an_answer_that_is_none_says_what_came(body, content_type, failure, says):
@@ -149,7 +149,7 @@ async def test_a_format_bounds_the_texts_of_a_request():
         comprehend = HttpExtractor(url, format="comprehend")
         assert within_limits(Settings(batch_texts=8), comprehend).batch_texts == 8
         async with extractor:
-            with pytest.raises(ConfigError, match="'gliner' takes 1 texts a request, not 2"):
+            with pytest.raises(ConfigError, match="'gliner' takes 1 texts a request at most, got 2"):
                 await extractor.extract(["a", "b"])
     assert seen == []
 
@@ -167,7 +167,7 @@ async def test_an_extractor_opened_again_sends_a_canary_again():
 
 async def test_an_unknown_unit_is_refused_before_any_work():
     """With the known ones."""
-    with pytest.raises(ConfigError, match="offsets 'chars' is no unit; known are code_points, utf16"):
+    with pytest.raises(ConfigError, match="unknown unit of offsets 'chars'; use one of code_points, utf16"):
         HttpExtractor("http://localhost", offsets="chars")
 
 

@@ -111,7 +111,7 @@ def test_trap_20_faults_by_chance_cost_few_requests():
 LOOKS = {
     "503": ExtractionError("HTTP 503", failure=Failure.TRANSIENT, status=503),
     "404": ExtractionError("HTTP 404", status=404),
-    "wrong answers": ExtractionError("the service gave 0 results for 32 texts"),
+    "wrong answers": ExtractionError("the service returned 0 results for 32 texts"),
 }
 
 

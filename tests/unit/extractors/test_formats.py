@@ -18,7 +18,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def test_an_unknown_format_lists_the_known():
     """Before any work starts."""
-    with pytest.raises(ConfigError, match="known are comprehend, corenlp, .*native, presidio"):
+    with pytest.raises(ConfigError, match="use one of comprehend, corenlp, .*native, presidio"):
         format_named("spacy")
 
 
@@ -79,21 +79,21 @@ def test_trap_19_retry_after_is_seconds_or_a_date_or_nothing(header, seconds):
         ([[]], "1 results for 2 texts"),
         ([[], [], []], "3 results for 2 texts"),
         (None, "NoneType results for 2 texts"),
-        ([[Entity(0, 9, "X", "Jane")], []], "outside a text of 4"),
+        ([[Entity(0, 9, "X", "Jane")], []], "are outside a text of length 4"),
         ([[Entity(-1, 3, "X", "Jan")], []], "outside"),
         ([[Entity(3, 1, "X", "")], []], "outside"),
         ([[], [Entity(0, 3, "X", "Rob")]], "answer to text 1 .* wrong unit of offsets"),
         ([[5], []], "is wrong"),
         ([[{"start": 0}], []], "is wrong"),
-        ([[Entity(False, 4, "X", "Jane")], []], "offsets of types bool and int: wanted are integers"),
+        ([[Entity(False, 4, "X", "Jane")], []], "offsets must be integers, got bool and int"),
         ([[Entity(0, 4.0, "X", "Jane")], []], "int and float"),
         ([[Entity("0", "4", "X", "Jane")], []], "str and str"),
-        ([[Entity(0, 4, None, "Jane")], []], "label of type NoneType"),
-        ([[Entity(0, 4, 7, "Jane")], []], "label of type int"),
-        ([[Entity(0, 4, "X", "Jane", float("nan"))], []], "score nan"),
-        ([[Entity(0, 4, "X", "Jane", float("inf"))], []], "score inf"),
-        ([[Entity(0, 4, "X", "Jane", "0.5")], []], "score str"),
-        ([[Entity(0, 4, "X", "Jane", True)], []], "score bool"),
+        ([[Entity(0, 4, None, "Jane")], []], "label must be a string, got NoneType"),
+        ([[Entity(0, 4, 7, "Jane")], []], "label must be a string, got int"),
+        ([[Entity(0, 4, "X", "Jane", float("nan"))], []], "score must be a finite number, got nan"),
+        ([[Entity(0, 4, "X", "Jane", float("inf"))], []], "score must be a finite number, got inf"),
+        ([[Entity(0, 4, "X", "Jane", "0.5")], []], "score must be a finite number, got str"),
+        ([[Entity(0, 4, "X", "Jane", True)], []], "score must be a finite number, got bool"),
         ([[Entity(0, 4, "X", "Jane"), Entity(0, 4, "X", "Bob!")], []], "answer to text 0"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from engine import ConfigError, Entity, ExtractionError, Failure
 from engine.extractors.answer_check import check_answer
 from engine.extractors.formats import FORMATS, body_of, entities_of, query_of
-from engine.extractors.offsets import OffsetUnit, unit_named
+from engine.extractors.offsets import OffsetUnit, parse_unit
 from tests.support.places import DOCS
 
 NATIVE, PRESIDIO, HUGGING_FACE = FORMATS["native"], FORMATS["presidio"], FORMATS["huggingface"]
@@ -247,7 +247,7 @@ def test_trap_18_comprehend_tells_failures_with_status_200(codes, failure):
 
 def test_comprehend_loses_no_text():
     """One that is neither among the results nor among the errors."""
-    with pytest.raises(ValueError, match=r"results of texts \[0\], no errors, for 2 texts"):
+    with pytest.raises(ValueError, match=r"results for texts \[0\] and no errors, but 2 texts were sent"):
         read(COMPREHEND, ["a", "b"], {"ResultList": [{"Index": 0, "Entities": []}], "ErrorList": []})
 
 
@@ -268,8 +268,8 @@ def test_an_answer_of_another_length_is_told_by_its_length():
 def test_a_format_counts_in_a_known_unit():
     """And a name that is none is refused with the known ones."""
     assert {shape.offsets for shape in FORMATS.values()} <= set(OffsetUnit)
-    with pytest.raises(ConfigError, match="known are code_points, utf16, utf8, graphemes"):
-        unit_named("bytes")
+    with pytest.raises(ConfigError, match="use one of code_points, utf16, utf8, graphemes"):
+        parse_unit("bytes")
 
 
 def test_the_page_of_formats_lists_each():

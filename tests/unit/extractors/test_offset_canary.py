@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from engine import Entity
-from engine.extractors.offsets import CANARY_TEXT, OffsetUnit, unit_shown
+from engine.extractors.offsets import CANARY_TEXT, OffsetUnit, detect_unit
 
 UNITS = list(OffsetUnit)
 
@@ -36,20 +36,20 @@ def _counted(at, unit):
 @pytest.mark.parametrize("names", [("Paris",), ("Obama",), ("Barack Obama", "Angela Merkel", "Paris")])
 def test_one_name_is_enough_to_tell_any_unit(unit, declared, names):
     """Whatever the format says, and with half a name too."""
-    assert unit_shown(found_by(unit, *names), declared) is unit
+    assert detect_unit(found_by(unit, *names), declared) is unit
 
 
 def test_other_findings_do_not_confuse():
     """A service may find a date, half a word, or everything."""
     others = [Entity(3, 6, "X", "the"), Entity(0, 2, "X", "At"), Entity(0, 500, "X", "")]
     found = [*others, *found_by(OffsetUnit.UTF16, "Angela Merkel")]
-    assert unit_shown(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF16
+    assert detect_unit(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF16
 
 
 @pytest.mark.parametrize("found", [[], [Entity(0, 2, "X", "At")], [Entity(None, "x", "X", "")]])
 def test_nothing_is_concluded_from_nothing(found):
     """No name found, or no offsets."""
-    assert unit_shown(found, OffsetUnit.CODE_POINTS) is None
+    assert detect_unit(found, OffsetUnit.CODE_POINTS) is None
 
 
 def test_it_works_without_the_package_for_graphemes(monkeypatch):
@@ -57,12 +57,12 @@ def test_it_works_without_the_package_for_graphemes(monkeypatch):
     found = found_by(OffsetUnit.UTF8, "Paris")
     unknown = found_by(OffsetUnit.GRAPHEMES, "Paris")
     monkeypatch.setitem(sys.modules, "regex", None)
-    assert unit_shown(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
-    assert unit_shown(unknown, OffsetUnit.CODE_POINTS) is None
+    assert detect_unit(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
+    assert detect_unit(unknown, OffsetUnit.CODE_POINTS) is None
 
 
 def test_the_package_for_graphemes_is_not_imported_where_another_unit_fits(monkeypatch):
     """It takes a tenth of a second, once a process."""
     monkeypatch.delitem(sys.modules, "regex", raising=False)
-    assert unit_shown(found_by(OffsetUnit.UTF8, "Paris"), OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
+    assert detect_unit(found_by(OffsetUnit.UTF8, "Paris"), OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
     assert "regex" not in sys.modules

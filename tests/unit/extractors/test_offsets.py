@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ConfigError, Entity, ExtractionError
-from engine.extractors.offsets import OffsetUnit, in_code_points, unit_named
+from engine.extractors.offsets import OffsetUnit, parse_unit, to_code_points
 
 CODECS = {OffsetUnit.UTF16: ("utf-16-le", 2), OffsetUnit.UTF8: ("utf-8", 1)}
 TEXT = "e\u0301\N{GRINNING FACE}x"
@@ -18,7 +18,7 @@ TEXT = "e\u0301\N{GRINNING FACE}x"
 
 def convert(text, start, end, unit):
     """The converted start, end and slice of one entity."""
-    (found,) = in_code_points(text, [Entity(start, end, "X", "")], unit, surface=False)
+    (found,) = to_code_points(text, [Entity(start, end, "X", "")], unit, surface=False)
     return found.start, found.end, found.text
 
 
@@ -75,13 +75,13 @@ def test_a_line_break_of_two_characters_is_one_grapheme():
 @pytest.mark.parametrize("wrong", [True, 1.0, None, "1"])
 def test_what_is_no_integer_is_left_to_the_check(wrong):
     """True and 1.0 would be found among the places; they stay what they are."""
-    (found,) = in_code_points(TEXT, [Entity(wrong, wrong, "X", "x")], OffsetUnit.UTF16, surface=True)
+    (found,) = to_code_points(TEXT, [Entity(wrong, wrong, "X", "x")], OffsetUnit.UTF16, surface=True)
     assert found.start is wrong
 
 
 def test_a_given_surface_form_is_kept():
     """To be compared afterwards."""
-    (found,) = in_code_points(TEXT, [Entity(4, 5, "X", "other")], OffsetUnit.UTF16, surface=True)
+    (found,) = to_code_points(TEXT, [Entity(4, 5, "X", "other")], OffsetUnit.UTF16, surface=True)
     assert found == Entity(3, 4, "X", "other")
 
 
@@ -89,5 +89,5 @@ def test_graphemes_say_what_they_need(monkeypatch):
     """Before any work starts."""
     monkeypatch.setitem(sys.modules, "regex", None)
     with pytest.raises(ConfigError, match="need the package regex: install it"):
-        unit_named("graphemes")
-    assert unit_named("utf8") is OffsetUnit.UTF8
+        parse_unit("graphemes")
+    assert parse_unit("utf8") is OffsetUnit.UTF8
