@@ -1,4 +1,4 @@
-"""Checks what the documents show as code, where no other test runs it: that it can be parsed and installed."""
+"""Checks what the documents show as code, where no other test runs it: it parses, and its extras exist."""
 
 from __future__ import annotations
 
