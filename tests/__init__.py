@@ -1,1 +1,1 @@
-"""Tests, in the rooms of what they test; `support/` has what they share."""
+"""The tests, in folders named as the rooms of the engine that they test. `support/` holds what they share."""

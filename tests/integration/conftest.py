@@ -9,11 +9,11 @@ from tests.support.samples import fill, message
 
 @pytest_asyncio.fixture
 async def messages(database):
-    """A thousand messages, three to a second, through each driver."""
+    """A thousand messages, three a second, through each driver in turn."""
     return await fill(database["messages"], [message(n, n // 3) for n in range(1000)])
 
 
 @pytest_asyncio.fixture
 async def pymongo_messages(pymongo_database):
-    """The same through PyMongo alone, where the driver makes no difference."""
+    """A thousand messages through PyMongo only, for tests in which the driver makes no difference."""
     return await fill(pymongo_database["messages"], [message(n, n // 3) for n in range(1000)])

@@ -13,7 +13,7 @@ from engine import Key, KeyRange
 moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)).map(
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 )
-"""Aware datetimes with the milliseconds that BSON keeps."""
+"""Timezone-aware datetimes in whole milliseconds, which BSON keeps exactly."""
 
 scalars = st.one_of(
     st.integers(-(2**31), 2**31 - 1),
@@ -33,20 +33,20 @@ scalars = st.one_of(
     .filter(lambda ms: not 0 <= int(ms) // 31556952000 + 1970 <= 9999),
     st.sampled_from([MinKey(), MaxKey(), Code("f()"), Code("f()", {"x": 1}), Regex("^a", "i")]),
 )
-"""Every BSON type but documents and arrays."""
+"""A value of any BSON type, except documents and arrays."""
 
 names = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=5)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3)
 )
-"""Every BSON type, nested."""
+"""A value of any BSON type; documents and arrays hold other values."""
 
 keys = st.tuples(values, values).map(Key) | st.tuples(values).map(Key)
 
 
 @st.composite
 def key_ranges(draw):
-    """Ranges with any bounds: the pure code never asks which comes first."""
+    """Ranges between any two keys, also in the wrong order: code without I/O does not compare keys."""
     size = draw(st.sampled_from([1, 2]))
     bound = st.tuples(*[values] * size).map(Key)
     return KeyRange(

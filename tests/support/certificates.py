@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority of their own, a server on the loopback interface, a client."""
+"""Makes certificates for tests: of an authority, of a server on the loopback interface, and of a client."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files in PEM.
+    """The paths of PEM files.
 
     Attributes:
-        authority: the certificate that the others are signed by.
-        server: certificate and key of `127.0.0.1`.
-        client: certificate and key of a client.
+        authority: the certificate that signs the other two.
+        server: the certificate and the key of a server at `127.0.0.1`.
+        client: the certificate and the key of a client.
     """
 
     authority: Path
@@ -29,7 +29,7 @@ class Certificates:
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """Makes them, valid for a day."""
+    """Writes the certificates into the folder; they are valid for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("authority")
     own = _builder(name, name, key).add_extension(

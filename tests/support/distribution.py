@@ -1,7 +1,8 @@
-"""How `pytest -n` spreads the tests: whole files, and together what starts something costly.
+"""Decides for `pytest -n` which tests run in the same process, and in which order.
 
-A file's tests share its fixtures, so each file runs in one process. Those that run DAGs in place share one
-initialized Airflow. Those that start an Airflow of their own, of four processes, run one after another.
+The tests of a file share its fixtures, so each file runs in one process. The tests that run DAGs in place share one
+initialized Airflow, and run in one process. The tests that start an Airflow of their own, which has four processes,
+run in one process too, so that there is never more than one such Airflow.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ AIRFLOW_IN_PLACE = "tests/airflow/"
 
 
 def group_of(nodeid: str) -> str:
-    """What runs together with this test, in the order of collection."""
+    """The name of the group of tests that run in the same process as this one."""
     path = nodeid.partition("::")[0]
     if path.startswith(OWN_AIRFLOW):
         return "own Airflow"
@@ -21,10 +22,15 @@ def group_of(nodeid: str) -> str:
 
 
 class ByGroup(LoadScopeScheduling):
-    """Groups in the order of collection: the long ones come first, the many quick ones fill what is left."""
+    """Hands out the groups in the order of collection.
+
+    The two large groups, those with an Airflow, are collected first. The small ones then keep both processes busy
+    until the end.
+    """
 
     def __init__(self, config, log=None):
-        config.option.loadscopereorder = False  # By default most tests first, which here are the quickest.
+        # By default, xdist begins with the groups that have the most tests, which here are the quickest ones.
+        config.option.loadscopereorder = False
         super().__init__(config, log)
 
     def _split_scope(self, nodeid):

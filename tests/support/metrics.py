@@ -1,4 +1,4 @@
-"""What metrics say, read in memory through OpenTelemetry's SDK."""
+"""Reads metrics in memory, through OpenTelemetry's SDK."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Measured:
         self.instruments = Metrics(self._provider.get_meter(METER), **options)
 
     def metrics(self) -> dict:
-        """The SDK's metrics by name, without the first part of it."""
+        """The SDK's metrics by name; the common prefix of the names is left out."""
         data = self._reader.get_metrics_data()
         scopes = (
             [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
@@ -27,7 +27,7 @@ class Measured:
         return {metric.name.removeprefix(f"{METER}."): metric for scope in scopes for metric in scope.metrics}
 
     def numbers(self) -> Counter:
-        """By (name, value of its attribute or None): the sum, or of a histogram the count."""
+        """The sum of each metric (of a histogram, the count), by its name and the attribute's value or None."""
         return Counter(
             {
                 (name, next(iter(point.attributes.values()), None)): (
@@ -39,5 +39,5 @@ class Measured:
         )
 
     def close(self):
-        """Ends the provider."""
+        """Shuts the provider down."""
         self._provider.shutdown()

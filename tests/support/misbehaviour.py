@@ -1,4 +1,4 @@
-"""What a NER service can do instead of answering: faults, each a function of a request and its texts."""
+"""Faults: what a NER service can do instead of answering. Each is a function of a request and its texts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aiohttp import web
 
 Entity = dict[str, Any]
 Fault = Callable[[web.Request, Sequence[str]], Awaitable[web.StreamResponse]]
-"""What happens to a request instead of its answer; it may look at the texts."""
+"""Handles a request in place of the service."""
 
 _NAME = re.compile(r"[A-Z]\w+")
 _LABELS = ("PERSON", "PLACE", "THING")
 
 
 def entities_of(text: str) -> list[Entity]:
-    """The entities of a text, as a service without faults gives them: capitalized words."""
+    """The entities that a service without faults finds in a text: its capitalized words."""
     return [
         {
             "start": found.start(),
@@ -35,7 +35,7 @@ def entities_of(text: str) -> list[Entity]:
 
 
 def status(code: int, body: Any = None, **headers: str) -> Fault:
-    """An answer with that status; `Retry_After="1"` becomes the header `Retry-After`."""
+    """A fault that answers with this status; `Retry_After="1"` becomes the header `Retry-After: 1`."""
 
     async def fault(_request, _texts):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -45,19 +45,19 @@ def status(code: int, body: Any = None, **headers: str) -> Fault:
 
 
 async def reset(request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """The connection is reset before an answer (RST)."""
+    """Resets the connection (TCP RST) without an answer."""
     request.transport.abort()
     return web.Response()
 
 
 async def hang_up(request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """The connection is closed in order, without an answer: what a stale keep-alive connection looks like."""
+    """Closes the connection (TCP FIN) without an answer, as a server does with an idle connection."""
     request.transport.close()
     return web.Response()
 
 
 async def reset_in_body(request: web.Request, texts: Sequence[str]) -> web.StreamResponse:
-    """The connection is reset in the middle of a right answer."""
+    """Resets the connection in the middle of a right answer."""
     body = json.dumps({"results": [entities_of(text) for text in texts]}).encode()
     response = web.StreamResponse(headers={"Content-Length": str(len(body))})
     response.content_type = "application/json"
@@ -68,7 +68,7 @@ async def reset_in_body(request: web.Request, texts: Sequence[str]) -> web.Strea
 
 
 async def drip(request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """A byte every hundredth of a second, and no end: it keeps the connection alive and never answers."""
+    """Sends a byte every hundredth of a second for ever, so that the answer never ends."""
     response = web.StreamResponse()
     await response.prepare(request)
     while True:
@@ -77,18 +77,18 @@ async def drip(request: web.Request, _texts: Sequence[str]) -> web.StreamRespons
 
 
 async def silence(_request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """No answer, until the client gives up."""
+    """Does not answer, until the client gives up."""
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
 
 
 async def html(_request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """A page instead of an answer, as a proxy in the way gives: 200, and no JSON."""
+    """Answers with status 200 and an HTML page, as a proxy in between does."""
     return web.Response(text="<html><body>It works!</body></html>", content_type="text/html")
 
 
 def answering(change: Callable[[Sequence[str]], Any]) -> Fault:
-    """A native answer whose results are what `change` makes of the texts."""
+    """A fault that answers in the native format; its results are `change(texts)`."""
 
     async def fault(_request, texts):
         return web.json_response({"results": change(texts)})
@@ -97,7 +97,7 @@ def answering(change: Callable[[Sequence[str]], Any]) -> Fault:
 
 
 def in_utf16(text: str) -> list[Entity]:
-    """The right entities, their offsets counted in UTF-16 units, as JavaScript and Java count."""
+    """The right entities, but with offsets in UTF-16 code units, as JavaScript and Java count them."""
 
     def units(offset):
         return len(text[:offset].encode("utf-16-le")) // 2
@@ -106,7 +106,7 @@ def in_utf16(text: str) -> list[Entity]:
 
 
 def changed_entity(**changes: Any) -> Fault:
-    """Right answers, but the first entity of each text has these values."""
+    """A fault that answers rightly, except that the first entity of each text has these values."""
 
     def change(texts):
         return [[{**e, **changes} if at == 0 else e for at, e in enumerate(entities_of(t))] for t in texts]
@@ -116,7 +116,7 @@ def changed_entity(**changes: Any) -> Fault:
 
 @dataclass
 class Flaky:
-    """A share of calls that fail, each with one of the faults, by a seeded random source."""
+    """Lets a share of the calls fail, each with one of the faults, chosen by a seeded random source."""
 
     share: float
     faults: Sequence[Fault]
@@ -127,5 +127,5 @@ class Flaky:
         self._rng = random.Random(self.seed)
 
     def draw(self) -> Fault | None:
-        """The fault of the next call, if it gets one."""
+        """The fault of the next call; None if it gets a right answer."""
         return self._rng.choice(self.faults) if self._rng.random() < self.share else None

@@ -1,10 +1,10 @@
-"""A NER service that fails by script: in this loop, or in a thread for tests that have none.
+"""A NER service that fails as a test tells it to. It runs in the test's event loop, or in a thread.
 
     async with FaultyService(flaky=Flaky(0.2, [status(503), reset])) as service: ...
     with serve_in_thread() as service: ...
 
-It speaks the engine's native format (`POST /extract`) and Presidio's (`POST /analyze`), finds entities by a
-rule that tests can apply themselves (`entities_of`), and records all that it was asked.
+It speaks the engine's native format (`POST /extract`) and Presidio's (`POST /analyze`). It finds entities by
+a rule that tests can apply themselves (`entities_of`), and records every request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from aiohttp import web
 from tests.support.misbehaviour import Entity, Fault, Flaky, entities_of, status
 
 HEARD_S = 0.02
-"""An answer is heard by all of a client's calls that much later, at most; clocks are read at both ends."""
+"""Seconds until all calls of a client know of an answer, at most. Client and service each read a clock."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Call:
     """One request received.
 
     Attributes:
-        at: when it came, in seconds on the monotonic clock.
-        ended_at: when it was answered or given up.
+        at: when it arrived, in seconds on the monotonic clock.
+        ended_at: when the answer was sent, or the client gave up.
         answered: whether it got a right answer.
-        retry_after_s: the seconds it was told to wait, if it was told in seconds.
+        retry_after_s: the seconds in the answer's header `Retry-After`; None if there were none.
     """
 
     at: float
@@ -49,20 +49,20 @@ class Call:
 
 @dataclass
 class FaultyService:
-    """The service. Its script may be changed while it runs, from any thread.
+    """The service. Its attributes may be changed while it runs, from any thread.
 
     Attributes:
-        flaky: faults by chance.
-        script: faults of the next calls, in order; None in it is a right answer.
-        poison: faults of every request that contains one of these texts.
-        down: the fault of every request, while it is set.
-        delay_s: what a right answer takes.
-        delay_text_s: and for each of its texts.
-        queue: requests held at once; the others get 429.
-        tls: with which it speaks https; fixed once it runs.
-        workers: requests worked on at once; the others wait in the queue.
-        calls: all requests received, in the order of their end.
-        most_in_flight: requests held at once, at most.
+        flaky: faults that requests get by chance.
+        script: the faults of the next requests, in order; None stands for a right answer.
+        poison: by text, the fault of every request that contains it.
+        down: the fault of every request, as long as it is set.
+        delay_s: seconds that a right answer takes.
+        delay_text_s: further seconds for each text of the request.
+        queue: the most requests that it holds at once; it answers further ones with status 429.
+        tls: makes it speak https; cannot be changed while it runs.
+        workers: the most requests that it works on at once; further ones wait in the queue.
+        calls: all requests that have ended, in the order of their ends.
+        most_in_flight: the most requests that it has held at once.
     """
 
     flaky: Flaky | None = None
@@ -84,7 +84,7 @@ class FaultyService:
 
     @property
     def received(self) -> Counter[str]:
-        """How often each text came."""
+        """How often each text was received."""
         return Counter(text for call in list(self.calls) for text in call.texts)
 
     @property
@@ -94,12 +94,12 @@ class FaultyService:
 
     @property
     def disobedient(self) -> list[Call]:
-        """Calls that came while the service had asked to wait; not those sent before that was heard."""
+        """Calls that arrived while the client knew that the service had asked it to wait."""
         told = [(c.ended_at + HEARD_S, c.ended_at + c.retry_after_s) for c in self.calls if c.retry_after_s]
         return [c for c in self.calls if any(heard < c.at < until - HEARD_S for heard, until in told)]
 
     def reset(self) -> None:
-        """Forgets its script and its records."""
+        """Gives all attributes that a test may set their defaults, and forgets all calls."""
         new = FaultyService()
         script = ("flaky", "script", "poison", "down", "delay_s", "delay_text_s", "queue", "workers")
         for name in (*script, "calls"):
@@ -146,14 +146,14 @@ class FaultyService:
             await self._worked(texts)
             answered = True
             return web.json_response(answer)
-        finally:  # also when the client has gone
+        finally:  # also if the client has closed the connection
             self._in_flight -= 1
             left = time.monotonic()
             call = Call(came, left, request.path, tuple(texts), dict(request.headers), answered, hint)
             self.calls.append(call)
 
     async def _worked(self, texts: Sequence[str]) -> None:
-        """A worker's turn at these texts, as soon as one is free."""
+        """Waits for a free worker, which then takes its time for these texts."""
         async with self._turn:
             await self._turn.wait_for(lambda: self.workers is None or self._working < self.workers)
             self._working += 1
@@ -194,7 +194,7 @@ def _presidio_entities(text: str) -> list[Entity]:
 
 @contextmanager
 def serve_in_thread(**script: Any) -> Iterator[FaultyService]:
-    """The service in a thread with a loop of its own, for tests that are not asynchronous."""
+    """Runs the service in a thread with an event loop of its own, for tests that are not asynchronous."""
     service = FaultyService(**script)
     ready = threading.Event()
     over: list[Callable[[], None]] = []

@@ -11,7 +11,7 @@ INDEX = [("created_at", 1), ("_id", 1)]
 
 
 def message(id_, second=0, text=None):
-    """A document of a chat history."""
+    """A document of a chat history, `second` seconds after midnight of `DAY`."""
     return {
         "_id": id_,
         "created_at": DAY + timedelta(seconds=second),
@@ -33,5 +33,5 @@ async def fill(collection, documents):
 
 
 async def ids_of(collection):
-    """All `_id`s of a collection, in its own order of `_id`."""
+    """All `_id`s of a collection, in the server's order of `_id`."""
     return [d["_id"] for d in await collection.find({}, {"_id": 1}).sort([("_id", 1)]).to_list(length=None)]
