@@ -1,4 +1,4 @@
-"""A whole run in one process: plan once, run every range, reconcile."""
+"""Runs a whole window in one process: plans it once, runs every range, and reconciles the counts."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ async def plan_ranges(
     settings: Settings | None = None,
     target: driver.Database | None = None,
 ) -> Plan:
-    """The plan of a run: made once, kept in the target, and found again by a restart of the same run.
+    """Returns the plan of a run: makes it once and stores it in the target, where a restart finds it.
 
-    A run that was completed is planned anew when it is asked for again; one that was not keeps its ranges,
-    whatever has happened to the collection since (TRAPS 17).
+    A restart of an unfinished run keeps its ranges, whatever has happened to the collection since (trap 17,
+    docs/traps.md). A run that was complete is planned again.
 
     Args:
-        collection: the source; Motor or PyMongo asynchronous.
-        target: database that keeps plans; without it nothing is kept.
+        collection: the source, of Motor or of PyMongo's asynchronous API.
+        target: the database that stores plans; without it the plan is not stored.
 
     Raises:
         ConfigError: a setting or an end of the window is wrong, the run was planned with other parameters, or
-            the logins may not do what a run does.
+            a login lacks a privilege that the run needs.
         PlanError: the window cannot be planned safely.
     """
     settings = settings or Settings()
@@ -55,29 +55,29 @@ async def plan_ranges(
     await privileges.check_source(collection)
     if target is None:
         plan = await make_plan(collection, window, settings, run_id)
-        _tell("planned", plan)
+        _log_plan("planned", plan)
         return plan
     await privileges.check_target(target, privileges.needs_of_plan(settings))
     store = PlanStore(target, settings)
-    stored = await _kept(store.load(run_id))
+    stored = await _on_target(store.load(run_id))
     if stored is not None and not stored.get("complete"):
         plan = Plan.from_document(stored)
         check_parameters(plan, parameters)
-        _tell("plan_found", plan)
+        _log_plan("plan_found", plan)
         return plan
     plan = await make_plan(collection, window, settings, run_id)
-    first = await _kept(target[settings.entities_of(collection.name)].find_one({}, {"_id": 1}))
+    first = await _on_target(target[settings.entities_of(collection.name)].find_one({}, {"_id": 1}))
     if first is None:
         plan = replace(plan, ranges=tuple(replace(r, fresh=True) for r in plan.ranges))
     if stored is not None:
-        await _kept(MongoCheckpoints(target, settings).forget(run_id))
-        await _kept(store.remove(run_id))
-    plan = Plan.from_document(await _kept(store.insert(plan.to_document())))
-    _tell("planned", plan)
+        await _on_target(MongoCheckpoints(target, settings).forget(run_id))
+        await _on_target(store.remove(run_id))
+    plan = Plan.from_document(await _on_target(store.insert(plan.to_document())))
+    _log_plan("planned", plan)
     return plan
 
 
-def _tell(name: str, plan: Plan) -> None:
+def _log_plan(name: str, plan: Plan) -> None:
     Events(run=plan.run_id).info(name, ranges=len(plan.ranges), documents=plan.documents, form=plan.form)
 
 
@@ -91,22 +91,23 @@ async def run(
     writer: Writer | None = None,
     progress: ProgressCallback | None = None,
 ) -> Report:
-    """Plans the window and runs its ranges here, `range_concurrency` at a time.
+    """Plans the window and runs its ranges in this process, `range_concurrency` at a time.
 
-    A range that fails does not stop the others. Calling again with the same parameters resumes: finished
-    ranges stay finished, the others go on from their checkpoints.
+    A range that fails does not stop the others. A second call with the same parameters resumes the run:
+    finished ranges are not run again, and the others resume from their checkpoints.
 
-    Args and errors are those of `plan_ranges` and `run_range`.
+    Arguments and errors are those of `plan_ranges` and `run_range`, but the error of a range goes into
+    the report.
 
     Returns:
-        The run's report; `status` says whether it succeeded, `problems` why not.
+        The report of the run: `status` tells whether it succeeded, and `problems` why not.
     """
     settings = settings or Settings()
     plan = await _planned(source, window, settings, target, writer)
     store: CheckpointStore = MongoCheckpoints(target, settings) if target is not None else MemoryCheckpoints()
     kept = [] if target is None else await range_reports(plan, target, settings)
     done = {str(r.range_id): r for r in kept if r.status is Status.SUCCEEDED}
-    meter = _Meter(plan, done, progress)
+    progress_of_run = _RunProgress(plan, done, progress)
     running = asyncio.Semaphore(settings.range_concurrency)
     slots = slots_of(settings)
 
@@ -121,7 +122,7 @@ async def run(
                     settings=settings,
                     writer=writer,
                     checkpoints=store,
-                    progress=meter.update,
+                    progress=progress_of_run.update,
                     slots=slots,
                 )
             except EngineError as error:
@@ -140,15 +141,15 @@ async def _planned(
     target: driver.Database | None,
     writer: Writer | None,
 ) -> Plan:
-    """The plan, once it is sure that results may be written where no writer takes them."""
+    """Checks the privileges to write results, unless a writer takes them, and returns the plan."""
     if target is not None and writer is None:
         await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
     return await plan_ranges(source, window, settings, target)
 
 
 async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[Report]:
-    """The reports of a plan's ranges, as their checkpoints have them; none of ranges never begun."""
-    kept: list[Checkpoint] = await _kept(MongoCheckpoints(target, settings).of_run(plan.run_id))
+    """Returns the reports of the ranges that have a checkpoint; ranges that never began have none."""
+    kept: list[Checkpoint] = await _on_target(MongoCheckpoints(target, settings).of_run(plan.run_id))
     planned = {r.range_id: r for r in plan.ranges}
     return [
         report_of(c)
@@ -158,7 +159,7 @@ async def range_reports(plan: Plan, target: driver.Database, settings: Settings)
 
 
 def as_of_now(plan: Plan, reports: Iterable[Report], settings: Settings) -> Report:
-    """The run's report so far; ranges that were never begun are pending."""
+    """Returns the report of the run so far; ranges that never began are `pending`."""
     reports = list(reports)
     begun = {r.range_id for r in reports}
     pending = [
@@ -179,7 +180,7 @@ def as_of_now(plan: Plan, reports: Iterable[Report], settings: Settings) -> Repo
 async def conclude(
     plan: Plan, reports: Iterable[Report], target: driver.Database | None, settings: Settings
 ) -> Report:
-    """Merges and reconciles the reports of a run's ranges, and keeps the result with the plan."""
+    """Merges and reconciles the reports of a run's ranges, and stores the result with the plan."""
     report = merge(
         plan.run_id,
         [r.range_id for r in plan.ranges],
@@ -190,7 +191,7 @@ async def conclude(
     )
     if target is not None:
         complete = report.reconciled
-        await _kept(PlanStore(target, settings).finish(plan.run_id, report.to_json(), complete=complete))
+        await _on_target(PlanStore(target, settings).finish(plan.run_id, report.to_json(), complete=complete))
     events = Events(run=plan.run_id)
     tell = events.info if report.reconciled else events.warning
     tell("run_concluded", status=report.status, reconciled=report.reconciled, read=report.read)
@@ -198,19 +199,21 @@ async def conclude(
 
 
 async def load_plan(run_id: str, target: driver.Database, settings: Settings) -> Plan:
-    """The kept plan of a run.
+    """Returns the stored plan of a run.
 
     Raises:
-        PlanError: there is none.
+        PlanError: no plan is stored for this run.
     """
-    stored: Mapping[str, Any] | None = await _kept(PlanStore(target, settings).load(run_id))
+    stored: Mapping[str, Any] | None = await _on_target(PlanStore(target, settings).load(run_id))
     if stored is None:
-        raise PlanError(f"no plan is kept for run {run_id!r} in {settings.plans_collection}")
+        raise PlanError(
+            f"no plan is kept for run {run_id!r} in {settings.plans_collection}; plan the run first"
+        )
     return Plan.from_document(stored)
 
 
-async def _kept(operation: Any) -> Any:
-    """The result of an operation on the target, its errors as ours."""
+async def _on_target(operation: Any) -> Any:
+    """Awaits an operation on the target database; raises MongoDB's errors as WriteError."""
     try:
         return await operation
     except PyMongoError as error:
@@ -228,7 +231,7 @@ def _failed(key_range: KeyRange, error: EngineError) -> Report:
     )
 
 
-class _Meter:
+class _RunProgress:
     """Sums the progress of a run's ranges for its callback."""
 
     def __init__(
@@ -242,7 +245,7 @@ class _Meter:
         }
 
     def update(self, progress: Progress) -> None:
-        """Takes the glance at one range and passes on that at all of them."""
+        """Takes the progress of one range; calls the callback with the sums over all ranges."""
         if self._callback is None or progress.range_id is None:
             return
         self._ranges[progress.range_id] = progress

@@ -34,13 +34,13 @@ async def the_range(collection, settings=SMALL):
 
 
 class Recorder:
-    """An extractor that keeps what it was sent, and can be told to stop answering."""
+    """An extractor that records the texts it is sent, and can be told to stop answering."""
 
     def __init__(self, answers=10**9):
         self.texts, self.answers, self.stuck = [], answers, asyncio.Event()
 
     async def __call__(self, texts):
-        """Answers that many requests, then never again."""
+        """Answers the given number of requests, then none."""
         if self.answers <= 0:
             self.stuck.set()
             await asyncio.Event().wait()
@@ -50,7 +50,7 @@ class Recorder:
 
 
 async def test_a_range_is_written_once_under_the_source_ids(messages, database):
-    """Entities, hash, extractor, run and time; the report reconciles."""
+    """Each holds entities, hash, extractor, run and time; the report reconciles."""
     key_range = await the_range(messages)
     report = await run_range(
         key_range, source=messages, extractor=first_word, target=database, settings=SMALL
@@ -81,7 +81,7 @@ async def test_a_finished_range_run_again_sends_nothing(messages, database):
 
 
 async def test_changed_texts_and_new_versions_are_sent_again(messages, database):
-    """Only they; the extraction is replaced, not doubled."""
+    """Other texts are not sent; the extraction is replaced, not duplicated."""
     key_range, recorder = await the_range(messages), Recorder()
     await run_range(key_range, source=messages, extractor=first_word, target=database, settings=SMALL)
     await messages.update_one({"_id": 5}, {"$set": {"text": "Changed now"}})
@@ -110,7 +110,7 @@ async def cancelled_midway(key_range, source, target, settings=SMALL):
 
 
 async def test_trap_31_a_cancelled_range_resumes_after_its_checkpoint(messages, database):
-    """The second attempt reads only what was after the low-water mark; the sums are those of one."""
+    """The second attempt reads only what lies after the low-water mark; the sums are those of one attempt."""
     key_range = await the_range(messages)
     await cancelled_midway(key_range, messages, database)
     (checkpoint,) = await MongoCheckpoints(database, SMALL).of_run(key_range.run_id)
@@ -125,7 +125,7 @@ async def test_trap_31_a_cancelled_range_resumes_after_its_checkpoint(messages, 
 
 
 async def test_trap_29_the_checkpoint_is_behind_what_is_durable(messages, database):
-    """At any interruption, everything up to the position has its extraction."""
+    """Wherever the range is interrupted, every document up to the position has its extraction."""
     key_range = await the_range(messages)
     await cancelled_midway(key_range, messages, database)
     (checkpoint,) = await MongoCheckpoints(database, SMALL).of_run(key_range.run_id)
@@ -134,7 +134,7 @@ async def test_trap_29_the_checkpoint_is_behind_what_is_durable(messages, databa
 
 
 async def test_trap_31_the_deadline_interrupts_and_reports(messages, database):
-    """`interrupted`, with the low-water mark saved; no document is blamed."""
+    """The status is `interrupted`, the low-water mark is saved, and no document is blamed."""
     settings = SMALL.model_copy(update={"deadline_s": 0.5})
     recorder = Recorder(answers=5)
     key_range = await the_range(messages)
@@ -149,7 +149,7 @@ async def test_trap_31_the_deadline_interrupts_and_reports(messages, database):
 
 
 async def test_trap_32_an_error_in_one_stage_ends_the_others(messages, database):
-    """Here the writer's: it surfaces as itself, and the checkpoint says failed."""
+    """The error of the writer is raised unchanged, and the checkpoint says `failed`."""
     await database.command(
         "create", "messages_entities", validator={"_id": {"$lt": 500}}, validationAction="error"
     )
@@ -163,7 +163,7 @@ async def test_trap_32_an_error_in_one_stage_ends_the_others(messages, database)
 
 
 async def test_trap_30_write_errors_surface_one_by_one(messages, database):
-    """Each with the `_id` of its document."""
+    """Each error names the `_id` of its document."""
     await database.command("create", "messages_entities", validator={"_id": {"$nin": [3, 4]}})
     with pytest.raises(WriteError, match="2 documents refused .*_id 3: .*_id 4: "):
         await run_range(
@@ -172,7 +172,7 @@ async def test_trap_30_write_errors_surface_one_by_one(messages, database):
 
 
 async def test_an_extractor_that_always_fails_fails_the_range(messages, database):
-    """And blames no document."""
+    """No document is blamed."""
 
     async def broken(texts):
         raise ValueError("a bug")
@@ -195,7 +195,7 @@ async def test_a_claim_takes_the_range_from_an_earlier_attempt(messages, databas
 
 
 async def test_trap_17_a_checkpoint_of_other_bounds_is_not_resumed(messages, database):
-    """A script that plans anew begins such a range at its own start: nothing between is passed over."""
+    """A script that plans again begins such a range at its start, so that no document is skipped."""
     one = await the_range(messages, SMALL.model_copy(update={"range_documents": 100}))
     other = KeyRange(one.start, (await the_range(messages)).stop, one.range_id, one.run_id)
     await cancelled_midway(other, messages, database)
@@ -204,7 +204,7 @@ async def test_trap_17_a_checkpoint_of_other_bounds_is_not_resumed(messages, dat
 
 
 async def test_a_changed_filter_refuses_to_resume_and_says_so(messages, database):
-    """The position and the counts before it are of other documents."""
+    """The position and the counts belong to other documents."""
     key_range = await the_range(messages)
     await cancelled_midway(key_range, messages, database)
     filtered = SMALL.model_copy(update={"filter": {"_id": {"$gt": 5}}})
@@ -217,7 +217,7 @@ async def test_a_changed_filter_refuses_to_resume_and_says_so(messages, database
 
 
 async def test_documents_that_came_in_behind_the_reader_fail_the_range(messages, database):
-    """Fewer were read than are there: it says so, and the next attempt starts over and reconciles."""
+    """The error says how many were not read; the next attempt starts over and reconciles."""
     key_range = await the_range(messages)
     await messages.delete_many({"_id": {"$gte": 900}})
     sent = 0
@@ -240,7 +240,7 @@ async def test_documents_that_came_in_behind_the_reader_fail_the_range(messages,
 
 
 async def test_a_range_goes_through_json_between_planner_and_worker(messages, database):
-    """As it does from an Airflow task to the next."""
+    """Ranges are passed on in this way from one Airflow task to the next."""
     key_range = KeyRange.from_json((await the_range(messages)).to_json())
     report = await run_range(
         key_range, source=messages, extractor=first_word, target=database, settings=SMALL
@@ -249,7 +249,7 @@ async def test_a_range_goes_through_json_between_planner_and_worker(messages, da
 
 
 async def test_results_may_go_to_another_database(messages, client, database):
-    """Source and target need not be on one server."""
+    """Source and target may be on different servers."""
     elsewhere = client[f"{database.name}_elsewhere"]
     try:
         report = await run_range(
@@ -262,8 +262,8 @@ async def test_results_may_go_to_another_database(messages, client, database):
         await client.drop_database(elsewhere.name)
 
 
-async def test_results_too_large_for_one_message_are_written_all_the_same(messages, database):
-    """48 MB is the most; a group of results may well be more."""
+async def test_results_too_large_for_one_message_are_written_too(messages, database):
+    """A message holds at most 48 MB, and a group of results may be larger."""
     big = "x" * 1_000_000
     collection = driver.durable(database["messages_entities"])
     said = await driver.insert(collection, [{"_id": n, "big": big} for n in range(60)])

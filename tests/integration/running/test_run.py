@@ -26,7 +26,7 @@ async def test_a_run_reconciles_range_by_range(messages, database):
 
 
 async def test_a_second_run_changes_no_document(messages, database):
-    """Not even the times."""
+    """Not even the times of the extractions change."""
     await run(Window(), source=messages, extractor=first_word, target=database, settings=SMALL)
     before = await database["messages_entities"].find({}).to_list(length=None)
     report = await run(Window(), source=messages, extractor=first_word, target=database, settings=SMALL)
@@ -34,8 +34,8 @@ async def test_a_second_run_changes_no_document(messages, database):
     assert await database["messages_entities"].find({}).to_list(length=None) == before
 
 
-async def test_a_completed_run_is_planned_anew_and_finds_what_is_new(messages, database):
-    """So a daily run of the same window picks up what came late."""
+async def test_a_completed_run_is_planned_again_and_finds_new_documents(messages, database):
+    """So a daily run of the same window finds documents that came late."""
     await run(Window(), source=messages, extractor=first_word, target=database, settings=SMALL)
     await messages.insert_many([message(2000, 1), message(2001, 10_000)])
     report = await run(Window(), source=messages, extractor=first_word, target=database, settings=SMALL)
@@ -43,13 +43,13 @@ async def test_a_completed_run_is_planned_anew_and_finds_what_is_new(messages, d
 
 
 class Service:
-    """Keeps what went through; goes down for good at a text, and is down from the start for None."""
+    """Records the texts it answered; goes down for good at a given text, or at the start if that is None."""
 
     def __init__(self, down_at="never"):
         self.down_at, self.texts, self.down = down_at, [], down_at is None
 
     async def __call__(self, texts):
-        """Finds first words, while it is up."""
+        """Finds the first word of each text while it is up."""
         self.down = self.down or self.down_at in texts
         if self.down:
             raise ConnectionError("down")
@@ -58,7 +58,7 @@ class Service:
 
 
 async def test_a_failed_run_resumes_where_it_stopped(messages, database):
-    """Finished ranges stay finished; the others go on; the plan is the same."""
+    """Finished ranges are not run again, the others resume, and the plan is the same."""
     arguments = {"source": messages, "target": database, "settings": SMALL}
     failed = await run(Window(), extractor=Service(None), **arguments)
     assert (failed.status, failed.reconciled, failed.dead_lettered) == (Status.INTERRUPTED, False, 0)
@@ -84,7 +84,7 @@ async def test_finished_ranges_are_not_read_again_by_a_resumed_run(messages, dat
 
 
 async def test_dead_letters_are_limited_by_a_setting(messages, database):
-    """More than allowed fail the run after everything else is done; allowed ones do not."""
+    """More dead letters than allowed fail the run, but only after everything else is done."""
 
     async def refuses_two(texts):
         if {"Hello 7", "Hello 8"} & set(texts):
@@ -101,7 +101,7 @@ async def test_dead_letters_are_limited_by_a_setting(messages, database):
 
 
 async def test_a_dead_letter_that_succeeds_is_resolved_and_keeps_its_history(messages, database):
-    """And holds neither text nor entities."""
+    """The resolved letter holds neither text nor entities."""
 
     async def refuses_one(texts):
         if "Hello 7" in texts:
@@ -124,7 +124,7 @@ async def test_a_dead_letter_that_succeeds_is_resolved_and_keeps_its_history(mes
 
 
 async def test_a_text_of_any_other_type_is_a_dead_letter(messages, database):
-    """Whatever BSON type stands in the text field, it ends no range."""
+    """No BSON type in the text field ends a range."""
     others = [ObjectId(), 5, None, {"a": 1}, ["x"], True, b"x", Decimal128("1")]
     await messages.insert_many([{**message(f"o{n}", 1), "text": other} for n, other in enumerate(others)])
     settings = SMALL.model_copy(update={"max_dead_letters": len(others)})
@@ -136,14 +136,14 @@ async def test_a_text_of_any_other_type_is_a_dead_letter(messages, database):
 
 @pytest.mark.parametrize("count", [0, 1])
 async def test_trap_14_empty_and_single_collections_run_and_reconcile(database, count):
-    """Nothing to do is done well."""
+    """A run without documents, or with one, succeeds."""
     collection = await fill(database["messages"], [message(n) for n in range(count)])
     report = await run(Window(), source=collection, extractor=first_word, target=database, settings=SMALL)
     assert (report.status, report.reconciled, report.read) == (Status.SUCCEEDED, True, count)
 
 
 async def test_outside_documents_are_in_the_report(messages, database):
-    """Counted at planning, shown at the end."""
+    """They are counted at planning and shown at the end."""
     await messages.insert_many([{"_id": "a", "text": "x"}, {"_id": "b", "created_at": "x", "text": "x"}])
     report = await run(Window(), source=messages, extractor=first_word, target=database, settings=SMALL)
     assert report.outside == {"null or missing": 1, "string": 1}
@@ -151,7 +151,7 @@ async def test_outside_documents_are_in_the_report(messages, database):
 
 
 async def test_json_lines_serve_a_script_without_a_target(messages, tmp_path):
-    """One line a document, in a file; dead letters beside it."""
+    """Each document is one line of a file; dead letters go to a second file."""
     await messages.update_one({"_id": 3}, {"$unset": {"text": ""}})
     settings = SMALL.model_copy(update={"max_dead_letters": 1})
     path = tmp_path / "entities.jsonl"
@@ -167,7 +167,7 @@ async def test_json_lines_serve_a_script_without_a_target(messages, tmp_path):
 
 
 async def test_progress_is_told_for_the_whole_run(messages, database):
-    """Documents only grow, and end at what was expected."""
+    """The number of documents only grows, and ends at the expected number."""
     seen = []
     await run(
         Window(), source=messages, extractor=first_word, target=database, settings=SMALL, progress=seen.append

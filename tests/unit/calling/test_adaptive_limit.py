@@ -1,4 +1,4 @@
-"""The limiter's rules one by one, with an injected clock; how it does in all is in test_simulated_limits."""
+"""The rules of the adaptive limit, one by one; the simulated tests show how they work together."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from engine.calling.adaptive_limit import HOLD_S, MIN_ROUND, AdaptiveLimit, Atte
 
 
 class Driver:
-    """Attempts made side by side, as many as a test says, on a clock that it moves."""
+    """Makes attempts side by side, as many as a test says, on a clock that it moves."""
 
     def __init__(self, minimum=1, maximum=64, **values):
         self.now = 100.0
         self.limiter = AdaptiveLimit(minimum, maximum, clock=lambda: self.now, **values)
 
     def begin(self, count):
-        """So many attempts begin together."""
+        """Begins the given number of attempts together."""
         return [self.limiter.begin(n) for n in range(1, count + 1)]
 
     def end(self, samples, result=AttemptResult.SUCCESS, after_s=0.0):
-        """They end together."""
+        """Ends the attempts together."""
         self.now += after_s
         for sample in samples:
             self.limiter.end(sample, result)
 
     def round(self, result=AttemptResult.SUCCESS, latency_s=0.05, count=None):
-        """One full limit of attempts, from beginning to end."""
+        """Begins and ends as many attempts as the limit allows."""
         self.end(self.begin(count or self.limiter.limit), result, latency_s)
 
     def settled(self, limit):
-        """Learns the base latency, and goes to a limit by a refusal that is long past."""
+        """Learns the base latency, and brings the limit to a value by a refusal that is long past."""
         while self.limiter.limit <= limit:
             self.round()
         samples = self.begin(limit)
@@ -42,14 +42,14 @@ class Driver:
 
 
 def test_the_first_limit_lies_within_its_bounds():
-    """Even if a setting is narrower than TCP's initial window."""
+    """This holds even if the maximum is smaller than the initial limit."""
     assert AdaptiveLimit(1, 64).limit == 10
     assert AdaptiveLimit(1, 4).limit == 4
     assert AdaptiveLimit(20, 64).limit == 20
 
 
-def test_the_start_doubles_the_limit_a_round_trip():
-    """Every success raises it by one; 10, 20, 40."""
+def test_slow_start_doubles_the_limit_in_a_round_trip():
+    """Every success raises it by one: 10, 20, 40."""
     driver = Driver()
     limits = []
     for _ in range(3):
@@ -68,7 +68,7 @@ def test_waiting_shows_the_capacity_at_once():
 
 
 def test_without_waiting_the_limit_rises_slowly_after_a_refusal():
-    """By half its root a round trip, not by one a success."""
+    """It rises by half its root in a round trip, not by one with each success."""
     driver = Driver()
     before = driver.settled(30)
     driver.round()
@@ -76,7 +76,7 @@ def test_without_waiting_the_limit_rises_slowly_after_a_refusal():
 
 
 def test_trap_25_a_success_that_needed_a_retry_raises_nothing():
-    """Neither in the slow start nor after it."""
+    """This holds in slow start and after it."""
     driver = Driver()
     driver.round(AttemptResult.RETRIED)
     assert driver.limiter.limit == 10
@@ -87,7 +87,7 @@ def test_trap_25_a_success_that_needed_a_retry_raises_nothing():
 
 
 def test_trap_25_a_cohort_of_refusals_lowers_the_limit_once():
-    """Thirty of thirty refused: one backoff, not thirty."""
+    """All attempts of a round are refused: the limit backs off once."""
     driver = Driver()
     before = driver.settled(40)
     driver.round(AttemptResult.THROTTLED)
@@ -98,7 +98,7 @@ def test_trap_25_a_cohort_of_refusals_lowers_the_limit_once():
 
 @pytest.mark.parametrize("result", [AttemptResult.THROTTLED, AttemptResult.DROPPED])
 def test_trap_25_what_began_before_the_last_decrease_decreases_nothing(result):
-    """However late it fails: a burst of correlated errors once took a limit from 128 to 9."""
+    """This holds however late it fails: a burst of errors once took a limit from 128 to 9."""
     driver = Driver(maximum=128)
     driver.settled(100)
     burst = driver.begin(driver.limiter.limit)
@@ -109,7 +109,7 @@ def test_trap_25_what_began_before_the_last_decrease_decreases_nothing(result):
 
 
 def test_faults_lower_the_limit_by_half_their_share():
-    """A round that loses 2 of 20 keeps 95% of the limit, and rises by as much as ever."""
+    """A round that loses 2 of 20 keeps 95% of the limit, and the usual rise is added."""
     driver = Driver()
     before = driver.settled(20)
     samples = driver.begin(before)
@@ -119,7 +119,7 @@ def test_faults_lower_the_limit_by_half_their_share():
 
 
 def test_many_failures_lower_the_limit_by_half_their_share_too():
-    """Half of 40 dropped: three quarters are left, and what a round trip adds."""
+    """If half of 40 are dropped, three quarters of the limit are left, and the usual rise is added."""
     driver = Driver()
     before = driver.settled(40)
     samples = driver.begin(before)
@@ -128,8 +128,8 @@ def test_many_failures_lower_the_limit_by_half_their_share_too():
     assert 0.7 * before <= driver.limiter.limit <= 0.85 * before
 
 
-def test_many_failures_end_the_slow_start():
-    """Four of ten dropped: the next round no longer doubles the limit."""
+def test_many_failures_end_slow_start():
+    """After a round with many failures the next one no longer doubles the limit."""
     driver = Driver()
     driver.round()
     samples = driver.begin(20)
@@ -141,7 +141,7 @@ def test_many_failures_end_the_slow_start():
 
 
 def test_a_round_of_waiting_halves_the_limit_at_most():
-    """Four times the latency or more: the next round sees how much of it was our queue."""
+    """Even if the latency is many times the base: the next round shows how much of it was a queue."""
     driver = Driver()
     before = driver.settled(40)
     driver.round(latency_s=1.0)
@@ -149,7 +149,7 @@ def test_a_round_of_waiting_halves_the_limit_at_most():
 
 
 def test_an_outage_takes_little_and_gives_it_back_fast():
-    """Nothing succeeds: no lower than four; afterwards, every success raises the limit again."""
+    """Without any success it falls no lower than four; afterwards every success raises it again."""
     driver = Driver()
     before = driver.settled(30)
     for _ in range(50):
@@ -161,7 +161,7 @@ def test_an_outage_takes_little_and_gives_it_back_fast():
 
 
 def test_what_was_refused_is_not_asked_again_at_once():
-    """The limit comes close to it and stays below for a while; twice as long when it is refused again."""
+    """The limit comes close to it and stays below for a while, twice as long if it is refused again."""
     driver = Driver()
     driver.settled(20)
     for hold_s in (2 * HOLD_S, 4 * HOLD_S, 4 * HOLD_S):
@@ -187,7 +187,7 @@ def test_one_refusal_with_little_in_flight_halves_the_limit_at_most():
 
 
 def test_a_phase_with_too_little_to_do_raises_nothing():
-    """With less than half the limit in flight, successes say nothing of the other half."""
+    """With less than half the limit in flight, successes say nothing about the other half."""
     driver = Driver()
     for _ in range(100):
         driver.round(count=4)
@@ -195,7 +195,7 @@ def test_a_phase_with_too_little_to_do_raises_nothing():
 
 
 def test_cancelled_and_refused_for_good_say_nothing():
-    """They neither raise nor lower."""
+    """They neither raise nor lower the limit."""
     driver = Driver()
     before = driver.settled(20)
     for _ in range(20):
@@ -204,7 +204,7 @@ def test_cancelled_and_refused_for_good_say_nothing():
 
 
 def test_the_base_latency_is_measured_anew_with_half_the_capacity():
-    """Requests have become slower for good: the limit dips once, and comes back as it was."""
+    """If requests have become slower for good, the limit dips once and comes back."""
     driver = Driver()
     driver.settled(20)
     limits = []
@@ -232,7 +232,7 @@ STEPS = st.lists(st.tuples(st.integers(1, 80), RESULTS, st.floats(0, 30)), max_s
 
 @given(STEPS, st.integers(1, 5), st.integers(5, 70))
 def test_the_limit_stays_within_its_bounds(steps, minimum, maximum):
-    """Whatever happens, in whatever order."""
+    """This holds for any attempts in any order."""
     driver = Driver(minimum, maximum)
     for count, result, seconds in steps:
         driver.round(result, seconds, count)
@@ -245,7 +245,7 @@ def test_the_limit_stays_within_its_bounds(steps, minimum, maximum):
     )
 )
 def test_trap_25_no_mix_of_failures_lowers_a_cohort_twice(failures):
-    """From 100 in flight, whatever fails and how, at most half is lost."""
+    """However a round of 100 attempts fails, at most half of the limit is lost."""
     driver = Driver(maximum=128)
     before = driver.settled(100)
     for sample, result in zip(driver.begin(before), failures, strict=False):
@@ -255,7 +255,7 @@ def test_trap_25_no_mix_of_failures_lowers_a_cohort_twice(failures):
 
 @given(STEPS, st.integers(1, 70))
 def test_equal_bounds_make_the_limit_constant(steps, limit):
-    """Whatever the attempts end with, and however long they take."""
+    """This holds for all results and latencies, so that no second class is needed for a fixed limit."""
     driver = Driver(limit, limit)
     for count, result, seconds in steps:
         driver.round(result, seconds, count)

@@ -1,4 +1,4 @@
-"""Who is to blame: a text, or the service."""
+"""The caller tells bad texts from a service that does not work."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ QUICK = Settings(max_attempts=2, retry_base_s=0, retry_max_s=0, max_outage_s=0)
 
 
 class Service:
-    """Fails every request that holds a poison text; all of them when it is down."""
+    """Fails every request that holds a poison text, and every request while it is down."""
 
     def __init__(self, poison=(), *, error=None, down=False):
         self.poison, self.error, self.down = set(poison), error or ValueError("bad text"), down
         self.requests = []
 
     async def extract(self, texts):
-        """Nothing is found, ever."""
+        """Answers with no entities."""
         self.requests.append(list(texts))
         if self.down or self.poison & set(texts):
             raise self.error
@@ -41,7 +41,7 @@ def caller_of(service):
 
 @given(st.sets(st.integers(0, 31), max_size=8))
 def test_trap_23_exactly_the_bad_texts_are_refused(bad):
-    """Whichever they are, and in the order of the texts."""
+    """Any set of bad texts is found; outcomes are in the order of the texts."""
     texts = [f"text {n}" for n in range(32)]
     outcomes = asyncio.run(caller_of(Service(f"text {n}" for n in bad)).extract(texts))
     assert {n for n, outcome in enumerate(outcomes) if isinstance(outcome, Refusal)} == bad
@@ -49,7 +49,7 @@ def test_trap_23_exactly_the_bad_texts_are_refused(bad):
 
 @pytest.mark.asyncio
 async def test_a_refusal_says_why():
-    """Class, status, message, attempts, times."""
+    """It holds class, status, message, attempts and times."""
     error = ExtractionError("HTTP 500: boom", failure=Failure.TRANSIENT, status=500)
     (refusal,) = await caller_of(Service(["bad"], error=error)).extract(["bad"])
     assert (refusal.kind, refusal.status, refusal.message) == (Failure.TRANSIENT, 500, "HTTP 500: boom")
@@ -60,7 +60,7 @@ async def test_a_refusal_says_why():
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", [Failure.TRANSIENT, Failure.PERMANENT])
 async def test_trap_24_an_outage_blames_no_text(kind):
-    """Whether it looks transient (no answer) or permanent (a wrong address)."""
+    """This holds for failures that look transient (no answer) and permanent (a wrong address)."""
     service = Service(error=ExtractionError("HTTP 404", failure=kind), down=True)
     with pytest.raises(
         (ExtractionError, ServiceDown), match="the service does not work.*run again to resume"
@@ -71,7 +71,7 @@ async def test_trap_24_an_outage_blames_no_text(kind):
 
 @pytest.mark.asyncio
 async def test_trap_24_the_probe_is_a_text_that_went_through():
-    """Functions that know only their own texts can be asked too."""
+    """So a function that knows only its own texts can be probed too."""
     service = Service(["bad"])
     caller = caller_of(service)
     await caller.extract(["good"])
@@ -81,7 +81,7 @@ async def test_trap_24_the_probe_is_a_text_that_went_through():
 
 @pytest.mark.asyncio
 async def test_trap_24_sustained_throttling_blames_no_text():
-    """Put off for longer than allowed, a batch ends the range and not its documents."""
+    """A batch that is throttled for longer than allowed ends the range; its documents are not blamed."""
     settings = Settings(max_throttled_s=0, retry_base_s=0)
     service = Service(error=ExtractionError("HTTP 429", failure=Failure.THROTTLED), down=True)
     with pytest.raises(ServiceDown, match="does not work"):
@@ -89,35 +89,35 @@ async def test_trap_24_sustained_throttling_blames_no_text():
 
 
 @pytest.mark.asyncio
-async def test_a_configuration_error_is_nobodys_text():
-    """It surfaces at once."""
+async def test_a_configuration_error_blames_no_text():
+    """It is raised at once."""
     with pytest.raises(ConfigError):
         await caller_of(Service(error=ConfigError("no"), down=True)).extract(["a", "b"])
 
 
 @pytest.mark.asyncio
 async def test_no_texts_need_no_request():
-    """As for a batch of unchanged documents."""
+    """A batch of unchanged documents has none."""
     service = Service(down=True)
     assert await caller_of(service).extract([]) == []
     assert service.requests == []
 
 
 def no_answer():
-    """What HttpExtractor raises when an attempt takes too long."""
+    """The error that HttpExtractor raises when an attempt takes too long."""
     error = ExtractionError("no answer within 1 s", failure=Failure.TRANSIENT)
     error.__cause__ = TimeoutError()
     return error
 
 
 class Once:
-    """Fails the first request with that error."""
+    """Fails the first request with the given error."""
 
     def __init__(self, error):
         self.errors = [error]
 
     async def extract(self, texts):
-        """Nothing is found, later."""
+        """Answers later requests with no entities."""
         if self.errors:
             raise self.errors.pop()
         return [[] for _ in texts]
@@ -130,7 +130,7 @@ class Once:
     ids=["of a function", "over HTTP", "a reset"],
 )
 async def test_trap_22_an_attempt_that_timed_out_keeps_its_slot(error, charged):
-    """The call was given up, and may still occupy the service; one that was reset does not."""
+    """The aborted call may still occupy the service; a connection that was reset does not."""
     slots = Slots(AdaptiveLimit(4, 4))
     outcomes = await Caller(Once(error).extract, RetryPolicy(QUICK), slots).extract(["a"])
     assert (outcomes, slots.charged, slots.in_flight) == ([()], charged, 0)
@@ -138,7 +138,7 @@ async def test_trap_22_an_attempt_that_timed_out_keeps_its_slot(error, charged):
 
 @pytest.mark.asyncio
 async def test_what_prepares_an_attempt_holds_no_slot():
-    """Else the time of a canary would be taken for the service's latency."""
+    """Otherwise the time of a canary would count as latency of the service."""
     slots, taken = Slots(AdaptiveLimit(1, 1)), []
 
     async def prepare():
@@ -150,6 +150,6 @@ async def test_what_prepares_an_attempt_holds_no_slot():
 
 
 def test_repeats_are_counted_by_the_class_of_the_failure():
-    """Those that are neither throttled nor refused were transient."""
+    """Retries that were neither throttled nor refused are transient."""
     failures = [Failure.THROTTLED, Failure.TRANSIENT, Failure.PERMANENT, Failure.THROTTLED]
     assert effort_of(caller_of(Service()), failures) == Effort(0, retries=4, throttled=2, refused=1)

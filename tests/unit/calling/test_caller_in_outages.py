@@ -1,4 +1,4 @@
-"""Poison against outage, on virtual time: many calls at once, a service that fails by script or chance."""
+"""Bad texts and outages, on virtual time: many calls to a service that fails by script or by chance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Service:
         self.requests, self.answered = [], []
 
     async def extract(self, texts):
-        """Nothing is found, ever."""
+        """Answers with no entities."""
         self.requests.append((now_s(), list(texts)))
         await asyncio.sleep(0.02)
         if self.down[0] <= now_s() < self.down[1] or self.rng.random() < self.flaky:
@@ -49,14 +49,14 @@ class Service:
 
 
 def caller_of(service, **settings):
-    """A caller on the running loop's time."""
+    """A caller on the clock of the running loop."""
     values = Settings(**settings)
     pause = EndpointPause(now_s, asyncio.sleep, random.Random(2), values.retry_base_s)
     return Caller(service.extract, RetryPolicy(values, pause=pause, rng=random.Random(3)), slots_of(values))
 
 
 async def outcomes_of(service, texts, *, callers=16, caller=None, **settings):
-    """The outcome of each text, 32 a batch, from that many calls at once."""
+    """Sends the texts, 32 a batch, in the given number of calls at once; returns the outcome of each text."""
     caller = caller or caller_of(service, **settings)
     batches = [texts[at : at + 32] for at in range(0, len(texts), 32)]
     found = {}
@@ -73,7 +73,7 @@ async def outcomes_of(service, texts, *, callers=16, caller=None, **settings):
 
 
 def refused(outcomes):
-    """The texts that are to blame."""
+    """The texts that were refused."""
     return {text for text, outcome in outcomes.items() if isinstance(outcome, Refusal)}
 
 
@@ -82,7 +82,7 @@ POISON = {f"text {n}" for n in range(7, 20_000, 2_000)}
 
 
 def test_trap_23_ten_poison_texts_among_many_are_ten_refusals():
-    """Each fails its whole batch with 500, which looks transient: exactly these, and few requests more."""
+    """Each fails its whole batch with a 500, which looks transient; exactly these texts are refused."""
     service = Service(POISON)
     outcomes = run_virtually(outcomes_of(service, TEXTS))
     assert refused(outcomes) == POISON
@@ -95,13 +95,13 @@ def test_trap_23_ten_poison_texts_among_many_are_ten_refusals():
 
 
 def test_trap_23_poison_in_a_flaky_service_is_told_from_chance():
-    """5% of requests fail by chance besides: the same ten, none by chance."""
+    """Another 5% of the requests fail by chance: the same ten texts are refused and no others."""
     outcomes = run_virtually(outcomes_of(Service(POISON, flaky=0.05), TEXTS))
     assert refused(outcomes) == POISON
 
 
 def test_trap_20_faults_by_chance_cost_few_requests():
-    """6% of requests fail: all is found, with at most 1.2 times the requests needed."""
+    """6% of the requests fail: every text succeeds, with at most 1.2 times the requests needed."""
     service = Service(flaky=0.06)
     outcomes = run_virtually(outcomes_of(service, TEXTS))
     assert refused(outcomes) == set()
@@ -117,7 +117,7 @@ LOOKS = {
 
 @pytest.mark.parametrize("looks", LOOKS.values(), ids=LOOKS)
 def test_trap_24_an_outage_of_a_minute_is_waited_out(looks):
-    """Total, in mid-run, whatever it looks like: no text is blamed, few requests, and all ends by itself."""
+    """In mid-run the service is down: no text is blamed, few requests are sent, and the work then goes on."""
     service = Service(down=(1.0, 61.0), looks=looks)
     outcomes = run_virtually(outcomes_of(service, TEXTS * 2))
     assert refused(outcomes) == set()
@@ -127,7 +127,7 @@ def test_trap_24_an_outage_of_a_minute_is_waited_out(looks):
 
 
 def test_trap_24_attempts_during_an_outage_are_not_charged():
-    """A bad text meets an outage first: afterwards it has all its attempts, and only these are told."""
+    """A bad text that meets an outage has all its attempts afterwards, and only these are reported."""
 
     async def main():
         service = Service({"bad"}, down=(0.0, 5.0))
@@ -140,7 +140,7 @@ def test_trap_24_attempts_during_an_outage_are_not_charged():
 
 
 def test_trap_24_a_call_that_met_the_end_of_an_outage_is_not_charged():
-    """It began before the circuit opened and timed out after it had closed: that attempt says nothing."""
+    """An attempt that begins before the circuit opens and times out after it has closed says nothing."""
 
     async def main():
         calls = []
@@ -166,7 +166,7 @@ def test_trap_24_a_call_that_met_the_end_of_an_outage_is_not_charged():
 
 
 def test_trap_24_an_outage_that_begins_under_a_text_alone_does_not_blame_it():
-    """Others succeed while it is under way, then the service is gone: a refusal for good proves nothing."""
+    """Other calls succeed while it is in flight, then the service goes down: the refusal proves nothing."""
 
     async def main():
         service = Service(looks=LOOKS["404"])
@@ -184,14 +184,14 @@ def test_trap_24_an_outage_that_begins_under_a_text_alone_does_not_blame_it():
 
 
 def test_trap_23_a_text_that_brings_the_service_down_is_found():
-    """Each time it comes the service crashes and restarts, which looks like an outage: it alone is blamed."""
+    """The service crashes each time it is sent, which looks like an outage: that text alone is blamed."""
     service = Service({"text 40"}, restart_s=2.0)
     outcomes = run_virtually(outcomes_of(service, TEXTS[:320], callers=4))
     assert refused(outcomes) == {"text 40"}
 
 
 def test_trap_24_an_outage_without_end_interrupts():
-    """After `max_outage_s` the range ends; nothing was blamed, and the probes were few."""
+    """After `max_outage_s` the range ends; no text is blamed, and few probes were sent."""
     service = Service(down=(0.0, 1e9))
     with pytest.raises(ExceptionGroup) as raised:
         run_virtually(outcomes_of(service, TEXTS, max_outage_s=900))
@@ -201,7 +201,7 @@ def test_trap_24_an_outage_without_end_interrupts():
 
 
 def test_trap_25_bad_texts_alone_are_probed_for_one_at_a_time():
-    """Sixteen calls fail for good at once: one request is under way while it is in doubt who is to blame."""
+    """Sixteen calls fail for good at once: while the cause is in doubt, one request at a time is sent."""
 
     async def main():
         service = Service({f"bad {n}" for n in range(16)}, error=LOOKS["404"])
@@ -229,7 +229,7 @@ def test_trap_25_bad_texts_alone_are_probed_for_one_at_a_time():
 
 
 def test_the_text_is_kept_only_if_a_setting_says_so():
-    """By default a refusal holds a text's length and hash at most."""
+    """By default a refusal holds the length of the text and not the text itself."""
 
     async def refusal(**settings):
         caller = caller_of(Service({"bad"}), **settings)

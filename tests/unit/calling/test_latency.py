@@ -1,4 +1,4 @@
-"""What latencies say, number by number."""
+"""The statistics of a round of attempts, and the base latency."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from engine.calling.latency import BaseLatency, Round
 
 
-def test_a_cohort_is_its_means():
-    """Of the answers; what was dropped has no latency."""
+def test_a_round_has_means():
+    """The means are those of the answers; dropped attempts have no latency."""
     round_ = Round(dropped=1)
     for in_flight, latency_s in [(10, 0.1), (20, 0.2), (30, 0.3)]:
         round_.add(in_flight, latency_s)
@@ -30,12 +30,12 @@ def test_the_standard_error_is_a_number_whatever_is_summed(latencies):
 
 @pytest.mark.parametrize(("base_s", "allowed_s"), [(0.001, 0.005), (0.08, 0.09), (4.0, 4.5)])
 def test_a_little_waiting_is_allowed(base_s, allowed_s):
-    """An eighth, or 4 ms of a base that is itself short."""
+    """An eighth of the base, or 4 ms if the base is short."""
     assert BaseLatency(base_s, 0).allowed_s == pytest.approx(allowed_s)
 
 
 def test_lower_latencies_pull_the_base_down_and_higher_ones_do_not_pull_it_up():
-    """By a tenth of the way."""
+    """A lower latency pulls it by a tenth of the difference."""
     base = BaseLatency(0.1, 0)
     base.follow(0.2)
     assert base.s == 0.1
@@ -55,12 +55,12 @@ def test_lower_latencies_pull_the_base_down_and_higher_ones_do_not_pull_it_up():
     ],
 )
 def test_the_base_is_measured_at_times_that_clients_of_a_host_share(at_s, latency_s, due_at_s):
-    """Multiples of ten seconds, or of as many tens as fifty latencies take."""
+    """These are multiples of 10 s, or of as many times 10 s as fifty latencies take."""
     assert BaseLatency(latency_s, at_s).due_at_s(latency_s) == due_at_s
 
 
 def test_a_base_that_fell_far_is_measured_at_once():
-    """It was measured while the service was slow, or loaded; half as low is reason enough not to wait."""
+    """It was measured while the service was slow or loaded, so the next measurement does not wait."""
     base = BaseLatency(0.1, 3.0)
     for _ in range(20):
         base.follow(0.01)
@@ -68,7 +68,7 @@ def test_a_base_that_fell_far_is_measured_at_once():
 
 
 def test_other_clients_queue_does_not_become_the_base_at_once():
-    """A measured base rises by two fifths at most, unless no queue can be ours; it may fall freely."""
+    """A measured base rises by at most two fifths unless the client has no queue; it may fall freely."""
     base = BaseLatency(0.1, 0)
     assert base.measured(0.3, 10, alone=False).s == pytest.approx(0.14)
     assert base.measured(0.3, 10, alone=True).s == 0.3

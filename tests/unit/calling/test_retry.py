@@ -16,7 +16,7 @@ from tests.support.virtual_time import now_s, run_virtually
 
 
 class Time:
-    """A clock that only sleeping moves."""
+    """A clock that moves only when something sleeps."""
 
     def __init__(self):
         self.now = 1000.0
@@ -40,7 +40,7 @@ class Service:
         self.attempts = 0
 
     async def __call__(self):
-        """One attempt."""
+        """Makes one attempt."""
         self.attempts += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -48,7 +48,7 @@ class Service:
 
 
 def failure(kind, retry_after_s=None):
-    """An error of that class."""
+    """An error of the given class."""
     return ExtractionError("no", failure=kind, retry_after_s=retry_after_s)
 
 
@@ -72,13 +72,13 @@ def policy_on(time, seed=1, **values):
     ],
 )
 def test_trap_18_any_exception_has_a_class(error, kind):
-    """Those of plain functions too."""
+    """So do the exceptions that plain functions raise."""
     assert classify(error) is kind
 
 
 @pytest.mark.asyncio
 async def test_a_success_needs_no_policy():
-    """One attempt, no wait."""
+    """It takes one attempt and no wait."""
     time = Time()
     policy, retries = policy_on(time)
     assert await policy.call(Service()) == "fine"
@@ -87,7 +87,7 @@ async def test_a_success_needs_no_policy():
 
 @pytest.mark.asyncio
 async def test_transient_failures_cost_attempts():
-    """After `max_attempts` the last error surfaces."""
+    """After `max_attempts` the last error is raised."""
     service = Service(*[failure(Failure.TRANSIENT) for _ in range(9)])
     policy, retries = policy_on(Time(), max_attempts=4)
     with pytest.raises(ExtractionError):
@@ -97,7 +97,7 @@ async def test_transient_failures_cost_attempts():
 
 @pytest.mark.asyncio
 async def test_permanent_failures_are_not_tried_again():
-    """Neither at first nor after others."""
+    """This holds for the first failure and for later ones."""
     service = Service(failure(Failure.TRANSIENT), failure(Failure.PERMANENT))
     with pytest.raises(ExtractionError):
         await policy_on(Time())[0].call(service)
@@ -106,7 +106,7 @@ async def test_permanent_failures_are_not_tried_again():
 
 @pytest.mark.asyncio
 async def test_throttling_costs_time_and_no_attempts():
-    """A service that is busy for long loses nothing: only `max_throttled_s` ends it."""
+    """A service may be busy for a long time: only `max_throttled_s` ends the call."""
     service = Service(*[failure(Failure.THROTTLED, 1.0) for _ in range(50)])
     assert await policy_on(Time(), max_attempts=2)[0].call(service) == "fine"
     time, endless = Time(), Service(*[failure(Failure.THROTTLED, 10.0) for _ in range(500)])
@@ -117,7 +117,7 @@ async def test_throttling_costs_time_and_no_attempts():
 
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_trap_20_waits_are_fully_jittered_and_bounded(seed, failures):
-    """The wait after the n-th failure is anywhere between nothing and `retry_base_s * 2**(n - 1)`, capped."""
+    """The wait after the n-th failure is between 0 and `retry_base_s * 2**(n - 1)`, capped."""
     time = Time()
     policy, _ = policy_on(time, seed, max_attempts=20, retry_base_s=0.5, retry_max_s=8)
     asyncio.run(policy.call(Service(*[failure(Failure.TRANSIENT)] * failures)))
@@ -128,7 +128,7 @@ def test_trap_20_waits_are_fully_jittered_and_bounded(seed, failures):
 
 @pytest.mark.asyncio
 async def test_trap_19_retry_after_pauses_the_endpoint_for_all():
-    """A call that was never refused waits too, and no jitter goes below the hint."""
+    """A call that was never refused waits too, and jitter never shortens the pause."""
     time = Time()
     policy, _ = policy_on(time, retry_base_s=1.0)
     await policy.call(Service(failure(Failure.THROTTLED, 30.0)))
@@ -140,7 +140,7 @@ async def test_trap_19_retry_after_pauses_the_endpoint_for_all():
 
 @pytest.mark.asyncio
 async def test_trap_19_jitter_spreads_clients_with_the_same_hint():
-    """Twenty clients told the same come back at twenty times."""
+    """Twenty clients with the same `Retry-After` return at twenty different times."""
     waits = set()
     for seed in range(20):
         time = Time()
@@ -160,14 +160,14 @@ async def test_trap_19_a_hint_is_capped():
 
 @pytest.mark.asyncio
 async def test_trap_28_calls_share_no_state():
-    """A call's attempts do not count for its neighbour."""
+    """The attempts of one call do not count for another."""
     policy, _ = policy_on(Time(), max_attempts=3)
     for _ in range(4):
         assert await policy.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
 
 
 def test_trap_19_each_waiter_has_its_own_jitter_upward():
-    """Twenty calls wait out one pause: none is back early, no two at the same time."""
+    """Twenty calls wait for the end of one pause: none returns early, and no two at the same time."""
 
     async def main():
         pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
@@ -189,7 +189,7 @@ def test_trap_19_each_waiter_has_its_own_jitter_upward():
 
 
 def test_trap_19_a_pause_that_is_extended_meanwhile_is_kept():
-    """Who woke up too early for the new moment waits on."""
+    """A call that wakes before the new end goes on waiting."""
 
     async def main():
         pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
@@ -222,7 +222,7 @@ async def test_trap_20_retries_have_a_cap_on_total_time():
 
 @pytest.mark.asyncio
 async def test_trap_20_waiting_for_tokens_or_as_told_is_not_charged():
-    """A quota that is used up, or a long pause, leaves a call all its attempts and its time."""
+    """Waiting for an empty quota or a long pause costs a call neither attempts nor time."""
     time = Time()
     policy, retries = policy_on(time, max_attempts=6, max_retry_s=1, retry_base_s=0, retry_tokens=14)
     told = [failure(Failure.THROTTLED, 60.0) for _ in range(3)]
@@ -248,7 +248,7 @@ async def test_trap_20_an_empty_quota_slows_retries_down_and_loses_nothing():
 
 @pytest.mark.asyncio
 async def test_trap_20_successes_refill_the_quota():
-    """What a retried call took comes back when it succeeds, so faults now and then never empty it."""
+    """A retried call that succeeds returns its tokens, so that occasional faults never empty the quota."""
     policy, _ = policy_on(Time(), retry_base_s=0)
     for _ in range(200):
         assert await policy.call(Service(failure(Failure.TRANSIENT))) == "fine"
@@ -261,7 +261,7 @@ async def test_trap_20_successes_refill_the_quota():
 
 @pytest.mark.asyncio
 async def test_what_is_repeated_in_another_form_is_counted_and_paid_for():
-    """As two halves of a batch are."""
+    """The two halves of a failed batch are an example."""
     time = Time()
     policy, retries = policy_on(time, retry_tokens=14)
     await policy.repeat(Failure.TRANSIENT)

@@ -10,18 +10,18 @@ from engine.calling.retry_quota import COSTS, RETRIES_PER_S, SUCCESS_GAIN, Retry
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self):
         self.now = 50.0
 
     def __call__(self):
-        """The time."""
+        """Returns the time."""
         return self.now
 
 
 def test_trap_20_the_quota_is_that_of_botocore():
-    """500 tokens pay for 35 transient retries or 100 throttled ones; the next has to wait."""
+    """500 tokens pay for 35 transient retries or 100 throttled ones; the next one has to wait."""
     for failure, paid in ((Failure.TRANSIENT, 35), (Failure.THROTTLED, 100)):
         quota = RetryQuota(500, Clock())
         assert [quota.take(failure) for _ in range(paid)] == [0.0] * paid
@@ -29,14 +29,14 @@ def test_trap_20_the_quota_is_that_of_botocore():
 
 
 def test_trap_20_an_empty_quota_lets_retries_wait_and_never_refuses():
-    """Each waits for its own tokens, so ten a second go, however many wait."""
+    """Each retry waits for its own tokens, so ten begin each second, however many wait."""
     quota = RetryQuota(14, Clock())
     waits = [quota.take(Failure.TRANSIENT) for _ in range(31)]
     assert waits == [n / RETRIES_PER_S for n in range(31)]
 
 
 def test_trap_20_a_success_gives_back():
-    """What its retry took, or one token if it needed none; never more than there were at the start."""
+    """It returns what its retry took, or one token if it needed none, up to the capacity."""
     quota = RetryQuota(500, Clock())
     quota.take(Failure.TRANSIENT)
     quota.give_back(SUCCESS_GAIN)
@@ -46,7 +46,7 @@ def test_trap_20_a_success_gives_back():
 
 
 def test_time_fills_the_quota_up():
-    """An empty one is full again after the time of its retries, and no fuller."""
+    """An empty quota is full again after a while, and never above its capacity."""
     clock = Clock()
     quota = RetryQuota(140, clock)
     for _ in range(10):
@@ -58,7 +58,7 @@ def test_time_fills_the_quota_up():
 
 @given(st.lists(st.sampled_from(["success", "retry", "second"]), max_size=400))
 def test_trap_20_retries_that_fail_stay_within_the_budget(events):
-    """Those not waited for are at most (capacity + successes) / 14, and ten a second."""
+    """Retries that need no wait are at most (capacity + successes) / 14, and ten a second."""
     clock = Clock()
     quota = RetryQuota(70, clock)
     retries = successes = seconds = 0

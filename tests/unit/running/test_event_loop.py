@@ -1,4 +1,4 @@
-"""The loop of a process: uvloop's where it is installed, else asyncio's; nothing else changes."""
+"""The event loop of a process is uvloop's if that is installed, else asyncio's; nothing else changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ uvloop = pytest.importorskip("uvloop")
 
 @pytest.fixture(params=["uvloop", "asyncio"])
 def loop_class(request, monkeypatch):
-    """The class of loop to be had, with and without uvloop."""
+    """The class of the event loop, with and without uvloop."""
     if request.param == "uvloop":
         return uvloop.Loop
     monkeypatch.setitem(sys.modules, "uvloop", None)
@@ -24,12 +24,12 @@ def loop_class(request, monkeypatch):
 
 
 async def own_loop():
-    """The loop this runs on."""
+    """The loop that runs this coroutine."""
     return asyncio.get_running_loop()
 
 
 def test_the_runner_takes_the_fastest_loop_there_is(loop_class):
-    """And closes it."""
+    """It closes the loop at the end."""
     with loop_runner() as loop:
         running = loop.run(own_loop())
     assert isinstance(running, loop_class)
@@ -37,14 +37,14 @@ def test_the_runner_takes_the_fastest_loop_there_is(loop_class):
 
 
 def test_without_uvloop_asyncio_decides(monkeypatch):
-    """Also on a platform whose own loop is another one."""
+    """None lets asyncio choose, also on platforms with a loop of their own."""
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert loop_factory() is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_trap_31_a_signal_cancels_and_cleans_up(loop_class, number):
-    """By a handler of the loop, as the command line and the DAG set it; on either loop."""
+    """The command line and the DAG set such a handler; it works on both loops."""
     before, saved = signal.getsignal(number), []
 
     async def work():

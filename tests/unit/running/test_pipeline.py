@@ -1,4 +1,4 @@
-"""The stages of one range, its parts in memory and time virtual: what ends one ends all, without a hang."""
+"""The stages of one range, its parts in memory, on virtual time: what ends one stage ends all of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TEXTS = [f"text {n}" for n in range(200)]
 
 
 class Service:
-    """Takes a tenth of a second; what it does to a text is up to the test."""
+    """Takes a tenth of a second, then calls the function of the test with each text."""
 
     def __init__(self, does=lambda _text: None):
         self.does, self.received = does, []
 
     async def extract(self, texts):
-        """Nothing is found, ever."""
+        """Answers with no entities."""
         self.received += texts
         await asyncio.sleep(0.1)
         for text in texts:
@@ -30,11 +30,11 @@ class Service:
 
 
 class Broken(Exception):
-    """A fault that no part of the engine knows."""
+    """An error that is not the engine's."""
 
 
 def failing_at(text, error):
-    """Raises the error when that text comes."""
+    """Makes a function that raises the error at the given text."""
 
     def does(given):
         if given == text:
@@ -44,10 +44,10 @@ def failing_at(text, error):
 
 
 class BrokenSource(MemorySource):
-    """Ends with an error instead of its second half (TRAPS 12)."""
+    """Ends with an error instead of its second half (trap 12, docs/traps.md)."""
 
     async def pages(self, after):
-        """Half of them."""
+        """Yields half of the pages."""
         async for page in super().pages(after):
             if page.ids[0] >= 100:
                 raise SourceError("the cursor is gone")
@@ -55,27 +55,27 @@ class BrokenSource(MemorySource):
 
 
 class BrokenWriter(MemoryWriter):
-    """Refuses a document."""
+    """Refuses to write a certain document."""
 
     async def write(self, extractions, dead_letters):
-        """Nothing of a group that holds it."""
+        """Refuses the whole group that holds it."""
         if any(e.document_id == 90 for e in extractions):
             raise WriteError("_id 90: no")
         return await super().write(extractions, dead_letters)
 
 
 class ForgetfulWriter(MemoryWriter):
-    """Cannot say what it knows."""
+    """Fails when it is asked which documents it knows."""
 
     async def known(self, ids):
-        """Of the later documents."""
+        """Fails for the later documents."""
         if ids[0] >= 100:
             raise WriteError("not now")
         return await super().known(ids)
 
 
 def of_progress(progress):
-    """A script's callback that fails."""
+    """A progress callback that fails."""
     if progress.documents >= 100:
         raise Broken
 
@@ -97,7 +97,7 @@ ENDS = {
 
 @pytest.mark.parametrize(("source", "writer", "service", "progress", "error"), ENDS.values(), ids=ENDS)
 def test_trap_32_whatever_stage_fails_the_range_ends_with_its_error(source, writer, service, progress, error):
-    """No hang (virtual time would raise), no task left, the error itself; what was done is saved."""
+    """The error is raised unchanged, no task is left or hangs, and the checkpoint is saved."""
 
     async def main():
         kept = Watched(written := writer())
@@ -112,9 +112,9 @@ def test_trap_32_whatever_stage_fails_the_range_ends_with_its_error(source, writ
 
 
 def test_trap_29_rows_that_failed_are_not_passed():
-    """A write fails in the midst, and later batches are extracted already: the position stays before it.
+    """A write fails while later batches are extracted already: the position stays before it.
 
-    The next attempt writes it (redpanda connect#4676 went on after it).
+    The next attempt writes it (in redpanda connect#4676 the position moved on).
     """
 
     async def main():
@@ -137,7 +137,7 @@ def test_trap_29_rows_that_failed_are_not_passed():
 
 
 def test_trap_29_a_slow_document_holds_the_checkpoint_back():
-    """The first batch answers last: until then nothing is passed, though all that may be ahead is written."""
+    """The first batch is answered last: until then the position stays, though later batches are written."""
 
     async def main():
         class Slow(Service):
@@ -162,7 +162,7 @@ def test_trap_29_a_slow_document_holds_the_checkpoint_back():
 @pytest.mark.parametrize(("drain_s", "rounds"), [(0.2, 6), (0.01, 5)], ids=["ends", "is dropped"])
 @pytest.mark.parametrize("how", ["deadline", "cancellation"])
 def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how, drain_s, rounds):
-    """What is in flight may end within `drain_s`, nothing more is sent, each document after it is read."""
+    """Requests in flight may end within `drain_s`, no other is sent, and the next attempt sends the rest."""
 
     async def main():
         written = MemoryWriter()
@@ -193,7 +193,7 @@ def test_trap_31_an_interruption_in_flight_saves_the_low_water_mark(how, drain_s
 
 
 def test_trap_31_an_interruption_uses_up_no_attempts():
-    """Stopped again and again while a bad text is tried: it is blamed after `max_attempts` of one run."""
+    """However often the range is stopped, a bad text is blamed after `max_attempts` within one attempt."""
 
     async def main():
         written = MemoryWriter()
@@ -214,7 +214,7 @@ def test_trap_31_an_interruption_uses_up_no_attempts():
 
 
 def test_trap_24_a_range_waits_an_outage_out():
-    """A minute in mid-run: the same attempt goes on by itself, nothing is blamed, all is written once."""
+    """After a minute of outage the same attempt goes on; no text is blamed, and each is written once."""
 
     async def main():
         def down(_text):
@@ -232,7 +232,7 @@ def test_trap_24_a_range_waits_an_outage_out():
 
 
 def test_trap_24_an_outage_without_end_interrupts_the_range():
-    """After `max_outage_s`; what was done is kept, and the next attempt goes on from there."""
+    """It ends after `max_outage_s`; what was done is kept, and the next attempt resumes there."""
 
     async def main():
         down = [True]

@@ -1,8 +1,9 @@
-"""Whatever happens, in whatever order: the final state is that of a run without faults, and it adds up.
+"""Faults in any order leave the same final state as a run without faults, and the counts reconcile.
 
-A state machine over one range with its parts in memory, on virtual time. Requests end when a rule says so:
-well, or in one of the ways that pass. Between them the attempt is cancelled, killed, or refused a write, and
-begun again. At each saved checkpoint `Watched` checks that nothing is ahead of what is durable.
+A state machine over one range with its parts in memory, on virtual time. Requests end when a rule says so,
+with an answer or a transient error. In between, the attempt is cancelled, killed or refused a write, and
+begun again.
+At each saved checkpoint `Watched` checks that the position is not ahead of what is durable.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.support.virtual_time import VirtualLoop
 PAGE, BATCH = 4, 3
 SMALL = Settings(
     batch_texts=BATCH,
-    min_concurrency=3,  # a fixed limit: the adaptive one goes by real time
+    min_concurrency=3,  # a constant limit, because an adapting one depends on real time
     max_concurrency=3,
     write_documents=4,
     checkpoint_s=0,
@@ -33,9 +34,9 @@ SMALL = Settings(
     max_attempts=6,
 )
 MOST_ALONE = 4
-"""Chance faults of one text alone: with more of them than attempts it would rightly be blamed."""
+"""The most random faults of a single text: with more of them than attempts it would rightly be blamed."""
 A_FAILURE_COSTS = 3
-"""Requests that follow from one that failed: itself again, or its halves, and a probe."""
+"""The requests that one failure causes: the same again, or its halves, and a probe."""
 PASSING = {
     "connection": ConnectionError("reset"),
     "timeout": TimeoutError(),
@@ -54,7 +55,7 @@ class Service:
         self.alone = Counter()
 
     async def extract(self, texts):
-        """Nothing is found, ever."""
+        """Waits for the machine to answer or fail the request."""
         self.requests += 1
         request = (list(texts), asyncio.get_running_loop().create_future())
         self.pending.append(request)
@@ -65,7 +66,7 @@ class Service:
                 self.pending.remove(request)
 
     def answer(self, at):
-        """As the service does when it works."""
+        """Answers with no entities, or crashes on poison."""
         texts, future = self.pending.pop(at)
         if self.poison & set(texts):
             self.failures += 1
@@ -74,7 +75,7 @@ class Service:
             future.set_result([[] for _ in texts])
 
     def fail(self, at, error):
-        """In a way that passes, unless this text alone has had its share of it."""
+        """Fails the request with an error that will pass, unless a single text has had its share of those."""
         texts, future = self.pending[at]
         if len(texts) == 1 and texts[0] != PROBE_TEXT:
             if self.alone[texts[0]] == MOST_ALONE:
@@ -86,23 +87,23 @@ class Service:
 
 
 class Killable(Watched):
-    """Checkpoints of a process that can be killed: then nothing is saved any more."""
+    """Checkpoints of a process that can be killed; after that they save nothing."""
 
     killed = False
 
     async def save(self, checkpoint):
-        """Unless it is too late."""
+        """Saves unless the process was killed."""
         if not self.killed:
             await super().save(checkpoint)
 
 
 class RefusingWriter(MemoryWriter):
-    """A target that refuses the next write when it is told to."""
+    """A target that refuses the next write if the machine says so."""
 
     refuses = False
 
     async def write(self, extractions, dead_letters):
-        """Nothing of it, or all."""
+        """Writes everything or nothing."""
         if self.refuses:
             self.refuses = False
             raise WriteError("not now")
@@ -124,7 +125,7 @@ class PipelineMachine(RuleBasedStateMachine):
 
     @initialize(count=st.integers(0, 14), poison=st.sets(st.integers(0, 13), max_size=3))
     def documents(self, count, poison):
-        """A range of some documents, a few of them poison."""
+        """Makes the range: some documents, a few of them poison."""
         self.texts = [f"text {n}" for n in range(count)]
         self.poison = {n for n in poison if n < count}
         self.service = Service({f"text {n}" for n in self.poison})
@@ -133,7 +134,7 @@ class PipelineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.task is None)
     @rule()
     def begin(self):
-        """The next attempt, from the last checkpoint."""
+        """Begins the next attempt, from the last checkpoint."""
         self.requests_before, self.failures_before = self.service.requests, self.service.failures
         self.kept.killed = False
         source = MemorySource(self.texts, PAGE)
@@ -147,21 +148,21 @@ class PipelineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.task is not None and self.service.pending)
     @rule(at=st.integers(0, 100))
     def answer(self, at):
-        """Any of the requests under way ends well, or crashes on poison."""
+        """Answers any request in flight."""
         self.service.answer(at % len(self.service.pending))
         self.settle()
 
     @precondition(lambda self: self.task is not None and self.service.pending)
     @rule(at=st.integers(0, 100), how=st.sampled_from(sorted(PASSING)))
     def fail(self, at, how):
-        """Any of them fails."""
+        """Fails any request in flight."""
         self.service.fail(at % len(self.service.pending), PASSING[how])
         self.settle()
 
     @precondition(lambda self: self.task is not None and self.service.pending)
     @rule(how=st.sampled_from(sorted(PASSING)))
     def fail_all(self, how):
-        """An outage: all under way fail, then the probes and retries that follow, some times."""
+        """Fails all requests in flight, and the probes and retries that follow: an outage."""
         for _ in range(3):
             for at in reversed(range(len(self.service.pending))):
                 self.service.fail(at, PASSING[how])
@@ -170,32 +171,32 @@ class PipelineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.task is not None)
     @rule(killed=st.booleans())
     def crash(self, killed):
-        """Cancelled, with time to save; or killed without."""
+        """Cancels the attempt, which may save its checkpoint; or kills it, so that it may not."""
         self.kept.killed = killed
         self.task.cancel()
         self.settle()
 
     @rule()
     def refuse_a_write(self):
-        """The target fails the next write, and with it the attempt."""
+        """Makes the target refuse the next write, which fails the attempt."""
         self.writer.refuses = True
 
     def settle(self):
-        """Lets everything happen that needs no answer: waits pass, stages go on."""
+        """Lets everything happen that needs no answer of the service."""
         self.loop.run_until_complete(asyncio.sleep(100))
         self.check_requests()
         if self.task is not None and self.task.done():
             self.ended()
 
     def check_requests(self):
-        """Each failure costs a few requests; what is needed beside them is one a batch."""
+        """Checks that no more was sent than one request a batch and a few for each failure."""
         needed = (len(self.texts) + PAGE - 1) // PAGE * ((PAGE + BATCH - 1) // BATCH)
         failures = self.service.failures - self.failures_before
         requests = self.service.requests - self.requests_before
         assert requests <= needed + A_FAILURE_COSTS * failures
 
     def ended(self):
-        """However it ended: by success, by an interruption, or by the error that was put there."""
+        """Checks that the attempt ended by success, an interruption or the write error of this machine."""
         if not self.task.cancelled():
             error = self.task.exception()
             assert error is None or isinstance(error, WriteError), repr(error)
@@ -203,7 +204,7 @@ class PipelineMachine(RuleBasedStateMachine):
         assert not self.service.pending
 
     def teardown(self):
-        """The faults are over: some attempt ends well, and all is as if there had been none."""
+        """Runs the range to its end without faults, and checks that the final state is right."""
         try:
             if hasattr(self, "texts"):
                 self.run_to_its_end()
@@ -212,7 +213,7 @@ class PipelineMachine(RuleBasedStateMachine):
             self.loop.close()
 
     def run_to_its_end(self):
-        """Answers all requests, in as many attempts as it takes, and checks what is left then."""
+        """Answers all requests, in as many attempts as it takes, and checks the final state."""
         for _ in range(1000):
             if self.task is None and self.attempt.checkpoint.status is Status.SUCCEEDED:
                 break

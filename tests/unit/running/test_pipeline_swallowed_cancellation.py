@@ -1,4 +1,4 @@
-"""A stage whose cancellation is swallowed, as by `asyncio.wait_for` before Python 3.12, ends all the same."""
+"""A stage that swallows its cancellation, as `asyncio.wait_for` does before Python 3.12, still ends."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SMALL = Settings(batch_texts=4, max_concurrency=2, write_documents=4, max_ahead_
 
 
 async def nothing_found(texts):
-    """At once."""
+    """Answers at once."""
     await asyncio.sleep(0)
     return [[] for _ in texts]
 
 
 class Service:
-    """Finds nothing."""
+    """A service that finds no entities."""
 
     extract = staticmethod(nothing_found)
 
 
 class DeafSource(MemorySource):
-    """Its first fetch takes a second, and goes on when it is cancelled.
+    """A source whose first fetch takes a second and swallows its cancellation.
 
     Attributes:
         cancelled: how often it was.
@@ -35,7 +35,7 @@ class DeafSource(MemorySource):
     cancelled = 0
 
     async def pages(self, after):
-        """One page at once, the next ones after the slow fetch."""
+        """Yields one page at once and the next ones after the slow fetch."""
         slow = True
         async for page in super().pages(after):
             yield page
@@ -48,15 +48,15 @@ class DeafSource(MemorySource):
 
 
 class RefusingWriter(MemoryWriter):
-    """Refuses everything."""
+    """Refuses every write."""
 
     async def write(self, extractions, dead_letters):
-        """Always."""
+        """Raises the error."""
         raise WriteError("disk full")
 
 
 def test_trap_32_a_swallowed_cancellation_does_not_keep_an_error_from_surfacing():
-    """The reader reads on, with nobody to take its batches; it is cancelled once more."""
+    """The reader reads on, though no stage takes its batches, until it is cancelled again."""
 
     async def main():
         source, written = DeafSource([f"text {n}" for n in range(400)]), RefusingWriter()
@@ -68,8 +68,8 @@ def test_trap_32_a_swallowed_cancellation_does_not_keep_an_error_from_surfacing(
     run_virtually(main())
 
 
-def test_nor_a_range_from_being_cancelled():
-    """Its checkpoint says `interrupted`."""
+def test_trap_32_a_swallowed_cancellation_does_not_keep_a_range_from_being_cancelled():
+    """The range ends, and its checkpoint says `interrupted`."""
 
     async def main():
         source, written = DeafSource([f"text {n}" for n in range(400)]), MemoryWriter()

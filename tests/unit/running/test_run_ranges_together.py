@@ -1,4 +1,4 @@
-"""Ranges that run in one process: read in turn, and gone when they have ended."""
+"""Ranges that run in one process are read in turn, and leave nothing in memory when they have ended."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ TEXTS = [f"text {n}" for n in range(80)]
 
 
 class Service:
-    """Takes a tenth of a second, and finds nothing."""
+    """Takes a tenth of a second and finds no entities."""
 
     async def extract(self, texts):
-        """Nothing, ever."""
+        """Answers with no entities."""
         await asyncio.sleep(0.1)
         return [[] for _ in texts]
 
 
 class WatchedSource(MemorySource):
-    """Notes when it begins to read and when it has read all, in seconds."""
+    """Records when reading begins and ends, in seconds."""
 
     def __init__(self, texts):
         super().__init__(texts)
         self.read_s = []
 
     async def pages(self, after):
-        """As they are."""
+        """Yields the pages."""
         self.read_s.append(now_s())
         async for page in super().pages(after):
             yield page
@@ -39,7 +39,7 @@ class WatchedSource(MemorySource):
 
 
 def test_ranges_that_share_slots_are_read_in_turn():
-    """The next one begins when all of one is read, and before its last requests have ended."""
+    """The next range begins when the one before has read everything but still has requests in flight."""
 
     async def main():
         slots, sources, ended_s = slots_of(SMALL), [WatchedSource(TEXTS) for _ in range(3)], []
@@ -58,7 +58,7 @@ def test_ranges_that_share_slots_are_read_in_turn():
 
 
 def test_a_deadline_begins_with_the_turn():
-    """Each takes three quarters of a second; the last one waits for longer, and is not charged for it."""
+    """Each takes three quarters of a second; the last one waits longer than that, which does not count."""
 
     async def main():
         slots = slots_of(SMALL)
@@ -79,7 +79,7 @@ def test_a_deadline_begins_with_the_turn():
 
 
 def test_a_range_that_has_ended_leaves_no_cycle_behind():
-    """Its texts and answers go at once: a process runs many ranges, and the collector comes seldom."""
+    """Its texts and answers are freed at once, because the garbage collector runs rarely."""
 
     async def main():
         written = MemoryWriter()
