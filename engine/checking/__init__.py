@@ -1,4 +1,4 @@
-"""After a run: what is missing, and running just that again.
+"""Works on a finished run: finds missing documents, repairs them, and replays dead letters.
 
 Read `verify.py` first.
 """

@@ -1,4 +1,4 @@
-"""Runs exactly the documents that `verify` finds missing."""
+"""Repair: runs exactly the documents that `verify` finds missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
 
 REPAIR = "repair"
-"""The id of the one range of a repair; the id of its run ends with it too."""
+"""The range id of a repair, which has one range; the id of its run ends with the same word."""
 
 
 async def repair(
@@ -30,14 +30,13 @@ async def repair(
     settings: Settings | None = None,
     progress: ProgressCallback | None = None,
 ) -> Report:
-    """Runs exactly the documents that `verify` finds missing, by the same pipeline as a run.
+    """Runs exactly the documents that `verify` finds missing, through the same pipeline as a run.
 
-    It keeps no plan and no checkpoint: what an interrupted repair has done is not missing any more.
-
-    Args and errors are those of `verify` and `run_range`.
+    It stores no plan and no checkpoint: after an interrupted repair, the documents already done are no
+    longer missing, and the next repair leaves them out. For arguments and errors see `verify`, `run_range`.
 
     Returns:
-        The report of a run of one range, `repair`; of none if the window is empty.
+        The report of a run with one range, `repair`, or with no range if the window is empty.
     """
     settings = settings or Settings()
     run_id = settings.run_id or run_id_of(parameters_of(driver.namespace(source), window, settings))

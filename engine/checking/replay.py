@@ -1,4 +1,4 @@
-"""Runs the documents of unresolved dead letters again."""
+"""Replay: runs the documents of unresolved dead letters again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.checking.rerun import merged_report, run_documents
-from engine.checking.unresolved_letters import DeadLetters
+from engine.checking.unresolved_letters import UnresolvedLetters
 from engine.errors import ConfigError
 from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.keys.key import Key, KeyRange
@@ -26,18 +26,18 @@ from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
 
 REPLAY = "replay"
-"""The id of the one range of a replay; the id of its run holds it too."""
+"""The range id of a replay, which has one range; the id of its run contains the same word."""
 
 
 class ReplayWriter(MongoWriter):
-    """Takes no extraction for known, so that each document is sent and its letter resolved.
+    """A MongoWriter that reports no extraction as known, so that every document is sent.
 
-    A text may have been extracted, changed into one that failed, and changed back: then its extraction is
-    valid, and its letter must go.
+    A text may have been extracted, changed into one that failed, and changed back. Then its extraction is
+    still valid, but its dead letter must be resolved, which only a new answer does.
     """
 
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:  # noqa: ARG002
-        """None of them."""
+        """Returns an empty mapping."""
         return {}
 
 
@@ -52,50 +52,50 @@ async def replay(
     limit: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Report:
-    """Runs the documents that have an unresolved dead letter again, by the same pipeline as a run.
+    """Runs the documents that have an unresolved dead letter again, through the same pipeline as a run.
 
-    A letter whose document succeeds is resolved (`resolved_at`, `resolved_by`), one that fails again says so;
-    both keep `first_at`. A letter whose document was deleted is resolved too, with `resolution: "deleted"`:
-    there is nothing left to lose. It keeps no plan and no checkpoint: what an interrupted replay has resolved
-    is not chosen again.
+    If a document succeeds, its dead letter is resolved (`resolved_at`, `resolved_by`). If it fails again, its
+    dead letter is updated. Both keep `first_at`. The dead letter of a deleted document is resolved with
+    `resolution: "deleted"`, because nothing is left to extract. A replay stores no plan and no checkpoint:
+    after an interruption, the next replay leaves out the dead letters that are resolved.
 
     Args:
-        window: of the documents; open at both ends, all of them. Others, and those that `settings.filter`
-            leaves out, keep their letters.
-        kinds: classes of letters (`permanent`, `transient`, `invalid_text`); empty for all.
-        limit: most letters to look at, the first by `_id`; for a trial.
+        window: the documents to replay; a window open at both ends means all. Documents outside it, and those
+            that `settings.filter` leaves out, keep their dead letters.
+        kinds: classes of dead letters (`permanent`, `transient`, `invalid_text`); empty means all.
+        limit: largest number of dead letters to try, in the order of their `_id`s; for a trial.
 
     Raises:
-        ConfigError, PlanError, SourceError, WriteError: as in `run_range`; or the window is none.
+        ConfigError, PlanError, SourceError, WriteError: as in `run_range`; also if the window is invalid.
 
     Returns:
-        The report of a run of one range, `replay`; of none if no letter was chosen. Without window and filter
-        it expects the letters chosen, and reads fewer where documents were deleted.
+        The report of a run with one range, `replay`, or with no range if there was no dead letter. Without
+        window and filter it expects as many documents as dead letters; it reads fewer if some were deleted.
     """
     settings = settings or Settings()
     run_id = settings.run_id or f"{driver.namespace(source)}-{REPLAY}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     await privileges.check_source(source)
     await privileges.check_target(target, privileges.needs_of_replay(source.name, settings))
-    letters = DeadLetters(target, source.name, settings, kinds)
-    chosen = await letters.count(limit)
+    letters = UnresolvedLetters(target, source.name, settings, kinds)
+    count = await letters.count(limit)
     reports = []
-    if chosen:
+    if count:
         scan = await choose_scan(source, settings)
-        inside = scan.limited_to(await _between(scan, window, settings))
+        inside = scan.limited_to(await _window_filter(scan, window, settings))
         absent = partial(letters.resolve_deleted, source=scan, run_id=run_id)
-        documents = DocumentsByKey(letters.chosen(limit), inside, settings, absent)
+        documents = DocumentsByKey(letters.pages(limit), inside, settings, absent)
         first, last = (Key((end,) * len(scan.order.fields)) for end in (MinKey(), MaxKey()))
-        key_range = KeyRange(first, last, REPLAY, run_id, None if inside.filter else chosen)
+        key_range = KeyRange(first, last, REPLAY, run_id, None if inside.filter else count)
         writer = ReplayWriter(target, source.name, settings, run_id)
         reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
     return merged_report(run_id, reports, settings, {})
 
 
-async def _between(scan: Scan, window: Window, settings: Settings) -> dict[str, Any]:
-    """A filter of the window's documents.
+async def _window_filter(scan: Scan, window: Window, settings: Settings) -> dict[str, Any]:
+    """Returns a filter for the documents in the window.
 
     Raises:
-        ConfigError: an end is of the wrong type, or the start is after the end.
+        ConfigError: an end has the wrong type, or the start is after the end.
     """
     name = scan.order.fields[0]
     kind = "objectId" if name == "_id" else settings.order_type

@@ -1,4 +1,4 @@
-"""Runs chosen documents through the pipeline once, with nothing kept to resume from."""
+"""Runs given documents through the pipeline as one range, for `repair` and `replay`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def run_documents(
     settings: Settings,
     progress: ProgressCallback | None,
 ) -> Report:
-    """One attempt at these documents, with nothing kept to resume from."""
+    """Makes one attempt at these documents as one range; nothing is kept to resume from."""
     store = MemoryCheckpoints()
     checkpoint = await store.claim(key_range)
     async with opened(as_extractor(extractor)) as service:
@@ -35,7 +35,7 @@ async def run_documents(
 def merged_report(
     run_id: str, reports: list[Report], settings: Settings, outside: Mapping[str, int]
 ) -> Report:
-    """The report of the one range, or of none, as that of a run."""
+    """Returns the report of a run with the given range reports: one, or none."""
     return merge(
         run_id,
         [str(report.range_id) for report in reports],

@@ -1,4 +1,4 @@
-"""Unresolved dead letters: chosen by class, page by page; those of deleted documents are resolved."""
+"""Reads unresolved dead letters page by page, and resolves those of deleted documents."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from engine.reading.scan import Scan
 from engine.settings import Settings
 
 DELETED = "deleted"
-"""What a dead letter says that was resolved because its document is gone."""
+"""The `resolution` of a dead letter that was resolved because its document is gone."""
 
 
-class DeadLetters:
-    """The unresolved dead letters of one source, of some classes or of all.
+class UnresolvedLetters:
+    """The unresolved dead letters of one source, of all classes or only of some.
 
     Args:
-        kinds: their classes (`permanent`, `transient`, `invalid_text`); empty for all.
+        kinds: classes of dead letters (`permanent`, `transient`, `invalid_text`); empty means all.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class DeadLetters:
             self._condition["kind"] = {"$in": sorted(kinds)}
 
     async def count(self, limit: int | None = None) -> int:
-        """How many there are, or `limit` if there are more.
+        """Returns their number, or `limit` if there are more.
 
         Raises:
             WriteError: the target could not be read.
@@ -51,11 +51,11 @@ class DeadLetters:
         except PyMongoError as error:
             raise self._unreadable(error) from error
 
-    async def chosen(self, limit: int | None = None) -> AsyncIterator[list[Key]]:
-        """The `_id`s of the first of them, in the index's order, page by page: each comes once.
+    async def pages(self, limit: int | None = None) -> AsyncIterator[list[Key]]:
+        """Yields the `_id`s of the first of them, as Keys in the order of `_id`, page by page.
 
-        A letter that is written again while they are read keeps its place, and one that is resolved is passed
-        over; so this ends, however many fail again.
+        Each comes once: a dead letter that is updated meanwhile keeps its place, and one that is resolved is
+        skipped. So the iteration ends, however many documents fail again.
 
         Raises:
             WriteError: the target could not be read.
@@ -68,23 +68,23 @@ class DeadLetters:
             scan = await choose_scan(self._letters, self._settings.model_copy(update=by_id))
             whole = Key((MinKey(),)), Key((MaxKey(),))
             async for page in keys_of(scan, *whole, self._settings.page_documents):
-                chosen = page if left is None else page[:left]
-                if chosen:
-                    yield chosen
-                left = left if left is None else left - len(chosen)
+                taken = page if left is None else page[:left]
+                if taken:
+                    yield taken
+                left = left if left is None else left - len(taken)
                 if left == 0:
                     return
         except (PyMongoError, SourceError) as error:
             raise self._unreadable(error) from error
 
     async def resolve_deleted(self, ids: Sequence[Any], source: Scan, run_id: str) -> None:
-        """Resolves the letters of those `_id`s that no document of the source has; they stay as history.
+        """Resolves the dead letters of those `_id`s that no document of the source has; they stay as history.
 
         Raises:
             SourceError, WriteError: the source or the target could not be used.
         """
-        there = await _there(source, ids)
-        gone = [id_ for id_ in ids if identity(id_) not in there]
+        existing = await _existing(source, ids)
+        gone = [id_ for id_ in ids if identity(id_) not in existing]
         if not gone:
             return
         resolved = {"resolved_at": datetime.now(UTC), "resolved_by": run_id, "resolution": DELETED}
@@ -97,8 +97,8 @@ class DeadLetters:
         return WriteError(f"{driver.namespace(self._letters)} could not be read: {error}")
 
 
-async def _there(source: Scan, ids: Sequence[Any]) -> set[Any]:
-    """Identities of those that the source has, whatever window or filter they are in."""
+async def _existing(source: Scan, ids: Sequence[Any]) -> set[Any]:
+    """Returns the identities of the `_id`s that the source has, inside or outside the window and filter."""
     try:
         cursor = source.collection.find({"_id": {"$in": list(ids)}}, {"_id": 1})
         return {identity(found["_id"]) for found in await cursor.to_list(length=None)}

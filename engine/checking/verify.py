@@ -1,4 +1,4 @@
-"""After a run: which documents have no result, and running just those, or just the dead-lettered ones."""
+"""Finds the documents of a window with neither an extraction nor an unresolved dead letter."""
 
 from __future__ import annotations
 
@@ -21,6 +21,35 @@ from engine.reading.scan import Scan
 from engine.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The counts of a verification: `read = present + dead_lettered + missing`.
+
+    Attributes:
+        read: documents in the window.
+        present: documents with an extraction, by any extractor, of any version and text.
+        dead_lettered: documents without an extraction, but with an unresolved dead letter.
+        missing: documents with neither.
+        first_missing: the Keys of the first missing documents, in order, up to the `limit` of `verify`.
+        outside: documents whose order field has another type than the window, by type; no window of this
+            type contains them.
+        digest: digest of the `_id`s read. A report with the same digest has read the same documents.
+    """
+
+    read: int = 0
+    present: int = 0
+    dead_lettered: int = 0
+    missing: int = 0
+    first_missing: tuple[Key, ...] = ()
+    outside: Mapping[str, int] = field(default_factory=dict)
+    digest: str = "0" * 32
+
+    @property
+    def complete(self) -> bool:
+        """Whether no document of the window is missing."""
+        return self.missing == 0
+
+
 async def verify(
     window: Window,
     *,
@@ -31,14 +60,14 @@ async def verify(
 ) -> Verification:
     """Finds the documents of a window that have neither an extraction nor an unresolved dead letter.
 
-    An extraction by whatever extractor, version and text counts as present: a rerun, not a repair, brings
-    those up to date. An open end of the window is pinned to what is there now, as a plan's is: documents that
-    came after the run's last one are missing too. Memory is that of a page.
+    An extraction counts as present whatever its extractor, version and text; to bring old ones up to date,
+    run the window again. An open end of the window is fixed at the first or last document there is now, as in
+    a plan, so documents inserted after a run's last one are missing too. Memory is bounded by one page.
 
     Args:
         source: Motor or PyMongo asynchronous collection.
-        target: database of the results.
-        limit: most Keys of missing documents to keep in the result.
+        target: database with the results.
+        limit: largest number of Keys in `first_missing`.
 
     Raises:
         ConfigError, PlanError, SourceError, WriteError: as in `plan_ranges`; or the target could not be read.
@@ -55,60 +84,10 @@ async def verify(
     return verifier.result(plan.outside)
 
 
-def window_keys(scan: Scan, plan: Plan, settings: Settings) -> AsyncIterator[list[Key]]:
-    """Those of the whole window: its ranges tile it, so their outer ends are its ends."""
-    return keys_of(scan, plan.ranges[0].start, plan.ranges[-1].stop, settings.page_documents)
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What a verification found: `read = present + dead_lettered + missing`.
-
-    Attributes:
-        read: documents of the window.
-        present: of these, how many have an extraction, of whatever extractor, version and text.
-        dead_lettered: how many have none, but a dead letter that is not resolved.
-        missing: how many have neither.
-        first_missing: the Keys of the first of these, in order, up to the limit asked for.
-        outside: documents outside the window's type, by type: no window of this type reaches them.
-        digest: of the `_id`s read; a report with the same one has read the same documents.
-    """
-
-    read: int = 0
-    present: int = 0
-    dead_lettered: int = 0
-    missing: int = 0
-    first_missing: tuple[Key, ...] = ()
-    outside: Mapping[str, int] = field(default_factory=dict)
-    digest: str = "0" * 32
-
-    @property
-    def complete(self) -> bool:
-        """Whether every document of the window is accounted for."""
-        return self.missing == 0
-
-
-async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> AsyncIterator[list[Key]]:
-    """The Keys of the documents in `[start, stop)`, in order, page by page, from the index alone.
-
-    Raises:
-        SourceError: the source could not be read; never taken for the end (TRAPS 12).
-    """
-    after: Key | None = None
-    while True:
-        try:
-            found, after = await scan.page(start, stop, after, limit=page_documents)
-        except PyMongoError as error:
-            raise SourceError(f"{driver.namespace(scan.collection)} could not be read: {error}") from error
-        if not found:
-            return
-        yield [Key(scan.order.values_of(document)) for document in found]
-
-
 class Verifier:
-    """Looks pages of documents up among the results, and counts what it finds.
+    """Looks up pages of documents among the results, and counts the outcomes.
 
-    Types are exact: the `_id`s 1 and "1", or 1 and 1.0, are different documents.
+    `_id`s are compared with their types: 1 and "1", or 1 and 1.0, are different documents.
     """
 
     def __init__(self, target: driver.Database, source_name: str, settings: Settings, limit: int = 0) -> None:
@@ -120,7 +99,7 @@ class Verifier:
         self._counts = Counts()
 
     async def missing(self, pages: AsyncIterable[list[Key]]) -> AsyncIterator[list[Key]]:
-        """Those Keys whose documents are missing, page by page, in order; pages without any are passed over.
+        """Yields the Keys whose documents are missing, page by page, in order; pages without any are skipped.
 
         Raises:
             WriteError: the target could not be read.
@@ -131,7 +110,7 @@ class Verifier:
                 yield keys
 
     def result(self, outside: Mapping[str, int]) -> Verification:
-        """What was found so far."""
+        """Returns the counts so far."""
         return Verification(
             read=self._counts.read,
             present=self._counts.read - self._dead_lettered - self._missing,
@@ -144,21 +123,45 @@ class Verifier:
 
     async def _missing_of(self, page: list[Key]) -> list[Key]:
         self._counts += Counts(len(page), digest=sum(digests_of(key.values[-1] for key in page)))
-        without = await self._unknown_to(self._entities, page)
-        lost = await self._unknown_to(self._dead_letters, without, {"resolved_at": None}) if without else []
+        without = await self._without_result(page, self._entities)
+        unresolved = {"resolved_at": None}
+        lost = await self._without_result(without, self._dead_letters, unresolved) if without else []
         self._dead_lettered += len(without) - len(lost)
         self._missing += len(lost)
         self._first += lost[: self._limit - len(self._first)]
         return lost
 
-    async def _unknown_to(
-        self, results: driver.Collection, page: list[Key], also: Mapping[str, Any] | None = None
+    async def _without_result(
+        self, page: list[Key], results: driver.Collection, condition: Mapping[str, Any] | None = None
     ) -> list[Key]:
-        """Those Keys of the page whose `_id` is not among the results that fulfil the condition."""
-        condition = {"_id": {"$in": [key.values[-1] for key in page]}, **(also or {})}
+        """Returns the Keys of the page whose `_id` no result that fulfils the condition has."""
+        query = {"_id": {"$in": [key.values[-1] for key in page]}, **(condition or {})}
         try:
-            found = await results.find(condition, {"_id": 1}).batch_size(len(page)).to_list(length=None)
+            found = await results.find(query, {"_id": 1}).batch_size(len(page)).to_list(length=None)
         except PyMongoError as error:
             raise WriteError(f"{driver.namespace(results)} could not be read: {error}") from error
         known = {identity(result["_id"]) for result in found}
         return [key for key in page if identity(key.values[-1]) not in known]
+
+
+def window_keys(scan: Scan, plan: Plan, settings: Settings) -> AsyncIterator[list[Key]]:
+    """Yields the Keys of the plan's window, whose ends are the outer ends of the plan's ranges."""
+    return keys_of(scan, plan.ranges[0].start, plan.ranges[-1].stop, settings.page_documents)
+
+
+async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> AsyncIterator[list[Key]]:
+    """Yields the Keys of the documents in `[start, stop)`, in order, page by page, from the index alone.
+
+    Raises:
+        SourceError: the source could not be read. An error is never taken for the end of the range
+            (trap 12, docs/traps.md).
+    """
+    after: Key | None = None
+    while True:
+        try:
+            found, after = await scan.page(start, stop, after, limit=page_documents)
+        except PyMongoError as error:
+            raise SourceError(f"{driver.namespace(scan.collection)} could not be read: {error}") from error
+        if not found:
+            return
+        yield [Key(scan.order.values_of(document)) for document in found]

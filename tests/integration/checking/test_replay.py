@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine import ConfigError, Settings, SourceError, Status, Window, WriteError, replay, run, verify
-from engine.checking.unresolved_letters import DeadLetters
+from engine.checking.unresolved_letters import UnresolvedLetters
 from engine.keys.bson_values import identity
 from engine.reading.index_choice import choose_scan
 from tests.integration.checking.test_verify import MIXED
@@ -207,8 +207,8 @@ async def test_without_letters_nothing_is_asked(messages):
     """Not even where no collection of them was ever made."""
     report = await replay(Window(), extractor=Service(), **places(messages))
     assert (report.status, report.reconciled, report.read) == (Status.SUCCEEDED, True, 0)
-    letters = DeadLetters(messages.database, "messages", SMALL)
-    assert [page async for page in letters.chosen()] == []
+    letters = UnresolvedLetters(messages.database, "messages", SMALL)
+    assert [page async for page in letters.pages()] == []
 
 
 @pytest.mark.parametrize(
@@ -229,11 +229,11 @@ async def test_letters_that_cannot_be_read_are_an_error_of_ours(messages, databa
     """It names the collection; nothing is taken for resolved."""
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("messages_dead_letters", viewOn="messages", pipeline=broken)
-    letters = DeadLetters(database, "messages", SMALL)
+    letters = UnresolvedLetters(database, "messages", SMALL)
     with pytest.raises(WriteError, match="messages_dead_letters could not be read"):
         await letters.count()
     with pytest.raises(WriteError, match="messages_dead_letters could not be read"):
-        _ = [page async for page in letters.chosen()]
+        _ = [page async for page in letters.pages()]
 
 
 async def test_trap_12_a_document_that_cannot_be_looked_for_is_not_deleted(messages, database):
@@ -243,7 +243,7 @@ async def test_trap_12_a_document_that_cannot_be_looked_for_is_not_deleted(messa
     await database.create_collection("broken", viewOn="messages", pipeline=broken)
     scan = await choose_scan(database["broken"], SMALL)
     with pytest.raises(SourceError, match="broken could not be read"):
-        await DeadLetters(database, "messages", SMALL).resolve_deleted([0], scan, "r")
+        await UnresolvedLetters(database, "messages", SMALL).resolve_deleted([0], scan, "r")
     assert (await letters_of(database))[0]["resolved_at"] is None
 
 
