@@ -21,7 +21,7 @@ from enum import StrEnum
 from engine.calling.latency import BaseLatency, Round
 
 INITIAL = 10
-"""The first limit: TCP's initial window (RFC 6928)."""
+"""The first limit, if the bounds allow it: TCP's initial window (RFC 6928)."""
 
 SAME = 0.8
 """Two refusals at levels whose ratio is at least this show the same capacity."""
@@ -99,7 +99,6 @@ class AdaptiveLimit:
     Args:
         minimum: the lowest limit.
         maximum: the highest limit.
-        initial: the first limit, moved into these bounds.
         clock: monotonic seconds.
     """
 
@@ -107,11 +106,10 @@ class AdaptiveLimit:
         self,
         minimum: int,
         maximum: int,
-        initial: int = INITIAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._minimum, self._maximum, self._clock = minimum, maximum, clock
-        self._limit = float(min(max(initial, minimum), maximum))
+        self._limit = float(min(max(INITIAL, minimum), maximum))
         self._slow_start_to = float(maximum)
         self._refused_at, self._hold_s, self._hold_until = math.inf, HOLD_S, -math.inf
         self._base: BaseLatency | None = None

@@ -259,14 +259,14 @@ class RangeAttempt:
     async def _extract(self) -> None:
         """Calls the service, one batch after another; `max_concurrency` of these tasks run side by side."""
         call = self._caller.extract
-        while (sent := await self._to_extract.get()) is not None:
-            batch = sent.batch
+        while (item := await self._to_extract.get()) is not None:
+            batch = item.batch
             try:
-                sent.outcomes = await outcomes_of(batch.texts, batch.request, batch.repeats, call)
+                item.outcomes = await outcomes_of(batch.texts, batch.request, batch.repeats, call)
             except ServiceDown as down:
                 self._stop_reading(down)
                 break
-            await self._to_write.put(sent)
+            await self._to_write.put(item)
         self._extracting -= 1
         if self._extracting == 0:
             await self._to_write.close()
@@ -274,26 +274,26 @@ class RangeAttempt:
     async def _write(self) -> None:
         """Writes groups of batches, moves the low-water mark, and saves the checkpoint when it is due."""
         while group := await self._to_write.next_group():
-            results = [sent.results(self._range_id) for sent in group]
+            results = [item.results(self._range_id) for item in group]
             extractions = [extraction for found, _ in results for extraction in found]
             dead_letters = [letter for _, letters in results for letter in letters]
             with self._metrics.write():
                 unchanged = await self._writer.write(extractions, dead_letters)
-            for sent, written in zip(group, results, strict=True):
-                self._complete(sent, written, unchanged)
+            for item, written in zip(group, results, strict=True):
+                self._complete(item, written, unchanged)
             await self._tracker.save_when_due()
             self._tracker.report_progress()
 
-    def _complete(self, sent: BatchInFlight, results: Results, unchanged: frozenset[Any]) -> None:
+    def _complete(self, item: BatchInFlight, results: Results, unchanged: frozenset[Any]) -> None:
         """Counts a durable batch; each batch that the mark passes makes room to read another one."""
         if letters := results[1]:
             kinds = ",".join(sorted({letter.kind for letter in letters}))
             self._events.warning(
                 "dead_letters", count=len(letters), kinds=kinds, first=letters[0].document_id
             )
-        counts = sent.counts(results, unchanged)
+        counts = item.counts(results, unchanged)
         self._metrics.committed(counts)
-        for _ in range(self._tracker.complete(sent.pending, counts)):
+        for _ in range(self._tracker.complete(item.pending, counts)):
             self._ahead.release()
 
     def _depths(self) -> metrics.QueueDepths:

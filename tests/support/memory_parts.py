@@ -87,7 +87,7 @@ class Watched(MemoryCheckpoints):
         self.writer, self.saved = writer, []
 
     async def save(self, checkpoint):
-        """Refuses to be ahead (TRAPS 29)."""
+        """Fails if the position is ahead of what is durable (trap 29, docs/traps.md)."""
         await super().save(checkpoint)
         self.saved.append(checkpoint)
         done = set(self.writer.stored) | set(self.writer.letters)

@@ -12,9 +12,9 @@ from engine.calling.adaptive_limit import HOLD_S, MIN_ROUND, AdaptiveLimit, Atte
 class Driver:
     """Makes attempts side by side, as many as a test says, on a clock that it moves."""
 
-    def __init__(self, minimum=1, maximum=64, **values):
+    def __init__(self, minimum=1, maximum=64):
         self.now = 100.0
-        self.limiter = AdaptiveLimit(minimum, maximum, clock=lambda: self.now, **values)
+        self.limiter = AdaptiveLimit(minimum, maximum, clock=lambda: self.now)
 
     def begin(self, count):
         """Begins the given number of attempts together."""
