@@ -1,8 +1,8 @@
 """Decides for `pytest -n` which tests run in the same process, and in which order.
 
-The tests of a file share its fixtures, so each file runs in one process. The tests that run DAGs in place share one
-initialized Airflow, and run in one process. The tests that start an Airflow of their own, which has four processes,
-run in one process too, so that there is never more than one such Airflow.
+The tests of a file share its fixtures, so each file runs in one process. The tests that run DAGs in place
+share an initialized Airflow, and run in one process. The tests that start an Airflow of their own, which has
+four processes, run in one process too, so that there is never more than one such Airflow.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def group_of(nodeid: str) -> str:
 class ByGroup(LoadScopeScheduling):
     """Hands out the groups in the order of collection.
 
-    The two large groups, those with an Airflow, are collected first. The small ones then keep both processes busy
-    until the end.
+    The two large groups, those with an Airflow, are collected first. The small ones then keep both processes
+    busy until the end.
     """
 
     def __init__(self, config, log=None):

@@ -27,7 +27,7 @@ class Measured:
         return {metric.name.removeprefix(f"{METER}."): metric for scope in scopes for metric in scope.metrics}
 
     def numbers(self) -> Counter:
-        """The sum of each metric (of a histogram, the count), by its name and the attribute's value or None."""
+        """The sum of each metric (of a histogram, the count), by its name and its attribute's value."""
         return Counter(
             {
                 (name, next(iter(point.attributes.values()), None)): (

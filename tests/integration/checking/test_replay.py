@@ -8,7 +8,7 @@ from engine import ConfigError, Settings, SourceError, Status, Window, WriteErro
 from engine.checking.unresolved_letters import UnresolvedLetters
 from engine.keys.bson_values import identity
 from engine.reading.index_choice import choose_scan
-from tests.integration.checking.test_verify import MIXED
+from tests.support.checking import MIXED
 from tests.support.samples import DAY, fill, first_word, message
 
 pytestmark = pytest.mark.asyncio
