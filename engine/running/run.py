@@ -96,8 +96,7 @@ async def run(
     A range that fails does not stop the others. A second call with the same parameters resumes the run:
     finished ranges are not run again, and the others resume from their checkpoints.
 
-    Arguments and errors are those of `plan_ranges` and `run_range`, but the error of a range goes into
-    the report.
+    Arguments and errors are those of `plan_ranges` and `run_range`; a range's error goes into the report.
 
     Returns:
         The report of the run: `status` tells whether it succeeded, and `problems` why not.
