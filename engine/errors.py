@@ -1,6 +1,6 @@
-"""The one exception tree of the engine.
+"""The exceptions of the engine, all derived from EngineError, and how failures of calls are classified.
 
-Every error carries the range or the document it concerns, and its message says what to do next.
+An error carries the range or the document that it concerns, and its message says what to do next.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import Any
 
 
 class Failure(StrEnum):
-    """How a failed call to the service is to be treated."""
+    """How the engine treats a failed call to the service."""
 
     THROTTLED = "throttled"
-    """The service asks for patience (429, or 503 with a hint): wait and send the same again."""
+    """The service asks to wait (429, or 503 with `Retry-After`): wait, then send the same request again."""
     TRANSIENT = "transient"
-    """The call may succeed when repeated: connection, timeout, 408, 500, 502, 503, 504."""
+    """A retry may succeed: connection error, timeout, 408, 500, 502, 503, 504."""
     PERMANENT = "permanent"
-    """Repeating changes nothing: the request itself is refused."""
+    """A retry would fail in the same way: the request itself is refused."""
 
 
 class EngineError(Exception):
     """Base of all errors raised by the engine.
 
     Attributes:
-        range_id: the KeyRange concerned, if one is.
-        document_id: the `_id` of the document concerned, if one is.
+        range_id: the id of the KeyRange concerned, if there is one.
+        document_id: the `_id` of the document concerned, if there is one.
     """
 
     def __init__(self, message: str, *, range_id: str | None = None, document_id: Any = None) -> None:
@@ -36,7 +36,7 @@ class EngineError(Exception):
 
 
 class ConfigError(EngineError):
-    """A setting or argument is wrong; the message names it and what is allowed."""
+    """A setting or argument is wrong; the message names it and the allowed values."""
 
 
 class PlanError(EngineError):
@@ -50,13 +50,13 @@ class SourceError(EngineError):
 class ExtractionError(EngineError):
     """A call to the service failed.
 
-    Extractors raise it to say how the failure is to be treated; any other exception of an extractor is
+    Extractors raise it to say how the failure should be treated. Any other exception of an extractor is
     classified by `engine.errors.classify`.
 
     Attributes:
         failure: throttled, transient or permanent.
         status: HTTP status of the answer, if there was one.
-        retry_after_s: seconds the service asked to wait, if it did.
+        retry_after_s: seconds that the service asked to wait, if it did.
     """
 
     def __init__(
@@ -79,15 +79,15 @@ class WriteError(EngineError):
 
 
 class Interrupted(EngineError):
-    """The range was stopped before its end (it resumes from its checkpoint)."""
+    """The range was stopped before its end; its next attempt resumes from the checkpoint."""
 
 
 class ServiceDown(Interrupted):
-    """The service did not work for longer than is allowed; no document is blamed."""
+    """The service was down for longer than `max_outage_s`; no document is blamed."""
 
 
 def root_error(raised: BaseException) -> BaseException:
-    """Of the errors that a group of tasks ended with, the first of the engine's own, else the first."""
+    """Returns the first EngineError of the errors in an exception group; without one, the first error."""
     errors = list(_leaves(raised))
     return next((error for error in errors if isinstance(error, EngineError)), errors[0])
 
@@ -101,10 +101,10 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def classify(error: BaseException) -> Failure:
-    """How an extractor's exception is to be treated.
+    """Returns how the engine treats an extractor's exception.
 
-    An `ExtractionError` says it itself; connection errors and timeouts are transient; whatever else is a
-    fault of the request or of the extractor, and repeating it changes nothing.
+    An `ExtractionError` carries its class. Connection errors and timeouts are transient. Anything else is a
+    fault of the request or of the extractor, so it is permanent.
     """
     if isinstance(error, ExtractionError):
         return error.failure

@@ -1,4 +1,4 @@
-"""The values that flow through the engine. No I/O, no behaviour beyond arithmetic."""
+"""The value types that the rooms of the engine share. They do no I/O, and only arithmetic."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _GUARANTEES = {
 
 
 class Entity(NamedTuple):
-    """One named entity: `text[start:end]` of the document, in Unicode code points."""
+    """One named entity: `text[start:end]` of a document's text, with offsets in Unicode code points."""
 
     start: int
     end: int
@@ -63,18 +63,19 @@ class Entity(NamedTuple):
 
 
 entity_of: Callable[[tuple[int, int, str, str, float | None]], Entity] = partial(tuple.__new__, Entity)
-"""`Entity._make` without its Python frame: a third of its time, and every entity passes here."""
+"""Makes an Entity from a tuple, as `Entity._make` does, in a third of its time: every entity passes here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the engine reads of the documents of one round trip: columns side by side, in reading order.
+    """The documents of one round trip to MongoDB, as columns, in reading order.
 
-    Columns and no record a document: Python makes and passes one list faster than a thousand records.
+    There is a list for each column instead of an object for each document, because that is faster.
 
     Attributes:
-        keys: the values of the documents' Keys, a column for each field of the order; the last is the `_id`s.
-        texts: what is found under `text_field`, of whatever type; None where it is missing.
+        keys: the values of the documents' Keys, one column for each field of the order; the last has the
+            `_id`s.
+        texts: the values of `text_field`, of any type; None where the field is missing.
     """
 
     keys: tuple[Sequence[Any], ...]
@@ -89,12 +90,12 @@ class Page:
         return self.keys[-1]
 
     def values(self, at: int) -> tuple[Any, ...]:
-        """The values of one document's Key."""
+        """Returns the values of one document's Key; `at` is its position in the page."""
         return tuple(column[at] for column in self.keys)
 
 
 class Extraction(NamedTuple):
-    """One document's entities and the hash of the text they were found in."""
+    """The entities of one document, and the hash of the text in which they were found."""
 
     document_id: Any
     entities: tuple[Entity, ...]
@@ -102,7 +103,7 @@ class Extraction(NamedTuple):
 
 
 extraction_of: Callable[[tuple[Any, Any, str]], Extraction] = partial(tuple.__new__, Extraction)
-"""Likewise."""
+"""Makes an Extraction from a tuple, as fast as `entity_of` makes an Entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,9 @@ class DeadLetter:
     Attributes:
         kind: `permanent` or `transient` failure of the service, or `invalid_text`.
         status: HTTP status of the last answer, if there was one.
-        message: what the service said: the beginning of its body, without the text.
-        text_length: in code points; None when there was no text.
-        text: only if `keep_failed_text` says so.
+        message: the beginning of the service's error body, with the text removed.
+        text_length: length in code points; None if there was no text.
+        text: the text itself, only with the setting `keep_failed_text`.
     """
 
     document_id: Any
@@ -130,7 +131,7 @@ class DeadLetter:
     text: str | None = None
 
     def to_document(self) -> dict[str, Any]:
-        """As it is kept, without the `_id`; the text is there only if it is to be kept."""
+        """Returns the fields as they are stored, without the `_id`, and without the text if that is None."""
         fields = asdict(self)
         del fields["document_id"]
         if self.text is None:
@@ -139,15 +140,15 @@ class DeadLetter:
 
 
 DIGESTS = 1 << 128
-"""Digests are sums modulo this."""
+"""Digests are sums modulo this number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the documents: `read = written + unchanged + dead_lettered`, or something is lost.
+    """Numbers of documents by outcome. Unless `read = written + unchanged + dead_lettered`, some were lost.
 
     Attributes:
-        digest: identifies the set of `_id`s read, in whatever order: the sum of their `digests_of`.
+        digest: identifies the set of `_id`s read, in any order: the sum of their `digests_of`.
     """
 
     read: int = 0
@@ -157,7 +158,7 @@ class Counts:
     digest: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        """The sums, field by field."""
+        """Adds field by field."""
         return Counts(
             self.read + other.read,
             self.written + other.written,
@@ -172,25 +173,26 @@ class Counts:
         return self.read == self.written + self.unchanged + self.dead_lettered
 
     def to_document(self) -> dict[str, Any]:
-        """As checkpoints and reports keep it: the digest in hexadecimal, for BSON ends at 64 bits."""
+        """Returns the fields as they are stored; the digest is hexadecimal, as BSON's integers end at 64 bits."""
         return {**asdict(self), "digest": f"{self.digest:032x}"}
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Self:
-        """The Counts that `to_document` was called on; other fields are left alone."""
+        """Returns the Counts that `to_document` was called on; ignores other fields."""
         read, written, unchanged = stored["read"], stored["written"], stored["unchanged"]
         return cls(read, written, unchanged, stored["dead_lettered"], int(stored["digest"], 16))
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What calling the service took; summed over attempts, outside the accounting identity.
+    """Numbers of requests to the service, summed over the attempts of a range.
 
     Attributes:
-        retries: requests that were repeats, whatever the failure before them.
-        throttled: repeats after the service asked for patience.
-        refused: repeats after a refusal for good that an outage turned out to be the cause of. All others
-            are repeats after transient failures.
+        requests: all requests, retries included.
+        retries: requests that were retries, after any failure.
+        throttled: retries after the service asked to wait.
+        refused: retries after a permanent failure that an outage explained afterwards. All other retries
+            followed transient failures.
     """
 
     requests: int = 0
@@ -199,7 +201,7 @@ class Effort:
     refused: int = 0
 
     def __add__(self, other: Effort) -> Effort:
-        """The sums, field by field."""
+        """Adds field by field."""
         return Effort(
             self.requests + other.requests,
             self.retries + other.retries,
@@ -210,13 +212,13 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A glance at a running range or run, handed to the progress callback.
+    """The state of a running range or run, as the progress callback gets it.
 
     Attributes:
         range_id: None for a run as a whole.
-        documents: read and accounted for so far (restarts included).
-        expected: documents planned, if known.
-        in_flight: requests at the service right now.
+        documents: documents finished so far, in all attempts.
+        expected: planned documents, if known.
+        in_flight: requests in flight now.
     """
 
     range_id: str | None = None
@@ -228,7 +230,7 @@ class Progress:
 
 
 def hashes_of(texts: Sequence[Any]) -> list[str | None]:
-    """The `hash_text` of each text, without a call for each where it can be; None for what is no text."""
+    """Returns the SHA-256 of each text, in bulk; None for values that are not strings."""
     try:
         return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     except (AttributeError, UnicodeEncodeError):
@@ -236,12 +238,13 @@ def hashes_of(texts: Sequence[Any]) -> list[str | None]:
 
 
 def hash_text(text: str) -> str:
-    """SHA-256 of the text in UTF-8, in hexadecimal: tells whether a document's text has changed."""
+    """Returns the SHA-256 of the text in UTF-8, in hexadecimal, by which a changed text is recognized."""
     try:
         encoded = text.encode()
-    except UnicodeEncodeError:  # BSON may hold halves of surrogate pairs
+    except UnicodeEncodeError:  # BSON may hold lone surrogates
         encoded = text.encode("utf-8", "surrogatepass")
     return hashlib.sha256(encoded).hexdigest()
 
 
 Sleep = Callable[[float], Awaitable[None]]
+"""A function that waits for some seconds; tests inject their own."""

@@ -1,4 +1,4 @@
-"""Reports: what became of a range or a run, merged and reconciled."""
+"""The report of a range or a run, and the merge of range reports into a run's, which must reconcile."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from engine.model import Counts, Effort, Status
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Counts and durations of a range, or of a run with one report a range.
+    """Counts and durations of a range, or of a run with the reports of its ranges.
 
     Attributes:
         range_id: None for a run.
-        expected: documents counted at planning.
-        read, written, unchanged, dead_lettered: what became of the documents; all attempts together.
-        requests, retries, throttled, refused: what calling the service took (`engine.model.Effort`).
-        attempts: how often the range was begun (for a run: the most of its ranges).
+        expected: documents counted at planning, if they were counted.
+        read, written, unchanged, dead_lettered: documents by outcome, summed over all attempts.
+        requests, retries, throttled, refused: requests to the service (`engine.model.Effort`).
+        attempts: attempts at the range (for a run: the largest number among its ranges).
         active_s: seconds of work (for a run: the sum over its ranges).
-        outside: documents outside the window's type, by type, counted at planning.
-        problems: why it failed or does not reconcile, for people.
-        reason: class of the error that ended it early, such as `ServiceDown` (for a run: its first range's).
+        outside: documents whose order field has another type than the window, by type, counted at planning.
+        problems: sentences that say why it failed or does not reconcile.
+        reason: class of the error that ended it early, such as `ServiceDown` (for a run: of the first range
+            that has one).
         ranges: a run's reports, one for each range that reported.
-        planned_ranges: a run's number of planned ranges.
-        digest: of the `_id`s read, in hexadecimal; the same documents give the same, in whatever order.
+        planned_ranges: number of ranges that a run has planned.
+        digest: digest of the `_id`s read, in hexadecimal; equal for the same documents in any order.
     """
 
     run_id: str
@@ -54,22 +55,22 @@ class Report:
 
     @property
     def counts(self) -> Counts:
-        """The four counts that must balance, and the digest."""
+        """The four numbers of documents, which must balance, and the digest."""
         digest = int(self.digest, 16)
         return Counts(self.read, self.written, self.unchanged, self.dead_lettered, digest)
 
     @property
     def effort(self) -> Effort:
-        """What calling the service took."""
+        """The numbers of requests to the service."""
         return Effort(self.requests, self.retries, self.throttled, self.refused)
 
     @property
     def reconciled(self) -> bool:
-        """Whether nothing was lost: finished to the end, and every document read is accounted for.
+        """Whether nothing was lost: the work is complete, and every document read is accounted for.
 
-        A range succeeds only if a recount finds no document in it that was not read. A run reconciles when
-        every planned range reported and reconciles, and the sums are those of its ranges. Dead letters are
-        accounted for: they do not break it.
+        A range succeeds only if a recount finds no document in it that was not read. A run reconciles if
+        every planned range has reported and reconciles, and its counts are the sums of theirs. A dead letter
+        accounts for its document, so a run with dead letters may reconcile.
         """
         if self.range_id is not None:
             return self.status is Status.SUCCEEDED and self.counts.balanced
@@ -79,10 +80,11 @@ class Report:
 
     @property
     def drift(self) -> tuple[int, int]:
-        """Documents inserted and documents deleted since planning, as far as counts tell.
+        """Numbers of documents inserted and deleted since planning, as far as counts show them.
 
-        A finished range that read more than was counted gained the difference, at least. One that read less
-        lost it: a recount has shown that it holds no more. A run's are the sums over its ranges.
+        A finished range that read more documents than were counted has gained at least the difference. A
+        range that read fewer has lost it, because a recount found no others. A run has the sums over its
+        ranges.
         """
         if self.range_id is None:
             drifts = [r.drift for r in self.ranges]
@@ -93,7 +95,7 @@ class Report:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What is not as it was planned, named, for people; no failure."""
+        """Sentences about documents inserted or deleted since planning; they are no failure."""
         if self.range_id is None:
             return tuple(_differences_of_run(self))
         gained, lost = self.drift
@@ -103,13 +105,13 @@ class Report:
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds from the start to the end, waiting included."""
+        """Seconds from start to end, with waiting times; None if it has not started or not ended."""
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
 
     def to_json(self) -> dict[str, Any]:
-        """A plain JSON dict (times in ISO-8601), with what follows from the rest for readers."""
+        """Returns a dict for JSON (times in ISO 8601), with `reconciled`, `duration_s` and `differences`."""
         plain = {name: getattr(self, name) for name in self.__slots__}
         plain["status"] = self.status.value
         plain["started_at"] = self.started_at.isoformat() if self.started_at else None
@@ -121,7 +123,7 @@ class Report:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The report that `to_json` was called on; one of an earlier version lacks what came later."""
+        """Returns the report that `to_json` was called on; fields that it lacks get their defaults."""
         plain = {name: data[name] for name in cls.__slots__ if name in data}
         plain["status"] = Status(plain["status"])
         for name in ("started_at", "finished_at"):
@@ -132,11 +134,14 @@ class Report:
 
 
 MOST_DIFFERENCES = 10
-"""Ranges whose differences a run names."""
+"""The number of ranges whose differences a run's report names."""
 
 
 def _differences_of_run(report: Report) -> Iterable[str]:
-    """Those of its ranges; counts alone do not tell a document that changed its range from two strangers."""
+    """Yields the differences of its ranges, and a total if some gained and others lost documents.
+
+    Counts alone cannot distinguish a document that moved to another range from one deleted and one inserted.
+    """
     each = [difference for r in report.ranges for difference in r.differences]
     yield from each[:MOST_DIFFERENCES]
     if len(each) > MOST_DIFFERENCES:
@@ -155,12 +160,12 @@ def merge(
     max_dead_letters: int,
     outside: Mapping[str, int] | None = None,
 ) -> Report:
-    """The report of a run, from those of its ranges.
+    """Merges the reports of ranges into the report of their run.
 
     Args:
-        planned: the ids of all planned ranges; one that did not report fails the run (an orchestrator may
-            lose a task and still call this).
-        max_dead_letters: in all; more fail the run although it reconciles.
+        planned: the ids of all planned ranges. A range without a report fails the run, because an
+            orchestrator may lose a task and still call this.
+        max_dead_letters: allowed number of dead letters; with more, the run fails although it may reconcile.
     """
     by_id = {r.range_id: r for r in reports}
     ranges = tuple(by_id[range_id] for range_id in planned if range_id in by_id)
@@ -225,7 +230,7 @@ def _why_not(report: Report) -> str:
 
 
 def rows(report: Report) -> list[tuple[str, ...]]:
-    """A report as a table: one row a range, then the run.
+    """Returns the report as a table, with a row for each range and a last row for the run.
 
     Columns: range, status, expected, read, written, unchanged, dead letters, retries, seconds.
     """

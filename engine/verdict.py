@@ -1,4 +1,4 @@
-"""What a report comes to, in words. Pure."""
+"""Sums up a report in one sentence for people. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from engine.wording import plural, share
 
 
 class Verdict(NamedTuple):
-    """A run in one sentence.
+    """The outcome of a run in words.
 
     Attributes:
-        kind: `good`, `fair` (nothing was lost, but ...), `bad`, or `open` (it goes on).
-        text: what follows from it.
+        kind: `good`, `fair` (nothing was lost, but the run did not succeed), `bad` or `open` (not finished).
+        title: the outcome in a few words.
+        text: what that means for the documents.
     """
 
     kind: str
@@ -23,7 +24,7 @@ class Verdict(NamedTuple):
 
 
 def verdict_of(report: Report) -> Verdict:
-    """Reconciled or not, and what that means; `report.problems` say why not."""
+    """Returns the verdict of a run's report; the reasons are in `report.problems`."""
     if report.status in {Status.PENDING, Status.RUNNING}:
         return Verdict("open", "Not finished yet", _so_far(report))
     if not report.reconciled:
@@ -31,15 +32,15 @@ def verdict_of(report: Report) -> Verdict:
     if report.status is not Status.SUCCEEDED:
         return Verdict(
             "fair",
-            "Reconciled, and failed",
-            "Every document read is accounted for, and nothing was lost. The run failed all the same:",
+            "Reconciled, but failed",
+            "Every document read is accounted for, and nothing was lost. The run failed for another reason:",
         )
     return Verdict("good", "Reconciled: nothing was lost", _sums(report))
 
 
 def _not_reconciled(report: Report) -> Verdict:
     if report.status is Status.INTERRUPTED:
-        text = f"{_so_far(report)} The same run goes on from its checkpoints. What stopped it:"
+        text = f"{_so_far(report)} Run it again to resume from its checkpoints. What stopped it:"
         return Verdict("fair", "Interrupted: not reconciled yet", text)
     return Verdict("bad", "Not reconciled", f"{_so_far(report)} What is wrong:")
 

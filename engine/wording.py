@@ -1,4 +1,4 @@
-"""Numbers, times and durations as people read them. Pure."""
+"""Formats numbers, times and durations for people. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
 
 def number(value: float) -> str:
-    """`12,345`; below ten one decimal, where there is one."""
+    """Formats a number such as `12,345`; a number below ten has one decimal, unless that is 0."""
     return f"{value:,.1f}".removesuffix(".0") if abs(value) < 10 else f"{value:,.0f}"  # noqa: PLR2004
 
 
 def duration(seconds: float) -> str:
-    """`4.3 s`, `95 s`, `12 min 5 s`, `3 h 4 min`, `2 d 1 h`."""
+    """Formats seconds as `4.3 s`, `95 s`, `12 min 5 s`, `3 h 4 min` or `2 d 1 h`."""
     if seconds < 2 * MINUTE_S:
         return f"{number(seconds)} s"
     if round(seconds) < HOUR_S:
@@ -29,12 +29,12 @@ def _two(seconds: int, large_s: int, large: str, small_s: int, small: str) -> st
 
 
 def moment(at: datetime | None) -> str:
-    """`2026-11-22 18:19:17 UTC`."""
+    """Formats a time as `2026-11-22 18:19:17 UTC`; None is `never`."""
     return "never" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def share(part: float, whole: float) -> str:
-    """`12.5%`; what is more than none is never `0%`, what is less than all never `100%`."""
+    """Formats a share such as `12.5%`; only nothing is `0%`, and only all is `100%`."""
     if not whole:
         return "0%"
     percent = 100 * part / whole
@@ -46,5 +46,5 @@ def share(part: float, whole: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 range`, `1,234 ranges`."""
+    """Formats a count with its noun: `1 range`, `1,234 ranges`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

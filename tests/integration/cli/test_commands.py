@@ -268,7 +268,7 @@ def test_a_run_and_its_status_are_written_as_html(workplace):
     assert workplace.call("status", "r", "--html", "status.html", collection=None)[0] == 1
     for name in ("out/run.html", "status.html"):
         written = (workplace.folder / name).read_text()
-        assert "Reconciled, and failed" in written
+        assert "Reconciled, but failed" in written
         assert "<bdi>7</bdi>" in written
 
 

@@ -33,12 +33,12 @@ VERDICTS = {
     "interrupted": (
         [range_of(0, Status.INTERRUPTED, 40, problems=("cancelled",))],
         {},
-        ["Interrupted: not reconciled yet", "goes on from its checkpoints", "40 of 100 planned documents"],
+        ["Interrupted: not reconciled yet", "resume from its checkpoints", "40 of 100 planned documents"],
     ),
     "dead letters": (
         [range_of(0), range_of(1)],
         {"allowed": 1},
-        ["Reconciled, and failed", "max_dead_letters allows 1"],
+        ["Reconciled, but failed", "max_dead_letters allows 1"],
     ),
     "running": ([range_of(0), range_of(1, Status.RUNNING, 40)], {}, ["Not finished yet", "(70%)"]),
     "empty": ([], {}, ["Reconciled: nothing was lost", "The window holds no documents"]),
