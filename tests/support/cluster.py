@@ -42,10 +42,10 @@ from airflow_factory import backfill_dag
 timed = backfill_dag("timed_backfill", dag_args={"default_args": {"retries": 30}})
 timed.task_dict["run_range"].partial_kwargs["execution_timeout"] = timedelta(seconds=4)
 """
-"""A DAG whose tasks Airflow stops long before they would stop by themselves."""
+"""A DAG file: Airflow stops its tasks at a timeout that is much shorter than their work."""
 
 DAILY = "daily"
-"""Database of the incremental DAG."""
+"""The database that the incremental DAG reads."""
 
 INCREMENTAL = {
     "start_date=datetime(2026, 11, 1, tzinfo=UTC)": "start_date=datetime(2025, 1, 1, tzinfo=UTC)",
@@ -69,13 +69,13 @@ def dags_folder(parent: Path) -> Path:
 
 
 def awaited(probe: Callable[[], T | None], what: str) -> T:
-    """What the probe finds, as soon as it finds it."""
+    """Calls the probe until it returns something else than None, and returns that."""
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         if (found := probe()) is not None:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"{what} did not come within {WAIT_S} s")
+    raise AssertionError(f"waited {WAIT_S} s in vain for {what}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def path(self) -> str:
-        """Of the run in the API."""
+        """The path of the run in the API."""
         return f"dags/{self.dag_id}/dagRuns/{self.name}"
 
     def await_end(self, state: str) -> None:
@@ -103,7 +103,7 @@ class Run:
         return sorted(found, key=lambda ti: ti["map_index"])
 
     def states(self) -> dict[str, str]:
-        """By task id; of mapped ones, that of the last map index."""
+        """The state of each task, by id; of a mapped task, that of the last map index."""
         return {ti["task_id"]: ti["state"] for ti in self._all()}
 
     def _all(self) -> list[dict[str, Any]]:
@@ -121,11 +121,11 @@ class Run:
         return [delay_s for rows in found for (delay_s,) in rows][:1]
 
     def tries(self) -> list[int]:
-        """Of each mapped task."""
+        """The number of tries of each mapped task."""
         return [ti["try_number"] for ti in self.instances()]
 
     def returned(self, task_id: str = "run_range") -> list[Any]:
-        """What the instances of a task returned."""
+        """The return values of the instances of a task."""
         path = f"{self.path}/taskInstances/{task_id}/xcomEntries/return_value?map_index="
         indexes = [ti["map_index"] for ti in self.instances(task_id)]
         return [self.cluster.asked("GET", f"{path}{at}")["value"] for at in indexes]
@@ -157,19 +157,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The Airflow."""
+    """A running Airflow."""
 
     airflow: Airflow
     supervisor: Supervisor
 
     @property
     def api(self) -> Any:
-        """A client of it."""
+        """A client of its API."""
         return self.airflow.api
 
     @property
     def home(self) -> Path:
-        """Where its database and the logs of its tasks are."""
+        """The folder of its database and of the logs of its tasks."""
         return self.airflow.settings.home
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> Run:
@@ -184,20 +184,20 @@ class Cluster:
         return [run["state"] for run in runs if run["state"] in FINAL_STATES]
 
     def asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The API's answer, which must be a success."""
+        """Sends a request to the API; checks that it succeeds, and returns the answer."""
         status, answer = self.api._request(method, path, body)
         assert 200 <= status < 300, answer
         return answer
 
     @contextlib.contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:
-        """Its database, for what the API does not tell; a transaction."""
+        """A transaction in its database, for what the API does not offer."""
         connection = sqlite3.connect(self.home / "airflow.db", timeout=60)
         with contextlib.closing(connection), connection:
             yield connection
 
     def lose_scheduler(self) -> None:
-        """Kills the scheduler, its executor's workers and their tasks, as the end of their machine does."""
+        """Kills the scheduler, its executor's workers and their tasks, as if their machine had failed."""
         leader = SessionLeader.of(self._scheduler.popen.pid)
         while members := living_members(leader):
             for member in members:
@@ -207,7 +207,7 @@ class Cluster:
         self._scheduler.popen.wait()
 
     def start_scheduler(self) -> None:
-        """Starts another scheduler, at a time when Airflow takes the lost one for dead."""
+        """Starts another scheduler, and makes Airflow take the lost one for dead at once."""
         with self.database() as database:
             database.execute("UPDATE job SET latest_heartbeat = '2000-01-01' WHERE job_type = 'SchedulerJob'")
         command = [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"]

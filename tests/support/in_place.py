@@ -1,4 +1,4 @@
-"""DAGs run in place, by `dag.test`, and what a run left in Airflow."""
+"""Runs DAGs in this process, by `dag.test`, and reads what a run has left in Airflow."""
 
 # ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
 from __future__ import annotations
@@ -10,14 +10,14 @@ from tests.support.places import DAGS
 
 @dataclass
 class Ended:
-    """One DAG run that has ended.
+    """A DAG run that has ended.
 
     Attributes:
-        assets: what was told to those who follow its Assets, by the Asset's name.
+        assets: the extra values of the events of its Assets, by the Asset's name.
         states: by task id, or by task id and map index.
-        tries: of each task, likewise.
-        xcoms: return values, likewise.
-        labels: rendered map indexes, likewise.
+        tries: the number of tries, by the same keys.
+        xcoms: the return values, by the same keys.
+        labels: the rendered map indexes, by the same keys.
     """
 
     dag_id: str
@@ -31,21 +31,21 @@ class Ended:
 
     @property
     def run_id(self) -> str:
-        """The engine's name of the run."""
+        """The id that the engine gives the run."""
         return f"{self.dag_id}/{self.dag_run_id}"
 
 
 def parsed():
-    """The DAGs by id, freshly parsed: a run keeps its params in them."""
+    """The DAGs, by id. They are parsed again at each call, because a run changes their params."""
     from airflow.dag_processing.dagbag import DagBag
 
     return DagBag(dag_folder=DAGS).dags
 
 
 def run_in_place(dag, source, logical_date=None, unrun=None, **conf) -> Ended:
-    """One run over the source, in ranges of 20 documents and batches of 4 texts.
+    """Runs a DAG over the source, in ranges of 20 documents and batches of 4 texts.
 
-    Tasks whose id matches `unrun` are marked as successful in place of being run.
+    Tasks whose id matches `unrun` are marked as successful and are not run.
     """
     defaults = {"database": source.database.name, "range_documents": 20, "batch_texts": 4}
     known = {name: value for name, value in defaults.items() if name in dag.params}

@@ -1,4 +1,4 @@
-"""The parts of a pipeline in memory: a source, a writer, a range. What is durable survives the attempt."""
+"""A source, a writer and checkpoints in memory, with which a test runs attempts at one range."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SMALL = Settings(
     checkpoint_s=0,
     max_ahead_batches=8,
 )
-"""Settings with little of everything, so that a few texts fill all queues."""
+"""Settings with small bounds, so that a few texts fill all queues."""
 
 
 class MemorySource:
-    """Documents 0, 1, ... of these texts, some a page."""
+    """A source of documents 0, 1, ... with these texts, `page` of them a page."""
 
     resumes_anywhere = True
 
@@ -33,7 +33,7 @@ class MemorySource:
         self.texts, self.page = texts, page
 
     async def pages(self, after):
-        """From the one after that Key."""
+        """Yields the pages of the documents after this key; of all documents if it is None."""
         first = after.values[-1] + 1 if after else 0
         for at in range(first, len(self.texts), self.page):
             await asyncio.sleep(0)
@@ -42,16 +42,16 @@ class MemorySource:
 
     @staticmethod
     def position(last, *, ends_page):
-        """A range may go on after any document."""
+        """The key from which a next attempt continues: any document can be the last one."""
         return Key(last)
 
     async def count_unread(self, read):
-        """Those that no attempt has accounted for."""
+        """The number of documents that no attempt has read."""
         return len(self.texts) - read
 
 
 class MemoryWriter:
-    """Keeps what is written.
+    """A writer that keeps in memory what is written.
 
     Attributes:
         stored: text hashes by `_id`.
@@ -63,12 +63,12 @@ class MemoryWriter:
         self.stored, self.letters, self.writes = {}, {}, {}
 
     async def known(self, ids):
-        """As a target that has an index on `_id`."""
+        """The text hashes that are stored for these documents."""
         await asyncio.sleep(0)
         return {identity(i): self.stored[i] for i in ids if i in self.stored}
 
     async def write(self, extractions, dead_letters):
-        """Durable from here on."""
+        """Stores the extractions and the dead letters; returns the `_id`s that were stored before."""
         await asyncio.sleep(0)
         same = frozenset(identity(e.document_id) for e in extractions if e.document_id in self.stored)
         for extraction in extractions:
@@ -80,7 +80,7 @@ class MemoryWriter:
 
 
 class Watched(MemoryCheckpoints):
-    """Checkpoints that check, at each save, that all before them is durable."""
+    """Checkpoints in memory. Each save checks that every document up to the position is durable."""
 
     def __init__(self, writer):
         super().__init__()
@@ -98,6 +98,6 @@ class Watched(MemoryCheckpoints):
 
 
 async def attempt_at(service, source, writer, checkpoints, settings, **options):
-    """The next attempt at the range, claimed."""
+    """Claims the range, and returns the next attempt at it."""
     checkpoint = await checkpoints.claim(RANGE)
     return RangeAttempt(service, source, writer, checkpoints, checkpoint, settings, clock=now_s, **options)

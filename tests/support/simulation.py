@@ -1,7 +1,7 @@
-"""A service and its clients in virtual time: events on a heap, a seeded random source, no sleeping.
+"""Simulates a service and its clients in virtual time, without sleeping, from a seeded random source.
 
-The models are Vector's scenario files of adaptive request concurrency: a service with a stated capacity, a
-limiter in front of it, and statistics of what came of it.
+It is modelled on the scenario files of Vector's adaptive request concurrency: a service with a given capacity,
+a limiter in front of it, and statistics of the result.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from statistics import fmean, quantiles
 from engine.calling.adaptive_limit import AdaptiveLimit, AttemptResult, AttemptStart
 
 UNLOADED_S = 0.052
-"""20 ms and 1 ms a text, 32 texts: the stub of the benchmarks."""
+"""Seconds of a request to an idle service: 20 ms, and 1 ms for each of 32 texts, as in the benchmarks."""
 
 
 class Timeline:
-    """The clock, and what is due when."""
+    """The virtual clock, and the calls that are scheduled."""
 
     def __init__(self):
         self.now = 0.0
@@ -30,15 +30,15 @@ class Timeline:
         self._order = count()
 
     def clock(self) -> float:
-        """The virtual time, for limiters."""
+        """The virtual time in seconds; a limiter takes it as its clock."""
         return self.now
 
     def after(self, seconds: float, do: Callable[[], None]) -> None:
-        """Does it so many seconds from now."""
+        """Schedules a call, so many seconds from now."""
         heapq.heappush(self._due, (self.now + seconds, next(self._order), do))
 
     def run(self, until: float) -> None:
-        """Lets everything happen that is due by then."""
+        """Makes all calls that are scheduled until then, in order."""
         while self._due and self._due[0][0] <= until:
             self.now, _, do = heapq.heappop(self._due)
             do()
@@ -47,7 +47,7 @@ class Timeline:
 
 @dataclass
 class Request:
-    """One request of a client: when and how it began, and how the client is told of its end."""
+    """One request of a client; `done` tells the client how it ended."""
 
     began_s: float
     sample: AttemptStart
@@ -57,13 +57,13 @@ class Request:
 
 @dataclass
 class Service:
-    """So many requests at once, a bounded queue, refusal beyond.
+    """Works on some requests at once, queues some more, and refuses the others.
 
     Attributes:
-        at_once: of the time; what is running when it falls goes on.
-        queued: most requests that wait; one more is refused.
-        takes_s: seconds a request takes once it runs.
-        fails: whether a request that ran ends in an error.
+        at_once: by time, the most requests that run at once; those that run when it falls are not stopped.
+        queued: the most requests that wait.
+        takes_s: by time, the seconds that a request takes once it runs.
+        fails: by time, whether a request that has run ends in an error.
     """
 
     timeline: Timeline
@@ -75,7 +75,7 @@ class Service:
     waiting: deque[Request] = field(default_factory=deque)
 
     def take(self, request: Request) -> None:
-        """Runs it, queues it or refuses it."""
+        """Runs, queues or refuses a request."""
         if self.running < self.at_once(self.timeline.now):
             self._start(request)
         elif len(self.waiting) < self.queued:
@@ -96,13 +96,13 @@ class Service:
 
 @dataclass
 class Client:
-    """Keeps as many requests in flight as its limiter allows; what failed is tried again a little later.
+    """Keeps as many requests in flight as its limiter allows; retries failed ones a little later.
 
     Attributes:
-        turnaround_s: between an answer and the next request, when one is waiting to be sent.
-        wants: most requests in flight that it has work for, of the time.
-        requests: how many are to succeed in all.
-        pause_s: nothing begins for so long after a refusal (`Retry-After`).
+        turnaround_s: seconds between an answer and the next request, if one is waiting to be sent.
+        wants: by time, the most requests in flight that the client has work for.
+        requests: the number of requests that must succeed.
+        pause_s: seconds after a refusal in which no request begins (`Retry-After`).
     """
 
     timeline: Timeline
@@ -124,7 +124,7 @@ class Client:
     failures: list[tuple[float, AttemptResult]] = field(default_factory=list)
 
     def send(self) -> None:
-        """Begins what may begin now."""
+        """Begins all requests that may begin now."""
         now = self.timeline.now
         while (
             now >= self.paused_until_s
@@ -171,18 +171,18 @@ class Client:
         self.to_retry += 1
         self.send()
 
-    # --- what came of it ---
+    # --- statistics ---
 
     def rate(self, start_s: float, stop_s: float) -> float:
-        """Answers a second."""
+        """Answers a second in this time."""
         return sum(start_s <= at < stop_s for at, _ in self.answers) / (stop_s - start_s)
 
     def latency(self, start_s: float, stop_s: float) -> tuple[float, float]:
-        """Mean and 95th percentile of the latency, seconds."""
+        """The mean and the 95th percentile of the latency in this time, in seconds."""
         found = [latency for at, latency in self.answers if start_s <= at < stop_s]
         return fmean(found), quantiles(found, n=20)[-1]
 
     def limit_range(self, start_s: float, stop_s: float) -> tuple[int, float, int]:
-        """Least, mean (by answers) and most of the limit."""
+        """The least, the mean (weighted by answers) and the highest limit in this time."""
         found = [limit for at, limit in self.limits if start_s <= at < stop_s]
         return min(found), fmean(found), max(found)

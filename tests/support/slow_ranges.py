@@ -1,4 +1,4 @@
-"""A source of 600 documents in two ranges of some seconds each, and what a run over it leaves.
+"""A source of 600 documents in two ranges of some seconds each, and checks of what a run leaves.
 
 With 0.15 s a request of four texts, a range takes about six seconds.
 """
@@ -18,13 +18,13 @@ from tests.support.ner_service import FaultyService
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 DOCUMENTS, RANGE_DOCUMENTS = 600, 300
 BATCH_TEXTS, AHEAD_BATCHES, PAGE_DOCUMENTS = 4, 8, 32
-"""A page is as long as what is in flight beyond the checkpoint: the most that one try may send again."""
+"""A page holds as many texts as can be in flight beyond the checkpoint: the most that a retry sends again."""
 CAPACITY, SHARE = 8, 2
-"""Of the service, and of each of the pool's four slots."""
+"""Requests at once that the service can take, and that each of the pool's four slots may send."""
 
 
 def filled(client: Any) -> Places:
-    """A source of 600 documents, and an empty target."""
+    """Makes a source of 600 documents and an empty target."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     source = client[name]
     source["messages"].create_index([("created_at", 1), ("_id", 1)])
@@ -38,7 +38,7 @@ def document(number: int) -> dict[str, Any]:
 
 
 def text_of(number: int) -> str:
-    """The text of a document."""
+    """The text of a document, by number."""
     return f"message {number} from Ada{number} in Paris"
 
 
@@ -51,33 +51,33 @@ class Places:
 
     @property
     def params(self) -> dict[str, Any]:
-        """Of a DAG run over them."""
+        """The params of a DAG run over them."""
         named = {"database": self.source.name, "collection": "messages", "target_database": self.target.name}
         size = {"range_documents": RANGE_DOCUMENTS, "batch_texts": BATCH_TEXTS}
         return {**named, **size, "service_capacity": CAPACITY}
 
     def checkpoint(self, **query: Any) -> dict[str, Any] | None:
-        """A checkpoint that the query describes."""
+        """A checkpoint that matches the query; None if there is none."""
         found: dict[str, Any] | None = self.target["engine_checkpoints"].find_one(query)
         return found
 
     def in_mid_range(self) -> dict[str, Any] | None:
-        """The checkpoint of a range that is under way, and has moved well beyond its first page."""
+        """The checkpoint of a running range that is between a third and two thirds done, or None."""
         third = RANGE_DOCUMENTS // 3
         return self.checkpoint(status="running", read={"$gte": third, "$lt": 2 * third})
 
     def entities(self) -> dict[int, Any]:
-        """The entities written, by `_id`, without when and by which run."""
+        """The entities written, by `_id`."""
         return {found["_id"]: found["entities"] for found in self.target["messages_entities"].find()}
 
 
 def sent(service: FaultyService) -> Counter[str]:
-    """How often each document's text was sent: without the canary, which each task asks once."""
+    """How often each document's text was sent. The canary, which each task sends once, is left out."""
     return Counter({text: times for text, times in service.received.items() if text != CANARY_TEXT})
 
 
 def expect_all_done_and_little_again(places: Places, service: FaultyService) -> None:
-    """Every document has its entities; each further try of a range has sent a page again, at most."""
+    """Checks that every document has its entities, and that each retry sent at most a page again."""
     received = sent(service)
     assert set(received) == {text_of(number) for number in range(DOCUMENTS)}
     assert len(places.entities()) == DOCUMENTS
