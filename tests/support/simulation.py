@@ -1,7 +1,7 @@
 """Simulates a service and its clients in virtual time, without sleeping, from a seeded random source.
 
-It is modelled on the scenario files of Vector's adaptive request concurrency: a service with a given capacity,
-a limiter in front of it, and statistics of the result.
+It is modelled on the scenario files of Vector's adaptive request concurrency: a service with a given
+capacity, a limiter in front of it, and statistics of the result.
 """
 
 from __future__ import annotations
