@@ -21,6 +21,6 @@ unchanged plus what was dead-lettered.
 
 from __future__ import annotations
 
-from airflow_factory import backfill_dag
+from keyset_batch_airflow.dags import backfill_dag
 
 backfill_dag("ner_backfill", dag_args={"doc_md": __doc__, "tags": ["ner", "mongodb", "backfill"]})

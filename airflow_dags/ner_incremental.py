@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from airflow_factory import incremental_dag
+from keyset_batch_airflow.dags import incremental_dag
 
 incremental_dag(
     "ner_incremental",

@@ -13,6 +13,6 @@ A dead letter is a document that failed for good: see `kind`, `status` and `mess
 
 from __future__ import annotations
 
-from airflow_factory import replay_dag
+from keyset_batch_airflow.dags import replay_dag
 
 replay_dag("ner_replay", dag_args={"doc_md": __doc__, "tags": ["ner", "mongodb", "replay"]})

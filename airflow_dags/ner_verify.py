@@ -14,6 +14,6 @@ nor an unresolved dead letter.
 
 from __future__ import annotations
 
-from airflow_factory import verify_dag
+from keyset_batch_airflow.dags import verify_dag
 
 verify_dag("ner_verify", dag_args={"doc_md": __doc__, "tags": ["ner", "mongodb", "verify"]})

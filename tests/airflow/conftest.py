@@ -149,9 +149,9 @@ def text_of():
 @pytest.fixture
 def glue(airflow):
     """The module that the tasks call, importable once Airflow's environment is set."""
-    import extract_glue
+    from keyset_batch_airflow import tasks
 
-    return extract_glue
+    return tasks
 
 
 @pytest.fixture(scope="module")

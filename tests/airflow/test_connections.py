@@ -13,9 +13,9 @@ from engine import ConfigError, Settings
 @pytest.fixture
 def connections(glue):
     """The module that makes clients of Connections."""
-    import ner_connections
+    from keyset_batch_airflow import connections
 
-    return ner_connections
+    return connections
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_everything_is_explained_in_the_ui(dags, dag_id):
 @pytest.mark.parametrize("dag_id", DAG_IDS)
 def test_tasks_that_call_the_service_are_bounded(dags, dag_id):
     """By the pool and a time limit that their own deadline comes before; only an outage gets more time."""
-    from ner_errors import ServiceOutage, Unfinished
+    from keyset_batch_airflow.errors import ServiceOutage, Unfinished
 
     calling = [task for task in dags[dag_id].tasks if task.task_id in {"run_range", "replay", "repair"}]
     assert calling
@@ -213,7 +213,7 @@ def test_the_form_takes_a_window_s_ends_as_the_engine_does(dag, moment, allowed)
 
 def test_windows_of_another_order_have_ends_of_its_type(airflow):
     """A DAG whose order is by numbers takes numbers: no moment is asked of them."""
-    from airflow_factory import backfill_dag
+    from keyset_batch_airflow.dags import backfill_dag
 
     dag = backfill_dag("numbered", order_type="number", order_field="seq", start="10")
     assert dag.params.get_param("end").resolve("2000") == "2000"
@@ -233,13 +233,13 @@ def test_choices_of_the_form_say_what_they_mean(dags):
 
 def test_the_owner_s_name_leads_somewhere(airflow, monkeypatch):
     """A deployment names its owner and an address once for all DAGs; one DAG may still have its own."""
-    import airflow_factory
+    from keyset_batch_airflow import dags
 
-    monkeypatch.setattr(airflow_factory, "OWNER", "data-platform")
-    monkeypatch.setattr(airflow_factory, "OWNER_LINK", "https://wiki.example.com/data-platform")
-    ours = airflow_factory.replay_dag("ours")
+    monkeypatch.setattr(dags, "OWNER", "data-platform")
+    monkeypatch.setattr(dags, "OWNER_LINK", "https://wiki.example.com/data-platform")
+    ours = dags.replay_dag("ours")
     own = {"default_args": {"owner": "shop"}, "owner_links": {"shop": "mailto:shop@example.com"}}
-    theirs = airflow_factory.replay_dag("theirs", dag_args=own)
+    theirs = dags.replay_dag("theirs", dag_args=own)
     assert (ours.owner, ours.owner_links) == (
         "data-platform",
         {"data-platform": "https://wiki.example.com/data-platform"},
@@ -250,10 +250,10 @@ def test_the_owner_s_name_leads_somewhere(airflow, monkeypatch):
 @pytest.mark.parametrize("dag_id", DAG_IDS)
 def test_params_are_the_engine_s_settings(dags, dag_id):
     """Params that are settings have the engine's defaults; the formats are the engine's."""
-    import ner_settings
+    from keyset_batch_airflow import job
 
     dag, settings = dags[dag_id], Settings()
-    for name in set(ner_settings.SETTINGS) & set(dag.params):
+    for name in set(job.SETTINGS) & set(dag.params):
         assert dag.params[name] == getattr(settings, name), name
     assert dag.params.get_param("service_format").schema["enum"] == list(FORMATS)
 

@@ -17,9 +17,9 @@ from engine import ConfigError, Window
 @pytest.fixture
 def settings(glue):
     """The module that makes Settings, windows and shares."""
-    import ner_settings
+    from keyset_batch_airflow import job
 
-    return ner_settings
+    return job
 
 
 def test_windows_of_numbers_come_as_text(settings):

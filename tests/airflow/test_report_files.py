@@ -8,9 +8,9 @@ import pytest
 @pytest.fixture
 def files(airflow):
     """The module that knows the place."""
-    import ner_report_files  # noqa: PLC0415  (it imports Airflow)
+    from keyset_batch_airflow import report_files  # noqa: PLC0415  (it imports Airflow)
 
-    return ner_report_files
+    return report_files
 
 
 @pytest.mark.parametrize("place", [None, ""])

@@ -24,7 +24,7 @@ def logged(caplog):
 
 def test_a_run_has_its_report(run_dag, reports, secrets, text_of, logged):
     """With its ranges and entities; the log names the place, and no secret or text is on it."""
-    from ner_report_files import file_name
+    from keyset_batch_airflow.report_files import file_name
 
     ended = run_dag()
 
@@ -88,7 +88,7 @@ def test_without_a_place_no_report_is_made(glue, in_task, monkeypatch, logged):
 
 def test_an_outage_is_told_by_its_class(glue, reports):
     """Not by the words of its message; other interruptions are no outage."""
-    from ner_errors import ServiceOutage, Unfinished
+    from keyset_batch_airflow.errors import ServiceOutage, Unfinished
 
     for reason, kind in (("ServiceDown", ServiceOutage), ("Interrupted", Unfinished)):
         words = ("the service does not work",) if kind is Unfinished else ("whatever",)

@@ -30,9 +30,9 @@ WRONG = {
 @pytest.fixture
 def reports(glue):
     """The module that shows reports."""
-    import ner_reports
+    from keyset_batch_airflow import reports
 
-    return ner_reports
+    return reports
 
 
 @pytest.mark.parametrize(("params", "message"), WRONG.values(), ids=WRONG)

@@ -202,7 +202,7 @@ def test_params_name_the_place(ask, begun, stored):
 
 def test_no_more_is_read_than_is_shown(client, stored):
     """A checkpoint holds keys of documents, and may come to hold more: they do not leave MongoDB."""
-    from ner_progress_store import Place, read_run
+    from keyset_batch_airflow.plugin.store import Place, read_run
 
     keep(stored, "r", position="a key", timeline={"much": "more"})
     place = Place("mongo_default", stored.name, "engine_plans", "engine_checkpoints")
@@ -257,9 +257,9 @@ def test_a_mongodb_that_does_not_answer_is_said_soon(ask, begun, monkeypatch, ro
         "extra": {"serverSelectionTimeoutMS": 600_000},
     }
     monkeypatch.setenv("AIRFLOW_CONN_FAR_AWAY", json.dumps(address))
-    import ner_progress_store
+    from keyset_batch_airflow.plugin import store
 
-    monkeypatch.setattr(ner_progress_store, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(store, "TIMEOUT_S", 0.2)
     answer = ask(route, "ner_backfill", begun(mongo_conn_id="far_away"))
     assert answer.status_code == 503
     assert "far_away" in answer.text
@@ -316,10 +316,10 @@ def test_a_run_that_is_none_is_not_found(ask, plain, route):
 
 def test_the_report_is_served_as_a_file_without_rights(client, ask, plain):
     """As it was saved; it runs no script and has no part in Airflow's origin. Before, there is none."""
-    import ner_progress_app
+    from keyset_batch_airflow.plugin import routes
 
     ended, _ = plain
-    file = ner_progress_app.report_file(ended.dag_id, ended.dag_run_id)
+    file = routes.report_file(ended.dag_id, ended.dag_run_id)
     file.unlink(missing_ok=True)
     missing = ask("report", ended.dag_id, ended.dag_run_id)
     assert (missing.status_code, "no report of this run is saved" in missing.text) == (404, True)
@@ -338,9 +338,9 @@ def test_the_report_is_served_as_a_file_without_rights(client, ask, plain):
 
 def test_a_file_of_no_run_is_not_served(ask, plain):
     """Whatever lies in the storage: only reports of runs that Airflow knows, and lets the user read."""
-    import ner_progress_app
+    from keyset_batch_airflow.plugin import routes
 
-    file = ner_progress_app.report_file("ner_backfill", "no-such-run")
+    file = routes.report_file("ner_backfill", "no-such-run")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(REPORT)
     assert ask("report", "ner_backfill", "no-such-run").status_code == 404

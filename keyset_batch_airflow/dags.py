@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import ner_params as params
+from keyset_batch_airflow import params
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import (
     DAG,
@@ -28,7 +28,7 @@ from airflow.sdk import (
     TriggerRule,
 )
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
-from ner_errors import ServiceOutage
+from keyset_batch_airflow.errors import ServiceOutage
 
 POOL = "extract_pool"
 """Bounds how many tasks call the service at once; it must exist."""
@@ -227,9 +227,9 @@ task = partial(task_decorator_factory, decorated_operator_class=ExtractionOperat
 )
 def plan() -> list[dict[str, Any]]:
     """The ranges of this run, each with a label for people."""
-    import extract_glue
+    from keyset_batch_airflow import tasks
 
-    return extract_glue.plan()
+    return tasks.plan()
 
 
 @task(
@@ -239,9 +239,9 @@ def plan() -> list[dict[str, Any]]:
 )
 def run_range(key_range: dict[str, Any], deadline_s: float) -> dict[str, Any]:
     """One range; its report."""
-    import extract_glue
+    from keyset_batch_airflow import tasks
 
-    return extract_glue.run_range(key_range, deadline_s)
+    return tasks.run_range(key_range, deadline_s)
 
 
 @task(
@@ -250,9 +250,9 @@ def run_range(key_range: dict[str, Any], deadline_s: float) -> dict[str, Any]:
 )
 def summarize(planned: list[dict[str, Any]] | None, reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The run's numbers."""
-    import extract_glue
+    from keyset_batch_airflow import tasks
 
-    return extract_glue.summarize(planned, reports)
+    return tasks.summarize(planned, reports)
 
 
 @task(
@@ -261,25 +261,25 @@ def summarize(planned: list[dict[str, Any]] | None, reports: Sequence[dict[str, 
 )
 def replay(deadline_s: float) -> dict[str, Any]:
     """The replay's numbers."""
-    import extract_glue
+    from keyset_batch_airflow import tasks
 
-    return extract_glue.replay(deadline_s)
+    return tasks.replay(deadline_s)
 
 
 @task(doc_md="Looks for documents of the window that have neither a result nor an unresolved dead letter.")
 def find() -> dict[str, Any]:
     """What was found."""
-    import extract_glue
+    from keyset_batch_airflow import tasks
 
-    return extract_glue.find()
+    return tasks.find()
 
 
 @task(**CALLS_SERVICE, doc_md="Sends exactly the missing documents, if the param *Repair* says so.")
 def repair(found: dict[str, Any], deadline_s: float) -> dict[str, Any]:
     """The repair's numbers."""
-    import extract_glue
+    from keyset_batch_airflow import tasks
 
-    return extract_glue.repair(found, deadline_s)
+    return tasks.repair(found, deadline_s)
 
 
 @task(
@@ -288,6 +288,6 @@ def repair(found: dict[str, Any], deadline_s: float) -> dict[str, Any]:
 )
 def conclude(found: dict[str, Any] | None, repaired: dict[str, Any] | None) -> dict[str, Any]:
     """What is known of the window in the end."""
-    import extract_glue
+    from keyset_batch_airflow import tasks
 
-    return extract_glue.conclude(found, repaired)
+    return tasks.conclude(found, repaired)

@@ -32,8 +32,8 @@ from airflow.utils.session import create_session
 from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from ner_progress_numbers import FINAL_STATES, RunProgress, duration, number, progress_of
-from ner_progress_store import NotReadableError, place_of, read_run
+from keyset_batch_airflow.plugin.progress import FINAL_STATES, RunProgress, duration, number, progress_of
+from keyset_batch_airflow.plugin.store import NotReadableError, place_of, read_run
 from sqlalchemy import select
 
 log = logging.getLogger(__name__)

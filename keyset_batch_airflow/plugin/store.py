@@ -12,7 +12,7 @@ import pymongo
 from airflow.exceptions import AirflowConfigException, AirflowNotFoundException
 from airflow.models.connection import Connection
 from airflow.providers.mongo.hooks.mongo import MongoHook
-from ner_progress_numbers import COUNTED
+from keyset_batch_airflow.plugin.progress import COUNTED
 from pymongo.errors import InvalidName, OperationFailure, PyMongoError
 
 TIMEOUT_S = 3.0

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk.configuration import conf
-from ner_connections import pool_slots
+from keyset_batch_airflow.connections import pool_slots
 
 from engine import ConfigError, Settings, Window
 

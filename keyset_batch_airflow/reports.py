@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ner_report_files import report_file, reports_path
+from keyset_batch_airflow.report_files import report_file, reports_path
 
 import engine
 from engine import Plan, Report, Settings, Verification

@@ -14,11 +14,11 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
-from ner_connections import extractor_of, mongo_client
-from ner_errors import ServiceOutage, Unfinished
-from ner_reports import html_of, numbers_of, save, show, summary_of
-from ner_settings import settings_of, share_of, window_of
-from ner_stops import run_to_end
+from keyset_batch_airflow.connections import extractor_of, mongo_client
+from keyset_batch_airflow.errors import ServiceOutage, Unfinished
+from keyset_batch_airflow.reports import html_of, numbers_of, save, show, summary_of
+from keyset_batch_airflow.job import settings_of, share_of, window_of
+from keyset_batch_airflow.stops import run_to_end
 from pymongo.errors import InvalidName
 
 import engine

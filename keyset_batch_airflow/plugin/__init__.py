@@ -40,7 +40,7 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Empty, and not shown, at other tasks, and where no reports are saved."""
-        from ner_progress_app import report_file
+        from keyset_batch_airflow.plugin.routes import report_file
 
         if operator.task_id != "summarize" or report_file(ti_key.dag_id, ti_key.run_id) is None:
             return ""
@@ -64,6 +64,6 @@ class NerProgressPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:
         """The routes; asked for by the API server alone."""
-        from ner_progress_app import make_app
+        from keyset_batch_airflow.plugin.routes import make_app
 
         return [{"app": make_app(), "url_prefix": f"/{PREFIX}", "name": "Progress of extractions"}]
