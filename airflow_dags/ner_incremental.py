@@ -4,10 +4,10 @@ Each run takes its data interval and, for documents that came late, the *Lookbac
 entities already is not sent again. Intervals that were missed are caught up, one run at a time. A run that
 succeeded updates the Asset `chat.messages_entities`, which downstream DAGs can be scheduled on.
 
-- **Before you unpause it**, set `start_date` in its file to where your backfill ended: it catches up from
+- **Before you unpause it**, set `start_date` in its file to the end of your backfill: the DAG catches up from
   there.
 - **A task failed?** As in `ner_backfill`: it is retried from its checkpoint, and can be cleared.
-- **Documents later than the lookback** are found by `ner_verify`, and repaired.
+- **Documents later than the lookback** are found by `ner_verify`, which can also repair them.
 - **A window of your own**: trigger it with *Start* and *End*.
 - **Connections, pool, results** are those of `ner_backfill`.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from keyset_batch_airflow.dags import incremental_dag
+from keyset_batch_airflow import incremental_dag
 
 incremental_dag(
     "ner_incremental",

@@ -1,4 +1,7 @@
-"""Airflow's Connections as the engine's clients. Only tasks import this."""
+"""Clients made from Airflow's Connections: of MongoDB, of the NER service, of Airflow's API.
+
+It imports drivers and HTTP clients, so the other modules import it inside functions, when a task runs.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,21 @@ from airflow.sdk.log import mask_secret
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import ConfigurationError
 
-from engine import ConfigError, HttpExtractor, Settings
+from engine.errors import ConfigError
+from engine.extractors.http_extractor import HttpExtractor
+from engine.settings import Settings
 
 SERVICE_EXTRAS = {"path", "headers", "offsets", "parameters", "verify", "cert"}
+"""What the extra of a service's Connection may contain."""
 
 API_TIMEOUT_S = 30.0
 
 
 def mongo_client(conn_id: str) -> Any:
-    """A Motor client for a Connection of type mongo: address, login and options as the provider reads them.
+    """A Motor client for a Connection of type mongo; the provider reads its address, login and options.
 
     Raises:
-        ConfigError: the provider or the driver refuses the Connection.
+        ConfigError: the Connection has another type, or the driver refuses its options.
     """
     kind = Connection.get(conn_id).conn_type
     if kind != "mongo":
@@ -41,7 +47,11 @@ def mongo_client(conn_id: str) -> Any:
 
 
 def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor:
-    """The service of a Connection of type http, spoken to in the format of the params."""
+    """A client of the NER service: its address from a Connection of type http, its format from the params.
+
+    Raises:
+        ConfigError: the Connection's extra or its address is wrong.
+    """
     conn_id = params["service_conn_id"]
     connection = Connection.get(conn_id)
     extra = connection.extra_dejson
@@ -63,10 +73,10 @@ def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor
 
 
 def service_url(connection: Any, path: str = "") -> str:
-    """`schema://host:port/path`; as for the provider's hook, the host may be a whole URL.
+    """The address `schema://host:port/path`. The host may be a whole URL, as for the provider's hook.
 
     Raises:
-        ConfigError: it holds a login, which messages would show.
+        ConfigError: the host contains a login, which error messages would then show.
     """
     host = connection.host or ""
     if "@" in host:
@@ -77,20 +87,21 @@ def service_url(connection: Any, path: str = "") -> str:
 
 
 def tls_of(connection: Any) -> ssl.SSLContext | None:
-    """Extra `verify`, the file of the authorities to trust, and `cert`, of the own certificate and its key.
+    """The TLS context of a Connection of type http; None if its extra has neither `verify` nor `cert`.
 
-    Both are in PEM, and named as by the provider's hook; `cert` may be two files. None: neither is given.
+    `verify` is the file of the authorities to trust. `cert` is the file of the client's certificate and key,
+    or a list of two files. All are in PEM; the names are those of the provider's hook.
 
     Raises:
-        ConfigError: a file cannot be read, or the server is not to be verified.
+        ConfigError: a file cannot be read, or `verify` is false.
     """
     authorities, own = (connection.extra_dejson.get(name) for name in ("verify", "cert"))
     if authorities is None and own is None:
         return None
     if not isinstance(authorities, str | None):
         raise ConfigError(
-            f"connection {connection.conn_id!r}: extra verify must be the file of an authority: texts and "
-            "tokens go to no server that nobody vouches for"
+            f"connection {connection.conn_id!r}: extra verify must be the file of an authority; verification "
+            "cannot be switched off, since texts and tokens would go to any server"
         )
     try:
         context = ssl.create_default_context(cafile=authorities)
@@ -102,7 +113,7 @@ def tls_of(connection: Any) -> ssl.SSLContext | None:
 
 
 def _authorization(connection: Any) -> dict[str, str]:
-    """A password alone is a token; a login with a password is basic authentication."""
+    """The header of a login: a password alone is a bearer token, with a login it is basic authentication."""
     login, password = connection.login or "", connection.password or ""
     if not (login or password):
         return {}
@@ -114,22 +125,24 @@ def _authorization(connection: Any) -> dict[str, str]:
 
 
 def pool_slots(conn_id: str, pool: str) -> int:
-    """The slots that a pool has now, asked of Airflow's public API: a task has no other way to know them.
+    """The number of slots that a pool has now. A task can only learn it from Airflow's public API.
 
     Args:
-        conn_id: a Connection of type http to the API server. Login and password get a token from it, a
-            password alone is the token; with neither, the server must make everybody an administrator.
+        conn_id: a Connection of type http to the API server. With login and password it gets a token there; a
+            password alone is the token. With neither, the server must treat everybody as an administrator.
 
     Raises:
-        ConfigError: the server refuses the login, or knows no such pool.
-        httpx.HTTPError: it does not answer, or not as it should.
+        ConfigError: the server refuses the login, or does not know the pool.
+        httpx.HTTPError: the server does not answer, or answers with an error of its own.
     """
     connection = Connection.get(conn_id)
     place = {"base_url": service_url(connection), "verify": tls_of(connection) or True}
     with httpx.Client(**place, timeout=API_TIMEOUT_S) as client:
         token = _token(client, connection)
         answer = client.get(f"api/v2/pools/{pool}", headers={"Authorization": f"Bearer {token}"})
-        _accepted(answer, f"connection {conn_id!r}: Airflow's API does not tell the slots of pool {pool!r}")
+        _refuse_errors(
+            answer, f"connection {conn_id!r}: Airflow's API does not tell the slots of pool {pool!r}"
+        )
         return int(answer.json()["slots"])
 
 
@@ -138,14 +151,14 @@ def _token(client: httpx.Client, connection: Any) -> str:
         return str(connection.password)
     login = {"username": connection.login, "password": connection.password}
     answer = client.post("auth/token", json=login) if connection.login else client.get("auth/token")
-    _accepted(answer, f"connection {connection.conn_id!r}: Airflow's API gives no token")
+    _refuse_errors(answer, f"connection {connection.conn_id!r}: Airflow's API gives no token")
     token = str(answer.json()["access_token"])
     mask_secret(token)
     return token
 
 
-def _accepted(answer: httpx.Response, problem: str) -> None:
-    """Refusals of the client's making are no matter for a retry."""
+def _refuse_errors(answer: httpx.Response, problem: str) -> None:
+    """Raises if the answer is an error. For a 4xx it is a `ConfigError`, which no retry would change."""
     if answer.is_client_error:
         raise ConfigError(f"{problem} (status {answer.status_code})")
     answer.raise_for_status()

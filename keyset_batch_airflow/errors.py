@@ -1,7 +1,7 @@
-"""How tasks fail, as the DAGs' retry policy tells failures apart. Light: it is imported when DAGs are parsed.
+"""The errors of tasks that Airflow retries; the retry policy chooses the delay by their class.
 
-What a retry cannot change (a setting, a Connection, a missing index) is Airflow's own `AirflowFailException`:
-it fails a task at once.
+What a retry cannot change (a setting, a Connection, a missing index) is Airflow's own `AirflowFailException`,
+which fails a task at once.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from airflow.sdk.exceptions import AirflowException
 
 
 class Unfinished(AirflowException):
-    """Work stopped before its end, and nothing is lost: the next try goes on from there."""
+    """The work stopped before its end. Nothing is lost: the next try goes on from the checkpoint."""
 
 
 class ServiceOutage(Unfinished):
-    """The service did not work for longer than the engine waits for it; nothing is blamed on documents."""
+    """The service was down for longer than `max_outage_s`. No document is a dead letter because of it."""

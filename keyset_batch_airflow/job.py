@@ -1,43 +1,106 @@
-"""Params become Settings, a Window, and a task's share of the service. Only tasks import this."""
+"""What a task of a DAG run works on: its settings, its window, its share of the service, its collections."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
-from keyset_batch_airflow.connections import pool_slots
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-from engine import ConfigError, Settings, Window
+from engine.errors import ConfigError, EngineError, PlanError
+from engine.keys.window import Window
+from engine.settings import Settings
+from keyset_batch_airflow.params import SETTINGS
 
 log = logging.getLogger(__name__)
 
-SETTINGS = (
-    "order_field",
-    "order_type",
-    "text_field",
-    "filter",
-    "strategy",
-    "range_documents",
-    "max_ranges",
-    "max_concurrency",
-    "batch_texts",
-    "max_dead_letters",
-    "extractor_name",
-    "extractor_version",
-    "force",
-    "report_entities",
-)
-"""The params that are settings of the engine under the same name."""
+
+@dataclass(frozen=True)
+class Job:
+    """What one task of a DAG run works on.
+
+    Attributes:
+        params: the params of the DAG run.
+        source: Motor collection of the documents.
+        target: Motor database of the results.
+    """
+
+    params: Mapping[str, Any]
+    window: Window
+    settings: Settings
+    source: Any
+    target: Any
+
+    @property
+    def places(self) -> dict[str, Any]:
+        """Source, target and settings, as the engine's functions take them by name."""
+        return {"source": self.source, "target": self.target, "settings": self.settings}
+
+    def extractor(self) -> Any:
+        """The NER service that the params name."""
+        from keyset_batch_airflow.connections import extractor_of
+
+        return extractor_of(self.params, self.settings)
+
+
+@contextmanager
+def current_job(*, calls_service: bool = False, **settings: Any) -> Iterator[Job]:
+    """The job of the task that runs now; its MongoDB clients are closed at the end.
+
+    Args:
+        calls_service: True for a task that sends texts: its requests in flight are then limited to its share
+            of the service's capacity.
+        settings: settings of the engine that no param gives, such as `deadline_s`.
+
+    Raises:
+        AirflowFailException: a param, a Connection or a permission is wrong. The task fails at once, since a
+            retry would not change that.
+    """
+    from pymongo.errors import InvalidName
+
+    from engine.mongo.privileges import explained
+    from keyset_batch_airflow.connections import mongo_client
+
+    context = get_current_context()
+    params = context["params"]
+    clients = []
+    try:
+        if calls_service:
+            settings["max_concurrency"] = share_of(params, context["task"].pool)
+        run_id = f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
+        chosen = settings_of(params, run_id=run_id, **settings)
+        clients = [mongo_client(name) for name in _mongo_conn_ids(params)]
+        source = clients[0][params["database"]][params["collection"]]
+        target = clients[-1][params["target_database"] or params["database"]]
+        yield Job(params, window_of(params, context["dag_run"]), chosen, source, target)
+    except (ConfigError, PlanError, AirflowNotFoundException, InvalidName) as error:
+        raise AirflowFailException(str(error)) from error
+    except EngineError as error:
+        if (refusal := explained(error)) is not None:
+            raise AirflowFailException(refusal) from error
+        raise
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _mongo_conn_ids(params: Mapping[str, Any]) -> list[str]:
+    """The Connection of the documents and that of the results; one item if they are the same."""
+    return list(dict.fromkeys([params["mongo_conn_id"], params["target_conn_id"] or params["mongo_conn_id"]]))
 
 
 def settings_of(params: Mapping[str, Any], **more: Any) -> Settings:
-    """The engine's settings from the params; those not among them come from the worker's `ENGINE_...`.
+    """The engine's settings: from the params, from `more`, and the rest from the worker's `ENGINE_...`.
 
-    A plan has no more ranges than Airflow maps tasks: it refuses a longer list, once all is planned.
+    `max_ranges` is lowered to Airflow's `max_map_length`: Airflow refuses to map a longer list, and would do
+    so only after everything is planned.
     """
     chosen = {name: params[name] for name in SETTINGS if name in params}
     if "max_ranges" in chosen:
@@ -46,20 +109,21 @@ def settings_of(params: Mapping[str, Any], **more: Any) -> Settings:
 
 
 def window_of(params: Mapping[str, Any], dag_run: Any) -> Window:
-    """The window of the params; without one, where a DAG has a lookback, that of the run's data interval.
+    """The window that the params *Start* and *End* give.
 
-    The ends come as text, also where the order is by numbers.
+    If both are empty and the DAG has the param *Lookback*, it is the run's data interval and the lookback
+    before it. If both are empty and there is no lookback, it is everything.
 
     Raises:
-        ConfigError: the run has no data interval, or an empty one.
+        ConfigError: the data interval is needed, and the run has none or an empty one.
     """
     ends = (params["start"], params["end"])
     if "lookback_hours" in params and not any(ends):
-        return _interval(dag_run, timedelta(hours=params["lookback_hours"]))
+        return _data_interval(dag_run, timedelta(hours=params["lookback_hours"]))
     return Window(*(_number(end) for end in ends) if params["order_type"] == "number" else ends)
 
 
-def _interval(dag_run: Any, lookback: timedelta) -> Window:
+def _data_interval(dag_run: Any, lookback: timedelta) -> Window:
     start, end = dag_run.data_interval_start, dag_run.data_interval_end
     if start is None or start == end:
         raise ConfigError(
@@ -70,26 +134,27 @@ def _interval(dag_run: Any, lookback: timedelta) -> Window:
 
 
 def _number(end: str | None) -> Any:
+    """One end of a window of numbers, which the form gives as text."""
     try:
         return json.loads(end) if end else None
     except ValueError:
-        return end  # the engine says what is wrong with it
+        return end  # the engine's message names the wrong value
 
 
 def share_of(params: Mapping[str, Any], pool: str) -> int:
     """The most requests in flight of one task: its share of the service's capacity, if that is given.
 
-    As many tasks call the service at once as the pool has slots, whatever runs or DAGs they belong to, so
-    `service_capacity / slots` for each keeps all of them together within it.
+    At most as many tasks call the service at once as the pool has slots, whatever runs or DAGs they belong
+    to. So `service_capacity / slots` for each task keeps all of them together within the capacity.
 
     Raises:
-        ConfigError: the capacity is less than a request a slot, or the pool's slots are not known.
+        ConfigError: the capacity is less than one request a slot, or Airflow does not tell the pool's slots.
     """
     most, capacity = int(params["max_concurrency"]), params["service_capacity"]
     if capacity is None:
         log.info("at most %s requests in flight in each task of pool %s", most, pool)
         return most
-    slots = params["pool_slots"] or pool_slots(params["airflow_conn_id"], pool)
+    slots = params["pool_slots"] or _slots_of(pool, params["airflow_conn_id"])
     if slots < 1 or capacity < slots:
         raise ConfigError(
             f"service_capacity {capacity} leaves no request for each of the {slots} slots of pool {pool!r}: "
@@ -105,3 +170,9 @@ def share_of(params: Mapping[str, Any], pool: str) -> int:
         most,
     )
     return share
+
+
+def _slots_of(pool: str, conn_id: str) -> int:
+    from keyset_batch_airflow.connections import pool_slots
+
+    return pool_slots(conn_id, pool)

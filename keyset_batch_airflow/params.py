@@ -1,6 +1,6 @@
 """The params of the DAGs: what the trigger form shows, explains and checks.
 
-Those that are settings of the engine have its names and defaults.
+A param that is a setting of the engine has the setting's name, default, type and bounds.
 """
 
 from __future__ import annotations
@@ -10,40 +10,55 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from engine.extractors.formats import FORMATS
+from engine.settings import Settings
+
+Group = Mapping[str, Param]
+"""Params by name, in the order of the form."""
+
 _NAME = {"type": "string", "minLength": 1}
 _OPTIONAL = {"type": ["string", "null"], "minLength": 1}
 _CONNECTION = {"pattern": r"^[\w.\-]+$", "section": "Connections"}
+_LIMITS = "Size and limits"
 _MOMENT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$"
-"""ISO-8601, as the engine reads it; refused by the form already, not only by the task that plans."""
+"""A moment in ISO-8601, as the engine reads it. The form checks it, so a wrong one does not become a run."""
+
+_SCHEMA = Settings.model_json_schema()["properties"]
+_CHECKED = ("type", "enum", "minimum", "maximum", "minLength")
 
 
-def _number(
-    default: int | None, title: str, description: str, *, minimum: int = 1, maximum: int = 1_000_000_000
-) -> Param:
-    """A number with its bounds, in the form's section of limits; None makes it optional."""
-    return Param(
-        default,
-        description,
-        title=title,
-        type="integer" if default is not None else ["integer", "null"],
-        minimum=minimum,
-        maximum=maximum,
-        section="Size and limits",
-    )
+def _settings(section: str, **words: Mapping[str, Any]) -> dict[str, Param]:
+    """Params of settings of the engine, each with the default of its setting and the same checks of a value.
+
+    Args:
+        words: by the setting's name, the title and the description, and more of the schema if needed.
+    """
+    params = {}
+    for name, told in words.items():
+        checks = {check: _SCHEMA[name][check] for check in _CHECKED if check in _SCHEMA[name]}
+        default = Settings.model_fields[name].get_default(call_default_factory=True)
+        params[name] = Param(default, section=section, **{**checks, **told})
+    return params
+
+
+def _optional_number(title: str, description: str, *, maximum: int = 1_000_000_000) -> Param:
+    """A positive integer that may be left empty, in the section of limits."""
+    checks = {"type": ["integer", "null"], "minimum": 1, "maximum": maximum}
+    return Param(None, description, title=title, section=_LIMITS, **checks)
 
 
 WINDOW = {
     "start": Param(
         None,
         "First moment of the window, such as 2018-10-01 or 2018-10-01T06:00:00Z (without a zone: UTC). "
-        "Empty: from the first document. Where the DAG orders by strings or numbers: one of these.",
+        "Empty: from the first document. If the order type is string or number: a string or a number.",
         title="Start",
         **_OPTIONAL,
     ),
     "end": Param(
         None,
-        "First moment after the window. Empty: to the last document there is when the run is planned; later "
-        "ones belong to the next run.",
+        "First moment after the window. Empty: to the last document that exists when the run is planned; "
+        "later documents belong to the next run.",
         title="End",
         **_OPTIONAL,
     ),
@@ -52,7 +67,7 @@ WINDOW = {
 LOOKBACK = {
     "lookback_hours": Param(
         0,
-        "Without start and end, the window is the run's data interval, and so many hours before it: for "
+        "Without start and end, the window is the run's data interval and this many hours before it, for "
         "documents that came late. What has its entities already is not sent again.",
         title="Lookback (hours)",
         type="number",
@@ -64,7 +79,7 @@ LETTERS = {
     "kinds": Param(
         [],
         "Only dead letters of these classes: refused by the service (permanent), failed too often "
-        "(transient), without a text (invalid_text). None chosen: all.",
+        "(transient), without a text (invalid_text). Without a choice: all.",
         title="Classes",
         type="array",
         items={"type": "string", "enum": ["permanent", "transient", "invalid_text"]},
@@ -78,7 +93,7 @@ LETTERS = {
     ),
     "limit": Param(
         None,
-        "Most dead letters to try, the first by `_id`. Empty: all.",
+        "Try at most this many dead letters, the first by `_id`. Empty: all.",
         title="Most dead letters",
         type=["integer", "null"],
         minimum=1,
@@ -86,12 +101,10 @@ LETTERS = {
 }
 
 REPAIR = {
-    "repair": Param(
-        False, "Send what is missing to the service, and look again.", title="Repair", type="boolean"
-    ),
+    "repair": Param(False, "Send what is missing, and look again.", title="Repair", type="boolean"),
     "limit": Param(
         20,
-        "Most missing documents to name in the log.",
+        "Name at most this many missing documents in the log.",
         title="Missing documents to name",
         type="integer",
         minimum=0,
@@ -104,52 +117,42 @@ PLACES = {
     "collection": Param("messages", "Collection of the documents.", title="Collection", **_NAME),
     "target_database": Param(
         None,
-        "Database of the results, dead letters, plans and checkpoints. Empty: that of the documents.",
+        "Database of the results, dead letters, plans and checkpoints. Empty: the database of the documents.",
         title="Target database",
         **_OPTIONAL,
     ),
 }
 
-DOCUMENTS = {
-    "order_field": Param(
-        "created_at",
-        "The window is over this field, and `_id` breaks ties: a full index on the two must exist. `_id` "
-        "itself will do.",
-        title="Order field",
-        section="Documents",
-        **_NAME,
-    ),
-    "order_type": Param(
-        "date",
-        "BSON type of the order field. For windows of strings or numbers, make it the DAG's default.",
-        title="Order type",
-        type="string",
-        enum=["date", "string", "number"],
-        section="Documents",
-    ),
-    "text_field": Param(
-        "text",
-        "Field that holds the text; a dotted path leads into subdocuments.",
-        title="Text field",
-        section="Documents",
-        **_NAME,
-    ),
-    "filter": Param(
-        {},
-        'A MongoDB filter for the documents, in Extended JSON: {"channel": "general"}.',
-        title="Filter",
-        type="object",
-        section="Documents",
-    ),
-}
+DOCUMENTS = _settings(
+    "Documents",
+    order_field={
+        "title": "Order field",
+        "description": "The window is over this field, and `_id` breaks ties: a full index on the two must "
+        "exist. `_id` itself will do.",
+        "minLength": 1,
+    },
+    order_type={
+        "title": "Order type",
+        "description": "BSON type of the order field. To use string or number, make it the DAG's default.",
+    },
+    text_field={
+        "title": "Text field",
+        "description": "Field that holds the text; a dotted path leads into subdocuments.",
+        "minLength": 1,
+    },
+    filter={
+        "title": "Filter",
+        "description": 'A MongoDB filter for the documents, in Extended JSON: {"channel": "general"}.',
+    },
+)
 
 SERVICE = {
     "service_format": Param(
         "native",
-        "What the service speaks: the project's own format, or that of a known kind of service.",
+        "The format of requests and answers: the project's own, or that of a known kind of service.",
         title="Service format",
         type="string",
-        enum=["native", "presidio", "huggingface", "corenlp", "gliner", "comprehend"],
+        enum=list(FORMATS),
         values_display={
             "native": "native: the project's own",
             "presidio": "Presidio analyzer",
@@ -160,77 +163,75 @@ SERVICE = {
         },
         section="Service",
     ),
-    "extractor_name": Param(
-        "ner", "Name of the extractor in the results.", title="Extractor", section="Service", **_NAME
-    ),
-    "extractor_version": Param(
-        "1",
-        "Documents with an extraction of this name and version, and the same text, are not sent again.",
-        title="Extractor version",
-        section="Service",
-        **_NAME,
-    ),
-    "force": Param(
-        False,
-        "Send every document and replace what is there, also where nothing has changed.",
-        title="Force",
-        type="boolean",
-        section="Service",
+    **_settings(
+        "Service",
+        extractor_name={"title": "Extractor", "description": "Name of the extractor in the results."},
+        extractor_version={
+            "title": "Extractor version",
+            "description": "Documents with a result of this name and version for the same text are not sent.",
+        },
+        force={
+            "title": "Force",
+            "description": "Send every document and replace its result, even if nothing has changed.",
+        },
     ),
 }
 
-PLANNING = {
-    "strategy": Param(
-        "auto",
-        "How the window is split: walk the index, count between sampled keys, or sample. Auto chooses by "
-        "the window's size; only a sample leaves ranges uncounted.",
-        title="Strategy",
-        type="string",
-        enum=["auto", "exact", "counted", "sample"],
-        values_display={
+PLANNING = _settings(
+    _LIMITS,
+    strategy={
+        "title": "Strategy",
+        "description": "How the window is split: walk the index, count between sampled keys, or sample. Auto "
+        "chooses by the window's size; only a sample leaves ranges uncounted.",
+        "values_display": {
             "auto": "auto: by the window's size",
             "exact": "exact: walk the index",
             "counted": "counted: sample, then count",
             "sample": "sample: without counts",
         },
-        section="Size and limits",
-    ),
-    "range_documents": _number(
-        25_000,
-        "Documents a range",
-        "Each range is one mapped task; a minute of work or more is a good size.",
-        maximum=10_000_000,
-    ),
-    "max_ranges": _number(200, "Most ranges", "Beyond it, ranges grow.", maximum=1000),
-    "report_entities": _number(
-        20,
-        "Entities in the report",
-        "Most frequent entities that the saved report names; they are parts of texts. 0: none.",
-        minimum=0,
-        maximum=1000,
-    ),
-}
+    },
+    range_documents={
+        "title": "Documents a range",
+        "description": "Each range is one mapped task; choose a size that takes a minute or more.",
+        "maximum": 10_000_000,
+    },
+    max_ranges={
+        "title": "Most ranges",
+        "description": "If the window needs more ranges than this, each range gets more documents.",
+    },
+    report_entities={
+        "title": "Entities in the report",
+        "description": "Most frequent entities that the saved report names (parts of texts). 0: none.",
+    },
+)
 
 LIMITS = {
-    "max_concurrency": _number(
-        64, "Requests in flight", "Most of each task; below it the limit adapts to the service.", maximum=1024
+    **_settings(
+        _LIMITS,
+        max_concurrency={
+            "title": "Requests in flight",
+            "description": "Most requests in flight of each task; below it the limit adapts to the service.",
+        },
     ),
-    "service_capacity": _number(
-        None,
+    "service_capacity": _optional_number(
         "Service capacity",
-        "Requests at once that the service bears, in all: divided by the slots of the pool, it caps those of "
-        "each task. Empty: no cap but that of each task.",
+        "Requests that the service can take at once, from all tasks together. Divided by the slots of the "
+        "pool, it limits those of each task. Empty: only the limit of each task counts.",
     ),
-    "pool_slots": _number(
-        None,
+    "pool_slots": _optional_number(
         "Slots of the pool",
-        "What the service capacity is divided by. Empty: as many as the pool has when a task begins, asked "
-        "of Airflow's API.",
+        "What the service capacity is divided by. Empty: the slots that the pool has when a task begins; the "
+        "task asks Airflow's API for them.",
         maximum=10_000,
     ),
-    "batch_texts": _number(64, "Texts a request", "Most texts in one request.", maximum=10_000),
-    "max_dead_letters": _number(
-        0, "Dead letters allowed", "More of them fail the run, once everything else is done.", minimum=0
+    **_settings(
+        _LIMITS,
+        batch_texts={"title": "Texts a request", "description": "Most texts in one request."},
+        max_dead_letters={
+            "title": "Dead letters allowed",
+            "description": "If there are more, the run fails, once everything else is done.",
+            "maximum": 1_000_000_000,
+        },
     ),
 }
 
@@ -244,7 +245,7 @@ CONNECTIONS = {
     ),
     "target_conn_id": Param(
         None,
-        "Connection of type MongoDB, for the results. Empty: that of the documents.",
+        "Connection of type MongoDB, for the results. Empty: the Connection of the documents.",
         title="Target connection",
         type=["string", "null"],
         **_CONNECTION,
@@ -258,25 +259,34 @@ CONNECTIONS = {
     ),
     "airflow_conn_id": Param(
         "airflow_api",
-        "Connection of type HTTP, for Airflow's API: asked for the slots of the pool, where a service "
-        "capacity is given and the slots are not.",
+        "Connection of type HTTP, for Airflow's API. It is asked for the slots of the pool if a service "
+        "capacity is given without them.",
         title="Airflow connection",
         type="string",
         **_CONNECTION,
     ),
 }
 
-EXTRACTION = (PLACES, DOCUMENTS, SERVICE)
-COMMON = (LIMITS, CONNECTIONS)
-"""What all DAGs have."""
+_EXTRACTION = (PLACES, DOCUMENTS, SERVICE)
+_ALWAYS = (LIMITS, CONNECTIONS)
+
+BACKFILL = (WINDOW, *_EXTRACTION, PLANNING, *_ALWAYS)
+INCREMENTAL = (WINDOW, LOOKBACK, *_EXTRACTION, PLANNING, *_ALWAYS)
+REPLAY = (WINDOW, LETTERS, *_EXTRACTION, *_ALWAYS)
+VERIFY = (WINDOW, REPAIR, *_EXTRACTION, *_ALWAYS)
+SCHEDULED_VERIFY = (WINDOW, LOOKBACK, REPAIR, *_EXTRACTION, *_ALWAYS)
+"""The params of each kind of DAG, group by group in the order of the form."""
+
+SETTINGS = tuple(name for group in INCREMENTAL for name in group if name in Settings.model_fields)
+"""The params that are settings of the engine under the same name."""
 
 
-def params_of(groups: Iterable[Mapping[str, Param]], defaults: Mapping[str, Any]) -> dict[str, Param]:
+def params_of(groups: Iterable[Group], defaults: Mapping[str, Any]) -> dict[str, Param]:
     """The params of these groups, some with another default.
 
     Raises:
-        ValueError: a default is given for what is none of them.
-        ParamValidationError: a default is not allowed.
+        ValueError: a default is given for a name that is no param.
+        ParamValidationError: a param does not allow its default.
     """
     params = {name: param for group in groups for name, param in group.items()}
     if unknown := sorted(set(defaults) - set(params)):

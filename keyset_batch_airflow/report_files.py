@@ -1,8 +1,8 @@
-"""Where run reports are saved. Light: tasks write there, and a plugin of the API server reads there.
+"""Where the HTML reports of runs are saved: tasks write them, and the plugin in the API server reads them.
 
-`NER_REPORTS_PATH` names a folder, or an object storage as Airflow's `ObjectStoragePath` takes its address
-(`s3://connection@bucket/reports`); where it is not set, no report is saved. One file a run:
-`<dag id>/<run id>.html`.
+The environment variable `NER_REPORTS_PATH` names a folder, or a place in an object storage in the form that
+Airflow's `ObjectStoragePath` takes (`s3://connection@bucket/reports`). Without it no report is saved. Each
+run has one file: `<dag id>/<run id>.html`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import re
 from airflow.sdk import ObjectStoragePath
 
 MOST_CHARS = 150
-"""Of a name; Airflow's ids have up to 250, file systems take 255 with the suffix."""
+"""Characters kept of an id. Airflow's ids have up to 250; file systems allow 255 bytes with the suffix."""
 
 
 def report_file(dag_id: str, run_id: str) -> ObjectStoragePath | None:
-    """The file of a run's report, whether it is there or not; None where none is to be saved."""
+    """The path of a run's report, whether the file exists or not; None if no reports are saved."""
     place = reports_path()
     if place is None:
         return None
@@ -26,14 +26,15 @@ def report_file(dag_id: str, run_id: str) -> ObjectStoragePath | None:
 
 
 def reports_path() -> str | None:
-    """The setting; None where no report is to be saved."""
+    """The value of `NER_REPORTS_PATH`; None if no reports are saved."""
     return os.environ.get("NER_REPORTS_PATH") or None
 
 
 def file_name(name: str) -> str:
-    """An id as the name of a file: different ids give different names, none of which leads elsewhere.
+    """Turns an id into a file name; different ids give different names.
 
-    Ids come with a request of the API server's plugin, and may be `..` or hold slashes.
+    Ids come from requests to the plugin, and may be `..` or contain slashes. No such id gives a path outside
+    the folder.
     """
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:MOST_CHARS]
     return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,42 +1,43 @@
-"""Reports for people: lines of a task's log, and the numbers that Airflow keeps. Only tasks import this."""
+"""What a task tells of its report: lines of its log, numbers for Airflow, and the saved HTML file."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from keyset_batch_airflow.report_files import report_file, reports_path
-
 import engine
-from engine import Plan, Report, Settings, Verification
-from engine.keys.bson_values import to_relaxed_json
-from engine.report import COLUMNS, rows
+from engine.report import COLUMNS, Report, rows
+from engine.settings import Settings
+from keyset_batch_airflow.report_files import report_file, reports_path
 
 log = logging.getLogger(__name__)
 
 
 def show(report: Report) -> None:
-    """A report into the log."""
+    """Writes a report into the log, as a table."""
     for line in table(report):
         log.info(line)
 
 
 def table(report: Report) -> list[str]:
-    """A report in aligned lines: the columns' names, a line a range, the run."""
+    """A report as aligned lines: the column names, one line for each range, one for the run."""
     cells = [COLUMNS, *rows(report)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(COLUMNS))]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
 
 
 def summary_of(report: Report) -> dict[str, Any]:
-    """A run's numbers as JSON, without those of its ranges."""
+    """The numbers of a run as JSON, without those of its ranges."""
     whole = report.to_json()
     del whole["ranges"], whole["range_id"]
     return whole
 
 
-async def html_of(plan: Plan, report: Report, target: Any, settings: Settings) -> str | None:
-    """The HTML report of a run; None where none is to be saved, or it cannot be made: that fails no run."""
+async def html_of(plan: engine.Plan, report: Report, target: Any, settings: Settings) -> str | None:
+    """The HTML report of a run; None if no reports are saved, or if it cannot be made.
+
+    A failure is only logged: the run does not fail because of its report.
+    """
     if not reports_path():
         return None
     try:
@@ -47,7 +48,7 @@ async def html_of(plan: Plan, report: Report, target: Any, settings: Settings) -
 
 
 def save(html: str | None, dag_id: str, run_id: str) -> None:
-    """Saves the HTML report of a DAG run, if there is one; a failure is told, and fails no run."""
+    """Saves the HTML report of a DAG run, if there is one. A failure is only logged."""
     if html is None:
         return
     try:
@@ -60,8 +61,10 @@ def save(html: str | None, dag_id: str, run_id: str) -> None:
         log.warning("the report could not be saved", exc_info=True)
 
 
-def numbers_of(found: Verification) -> dict[str, Any]:
-    """A verification's numbers as JSON, also into the log, with the Keys of the first missing documents."""
+def numbers_of(found: engine.Verification) -> dict[str, Any]:
+    """The numbers of a verification as JSON, with the keys of the first missing documents; logs them too."""
+    from engine.keys.bson_values import to_relaxed_json
+
     numbers = {name: getattr(found, name) for name in ("read", "present", "dead_lettered", "missing")}
     log.info("%s", ", ".join(f"{name} {count:,}" for name, count in numbers.items()))
     first = [to_relaxed_json(list(key.values)) for key in found.first_missing]

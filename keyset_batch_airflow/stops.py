@@ -1,4 +1,4 @@
-"""A coroutine in a task, and how Airflow stops it. Only tasks import this."""
+"""Runs a coroutine in a task so that it can save its checkpoint when Airflow stops the task."""
 
 from __future__ import annotations
 
@@ -14,40 +14,43 @@ from engine.running.event_loop import loop_runner
 T = TypeVar("T")
 
 STOPS = {signal.SIGTERM: AirflowException, signal.SIGALRM: AirflowTaskTimeout}
-"""How Airflow stops a task, and what it fails with: SIGTERM when it is marked failed or cleared, or its
-worker is stopped (SIGKILL follows five seconds later), SIGALRM when its `execution_timeout` is over."""
+"""The signals by which Airflow stops a task, and the error that the task then raises.
+
+SIGTERM comes when the task is marked failed or cleared, or when its worker stops; SIGKILL follows five
+seconds later. SIGALRM comes when the task's `execution_timeout` is over. See trap 31, docs/traps.md.
+"""
 
 
 def run_to_end(work: Awaitable[T]) -> T:
-    """Runs a coroutine in this process, which Airflow may stop, by the signals of `STOPS`.
+    """Runs a coroutine to its end, or cancels it when one of the signals of `STOPS` comes.
 
-    A signal cancels the coroutine, which then saves its checkpoint. Airflow's own handler of the time limit
-    raises out of whatever callback the loop is in; uvloop logs what a callback raises, and goes on: no limit
-    would ever be kept.
+    A cancelled coroutine saves its checkpoint before it ends. Airflow's own handler of SIGALRM would raise an
+    error inside whatever callback the event loop runs at that moment. uvloop only logs such an error and goes
+    on, so the time limit would have no effect.
 
     Raises:
-        AirflowException, AirflowTaskTimeout: it was stopped so.
+        AirflowException, AirflowTaskTimeout: a signal has stopped it.
     """
     previous = {number: signal.getsignal(number) for number in STOPS}
-    came: list[signal.Signals] = []
+    received: list[signal.Signals] = []
     try:
         with loop_runner() as runner:
-            return runner.run(_cancelled_by_signals(work, came))
+            return runner.run(_cancelled_by_signals(work, received))
     except asyncio.CancelledError as error:
-        kind = STOPS[came[0]] if came else AirflowException
-        reason = came[0].name if came else "cancellation"
+        kind = STOPS[received[0]] if received else AirflowException
+        reason = received[0].name if received else "cancellation"
         raise kind(f"stopped by {reason}; the next try goes on from the checkpoint") from error
     finally:
         for number, handler in previous.items():  # the loop's handlers have replaced Airflow's
             signal.signal(number, handler)
 
 
-async def _cancelled_by_signals(work: Awaitable[T], came: list[signal.Signals]) -> T:
-    """The result of the work, unless one of the signals comes first; it is put into `came`."""
+async def _cancelled_by_signals(work: Awaitable[T], received: list[signal.Signals]) -> T:
+    """Awaits the work. A signal cancels it, and is added to `received`."""
     task = asyncio.current_task()
 
     def stop(number: signal.Signals) -> None:
-        came.append(number)
+        received.append(number)
         if task is not None:
             task.cancel()
 

@@ -1,95 +1,133 @@
-"""Glue between Airflow and the engine: params become Settings, Connections clients, errors Airflow's.
+"""The tasks of the DAGs. Call them in a DAG of `extraction_dag`, with tasks of your own before and after.
 
-Only tasks import this, so that parsing a DAG imports neither the engine nor a driver. It lies beside the
-DAGs in the root of the bundle, and `.airflowignore` lists it.
+    with extraction_dag("reviews", database="shop", collection="reviews"):
+        planned = plan()
+        reports = run_range.partial().expand(key_range=planned)
+        summarize(planned, reports)
+
+Airflow imports this module each time it parses a DAG file. Drivers and HTTP clients are therefore imported
+inside the functions, and the engine loads its parts when they are first used.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
-from keyset_batch_airflow.connections import extractor_of, mongo_client
-from keyset_batch_airflow.errors import ServiceOutage, Unfinished
-from keyset_batch_airflow.reports import html_of, numbers_of, save, show, summary_of
-from keyset_batch_airflow.job import settings_of, share_of, window_of
-from keyset_batch_airflow.stops import run_to_end
-from pymongo.errors import InvalidName
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, TriggerRule, get_current_context
+from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 import engine
-from engine import (
-    ConfigError,
-    EngineError,
-    KeyRange,
-    Plan,
-    PlanError,
-    Report,
-    Settings,
-    Status,
-    Verification,
-    Window,
-)
 from engine.errors import ServiceDown
-from engine.mongo import privileges
+from engine.model import Status
+from keyset_batch_airflow import reports as run_reports
+from keyset_batch_airflow.errors import ServiceOutage, Unfinished
+from keyset_batch_airflow.job import Job, current_job
+from keyset_batch_airflow.stops import run_to_end
 
 log = logging.getLogger(__name__)
 
+POOL = "extract_pool"
+"""The pool of the tasks that call the service: its slots limit how many do so at once. It must exist."""
 
-# --- a run of ranges ---
+OUTAGE_DELAY_S = float(os.environ.get("NER_OUTAGE_DELAY_S", "900"))
+TASK_TIMEOUT_S = float(os.environ.get("NER_TASK_TIMEOUT_S", "7200"))
+DEADLINE_S = TASK_TIMEOUT_S - min(60.0, TASK_TIMEOUT_S / 10)
+"""Seconds after which a task saves its checkpoint and stops by itself, before `TASK_TIMEOUT_S` is over and
+Airflow stops it."""
+
+CALLS_SERVICE = {
+    "pool": POOL,
+    "execution_timeout": timedelta(seconds=TASK_TIMEOUT_S),
+    "retry_policy": ExceptionRetryPolicy(
+        [
+            RetryRule(
+                ServiceOutage,
+                RetryAction.RETRY,
+                timedelta(seconds=OUTAGE_DELAY_S),
+                "the service is down: it gets some time",
+            )
+        ]
+    ),
+}
+"""Arguments of the tasks that call the service: a pool, a time limit, and a long delay after an outage."""
 
 
+class ExtractionOperator(DecoratedOperator, PythonOperator):
+    """The operator of these tasks. The plugin knows by its class which tasks get the links."""
+
+    custom_operator_name = "@task"
+
+    def __init__(self, *, python_callable: Any, op_args: Any, op_kwargs: Any, **kwargs: Any) -> None:
+        called = {"python_callable": python_callable, "op_args": op_args, "op_kwargs": op_kwargs}
+        super().__init__(kwargs_to_upstream=called, **called, **kwargs)
+
+
+task = partial(task_decorator_factory, decorated_operator_class=ExtractionOperator)
+
+
+# --- backfill and incremental: a run of ranges ---
+
+
+@task(
+    doc_md="Splits the window into ranges of keys. A retry finds the plan that is kept, and changes nothing."
+)
 def plan() -> list[dict[str, Any]]:
-    """Plans the run, or finds its plan; the ranges as JSON, each with its label."""
-    with _job() as job:
-        made = run_to_end(_plan(job))
+    """Plans the run, or finds its kept plan. Returns the ranges as JSON, each with a label for people."""
+    with current_job() as job:
+        made = run_to_end(_plan_of(job))
     log.info("%s documents in %s ranges; %s", made.documents, len(made.ranges), made.guarantee)
     for kind, count in made.outside.items():
         log.warning("%s documents are in no window: their %s is %s", count, made.order[0], kind)
     return [{**key_range.to_json(), "label": key_range.label} for key_range in made.ranges]
 
 
-async def _plan(job: Job) -> Plan:
-    """The plan, once it is sure that the ranges may write what they find."""
+async def _plan_of(job: Job) -> engine.Plan:
+    """The plan, made only once it is known that the login may write the results."""
+    from engine.mongo import privileges
+
     results = privileges.needs_of_results(job.source.name, job.settings)
     await privileges.check_target(job.target, results)
     return await engine.plan_ranges(job.source, job.window, job.settings, target=job.target)
 
 
-def run_range(key_range: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
-    """Runs one range; its report as JSON, with the cap of its requests in flight.
+@task(
+    **CALLS_SERVICE,
+    map_index_template="{{ task.op_kwargs['key_range']['label'] }}",
+    doc_md="Runs one range from its checkpoint to its end. A retry goes on where it stopped.",
+)
+def run_range(key_range: dict[str, Any], deadline_s: float = DEADLINE_S) -> dict[str, Any]:
+    """Runs one range. Returns its report as JSON, with the limit of its requests in flight.
 
     Raises:
         Unfinished: it was interrupted; a retry goes on from the checkpoint.
     """
-    with _job(calls=True, deadline_s=deadline_s) as job:
-        work = engine.run_range(
-            KeyRange.from_json(dict(key_range)),
-            source=job.source,
-            extractor=extractor_of(job.params, job.settings),
-            target=job.target,
-            settings=job.settings,
-        )
-        report = run_to_end(work)
+    with current_job(calls_service=True, deadline_s=deadline_s) as job:
+        wanted = engine.KeyRange.from_json(dict(key_range))
+        report = run_to_end(engine.run_range(wanted, extractor=job.extractor(), **job.places))
     _refuse_unfinished(report, f"range {report.range_id}")
     return {**report.to_json(), "max_concurrency": job.settings.max_concurrency}
 
 
-def summarize(
-    planned: Sequence[Mapping[str, Any]] | None, reports: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Reconciles the run; its numbers as JSON.
+@task(
+    trigger_rule=TriggerRule.ALL_DONE,
+    doc_md="Proves that nothing was lost, or fails with the reasons: see the table in its log.",
+)
+def summarize(planned: list[dict[str, Any]] | None, reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Checks every planned range, and saves the run's report. Returns the run's numbers as JSON.
 
-    What the checkpoints in MongoDB say counts: a task can be lost after its range was finished, and a report
-    that reached Airflow proves less than the checkpoint behind it.
+    The checkpoints in MongoDB decide, not the reports: a task may be lost after it has finished its range,
+    and Airflow then has no report of it.
 
     Args:
-        planned: the ranges; None if the plan failed, whatever plan of an earlier try may be kept.
-        reports: those that reached Airflow.
+        planned: what `plan` returned; None if it failed, even if MongoDB keeps the plan of an earlier try.
+        reports: what the `run_range` tasks returned that succeeded.
 
     Raises:
         AirflowFailException: the run lost or failed something; the message says what.
@@ -97,91 +135,96 @@ def summarize(
     if planned is None:
         raise AirflowFailException("the plan failed: nothing was run")
     context = get_current_context()
-    with _job() as job:
-        report, html = run_to_end(_conclude(job))
-    save(html, context["dag"].dag_id, context["dag_run"].run_id)
-    reached = reports[:]
-    log.info("%s of %s ranges reported to Airflow", len(reached), report.planned_ranges)
-    cap = max((reported["max_concurrency"] for reported in reached), default=None)
+    with current_job() as job:
+        report, html = run_to_end(_report_of(job))
+    run_reports.save(html, context["dag"].dag_id, context["dag_run"].run_id)
+    returned = reports[:]  # one call of Airflow's API; iterating would make one for each range
+    log.info("%s of %s ranges reported to Airflow", len(returned), report.planned_ranges)
+    cap = max((reported["max_concurrency"] for reported in returned), default=None)
     log.info("requests in flight: at most %s in each task", cap)
-    return _concluded(report, max_concurrency=cap)
+    return _succeeded(report, max_concurrency=cap)
 
 
-async def _conclude(job: Job) -> tuple[Report, str | None]:
+async def _report_of(job: Job) -> tuple[engine.Report, str | None]:
     """The run's report, and its HTML if that is to be saved."""
     made = await engine.load_plan(job.settings.run_id or "", job.target, job.settings)
     begun = await engine.range_reports(made, job.target, job.settings)
     report = await engine.conclude(made, begun, job.target, job.settings)
-    return report, await html_of(made, report, job.target, job.settings)
+    return report, await run_reports.html_of(made, report, job.target, job.settings)
 
 
-# --- dead letters, and what is missing ---
+# --- replay: dead letters ---
 
 
-def replay(deadline_s: float) -> dict[str, Any]:
-    """Runs the documents of dead letters again; the numbers as JSON.
+@task(
+    **CALLS_SERVICE,
+    doc_md="Sends the documents of unresolved dead letters again. A retry takes those that are left.",
+)
+def replay(deadline_s: float = DEADLINE_S) -> dict[str, Any]:
+    """Sends the documents of dead letters again. Returns the numbers as JSON.
 
     Raises:
         Unfinished: it was interrupted; a retry takes the letters that are left.
-        AirflowFailException: more than are allowed failed again.
+        AirflowFailException: more documents failed again than *Dead letters allowed*.
     """
-    with _job(calls=True, deadline_s=deadline_s) as job:
-        work = engine.replay(
-            job.window,
-            source=job.source,
-            extractor=extractor_of(job.params, job.settings),
-            target=job.target,
-            settings=job.settings,
-            kinds=job.params["kinds"],
-            limit=job.params["limit"],
-        )
-        report = run_to_end(work)
+    with current_job(calls_service=True, deadline_s=deadline_s) as job:
+        chosen = {"kinds": job.params["kinds"], "limit": job.params["limit"]}
+        report = run_to_end(engine.replay(job.window, extractor=job.extractor(), **job.places, **chosen))
     _refuse_unfinished(report, "the replay")
-    return _concluded(report, max_concurrency=job.settings.max_concurrency)
+    return _succeeded(report, max_concurrency=job.settings.max_concurrency)
 
 
+# --- verify: documents without a result ---
+
+
+@task(doc_md="Looks for documents of the window that have neither a result nor an unresolved dead letter.")
 def find() -> dict[str, Any]:
-    """Looks for documents without a result; what was found as JSON."""
-    with _job() as job:
-        return numbers_of(run_to_end(_verify(job)))
+    """Looks for documents without a result. Returns what was found as JSON."""
+    with current_job() as job:
+        return _found_in(job)
 
 
-def repair(found: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
-    """Runs exactly what is missing; the report as JSON.
+@task(**CALLS_SERVICE, doc_md="Sends exactly the missing documents, if the param *Repair* says so.")
+def repair(found: dict[str, Any], deadline_s: float = DEADLINE_S) -> dict[str, Any]:
+    """Sends exactly the missing documents. Returns the report as JSON.
+
+    Args:
+        found: what `find` returned.
 
     Raises:
-        AirflowSkipException: nothing is, or no repair is asked for.
+        AirflowSkipException: nothing is missing, or the param *Repair* is off.
         Unfinished: it was interrupted; a retry takes what is still missing.
     """
     if not found["missing"]:
         raise AirflowSkipException("nothing is missing")
     if not get_current_context()["params"]["repair"]:
-        raise AirflowSkipException("no repair is asked for")
-    with _job(calls=True, deadline_s=deadline_s) as job:
-        work = engine.repair(
-            job.window,
-            source=job.source,
-            extractor=extractor_of(job.params, job.settings),
-            target=job.target,
-            settings=job.settings,
-        )
-        report = run_to_end(work)
+        raise AirflowSkipException("the param repair is off: nothing is sent")
+    with current_job(calls_service=True, deadline_s=deadline_s) as job:
+        report = run_to_end(engine.repair(job.window, extractor=job.extractor(), **job.places))
     _refuse_unfinished(report, "the repair")
-    show(report)
-    return {**summary_of(report), "max_concurrency": job.settings.max_concurrency}
+    run_reports.show(report)
+    return {**run_reports.summary_of(report), "max_concurrency": job.settings.max_concurrency}
 
 
-def conclude(found: Mapping[str, Any] | None, repaired: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Tells whether the window is complete; after a repair was tried, looks again.
+@task(
+    trigger_rule=TriggerRule.ALL_DONE,
+    doc_md="Fails while a document is missing; after a repair it looks again. See the numbers in its log.",
+)
+def conclude(found: dict[str, Any] | None, repaired: dict[str, Any] | None) -> dict[str, Any]:
+    """Succeeds if the window is complete; after a repair it looks again. Returns what was found as JSON.
+
+    Args:
+        found: what `find` returned; None if it failed.
+        repaired: what `repair` returned; None if it failed or was skipped.
 
     Raises:
-        AirflowFailException: documents are missing, or the repair had more dead letters than allowed.
+        AirflowFailException: documents are missing, or the repair left more dead letters than allowed.
     """
     if found is None:
         raise AirflowFailException("the search failed: nothing is known of the window")
-    with _job() as job:
+    with current_job() as job:
         if found["missing"] and job.params["repair"]:
-            found = numbers_of(run_to_end(_verify(job)))
+            found = _found_in(job)
     problems = list((repaired or {}).get("problems", []))
     if found["missing"]:
         problems.append(
@@ -192,15 +235,17 @@ def conclude(found: Mapping[str, Any] | None, repaired: Mapping[str, Any] | None
     return dict(found)
 
 
-async def _verify(job: Job) -> Verification:
-    where = {"source": job.source, "target": job.target, "settings": job.settings}
-    return await engine.verify(job.window, limit=job.params["limit"], **where)
+def _found_in(job: Job) -> dict[str, Any]:
+    """The numbers of a verification of the window."""
+    verification = run_to_end(engine.verify(job.window, limit=job.params["limit"], **job.places))
+    return run_reports.numbers_of(verification)
 
 
-# --- reports ---
+# --- what a report means for its task ---
 
 
-def _refuse_unfinished(report: Report, what: str) -> None:
+def _refuse_unfinished(report: engine.Report, what: str) -> None:
+    """Raises the error that makes Airflow retry, if the work was interrupted."""
     if report.status is not Status.INTERRUPTED:
         return
     reasons = "; ".join(report.problems)
@@ -208,66 +253,17 @@ def _refuse_unfinished(report: Report, what: str) -> None:
     raise kind(f"{what} is {report.status} after {report.read} documents ({reasons}): the next try goes on")
 
 
-def _concluded(report: Report, **more: Any) -> dict[str, Any]:
-    """A run's numbers, also into the log and to those who follow its Assets."""
-    show(report)
+def _succeeded(report: engine.Report, **more: Any) -> dict[str, Any]:
+    """A run's numbers as JSON; also written into the log, and into the events of the task's Assets.
+
+    Raises:
+        AirflowFailException: the run did not succeed.
+    """
+    run_reports.show(report)
     if report.status is not Status.SUCCEEDED:
         raise AirflowFailException(f"run {report.run_id} {report.status}: {'; '.join(report.problems)}")
     context = get_current_context()
     for asset in context["task"].outlets:
         told = {name: getattr(report, name) for name in ("run_id", "written", "unchanged", "dead_lettered")}
         context["outlet_events"][asset].extra = told
-    return {**summary_of(report), **more}
-
-
-# --- the job of a task ---
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a task of one DAG run works on.
-
-    Attributes:
-        source: Motor collection of the documents.
-        target: Motor database of the results.
-    """
-
-    params: Mapping[str, Any]
-    window: Window
-    settings: Settings
-    source: Any
-    target: Any
-
-
-@contextmanager
-def _job(*, calls: bool = False, **settings: Any) -> Iterator[Job]:
-    """The current task's job. What is wrong with it fails the task at once: a retry would not change that.
-
-    Args:
-        calls: whether the task calls the service, so that it keeps to its share of the capacity.
-    """
-    context = get_current_context()
-    params = context["params"]
-    clients = []
-    try:
-        if calls:
-            settings["max_concurrency"] = share_of(params, context["task"].pool)
-        run_id = f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
-        chosen = settings_of(params, run_id=run_id, **settings)
-        clients = [mongo_client(name) for name in _mongo_conn_ids(params)]
-        source = clients[0][params["database"]][params["collection"]]
-        target = clients[-1][params["target_database"] or params["database"]]
-        yield Job(params, window_of(params, context["dag_run"]), chosen, source, target)
-    except (ConfigError, PlanError, AirflowNotFoundException, InvalidName) as error:
-        raise AirflowFailException(str(error)) from error
-    except EngineError as error:
-        if (refusal := privileges.explained(error)) is not None:
-            raise AirflowFailException(refusal) from error
-        raise
-    finally:
-        for client in clients:
-            client.close()
-
-
-def _mongo_conn_ids(params: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys([params["mongo_conn_id"], params["target_conn_id"] or params["mongo_conn_id"]]))
+    return {**run_reports.summary_of(report), **more}

@@ -1,7 +1,7 @@
-"""A plugin of Airflow 3: the tab *Progress* on a DAG run, and links to it and to the run's report.
+"""A plugin of Airflow: the tab *Progress* of a DAG run, and links from tasks to it and to the run's report.
 
-Every process of Airflow loads it, so this file imports little: what the routes need is imported by the API
-server, when it asks for them. `docs/dags.md` says how to install it.
+Airflow finds it by the entry point `airflow.plugins` of this package. Every process of Airflow imports this
+module; what the routes need is imported only by the API server, when it mounts them.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.plugins_manager import AirflowPlugin
 
-PREFIX = "ner"
-TAB = "ner-progress"
+from keyset_batch_airflow.report_files import report_file
+from keyset_batch_airflow.tasks import ExtractionOperator
 
-OPERATOR = type("ExtractionOperator", (), {"__module__": "airflow_factory"})
-"""Stands for the operator of the DAGs' tasks, which Airflow knows by the names of class and module: the API
-server cannot import the DAGs."""
+PREFIX = "ner"
+"""The first part of the routes' paths."""
+
+TAB = "ner-progress"
+"""The name of the tab in the addresses of the user interface."""
 
 
 class ProgressLink(BaseOperatorLink):
-    """From a task to the progress of its run, from the moment it is planned."""
+    """The link from a task to the progress of its run; it is there as soon as the task exists."""
 
     name = "Progress"
-    operators = [OPERATOR]  # noqa: RUF012  (declared so by Airflow)
+    operators = [ExtractionOperator]  # noqa: RUF012  (declared so by Airflow)
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002
-        """Relative to the base of the user interface, wherever it is mounted."""
+        """The address of the tab, relative to the base of the user interface."""
         return f"dags/{quote(ti_key.dag_id)}/runs/{quote(ti_key.run_id, safe='')}/plugin/{TAB}"
 
 
 class ReportLink(BaseOperatorLink):
-    """From `summarize`, which saves the report of its run, to that report."""
+    """The link from `summarize` to the report of its run."""
 
     name = "Run report"
-    operators = [OPERATOR]  # noqa: RUF012  (declared so by Airflow)
+    operators = [ExtractionOperator]  # noqa: RUF012  (declared so by Airflow)
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Empty, and not shown, at other tasks, and where no reports are saved."""
-        from keyset_batch_airflow.plugin.routes import report_file
-
+        """The address of the report; empty, so that no link is shown, for other tasks and without reports."""
         if operator.task_id != "summarize" or report_file(ti_key.dag_id, ti_key.run_id) is None:
             return ""
         return f"{PREFIX}/report/{quote(ti_key.dag_id)}/{quote(ti_key.run_id, safe='')}"
 
 
-class NerProgressPlugin(AirflowPlugin):
-    """What Airflow reads of the plugin."""
+class ProgressPlugin(AirflowPlugin):
+    """The plugin as Airflow reads it."""
 
     name = "ner_progress"
     external_views = [  # noqa: RUF012  (declared so by Airflow)
@@ -63,7 +63,7 @@ class NerProgressPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:
-        """The routes; asked for by the API server alone."""
+        """The routes; only the API server reads this attribute."""
         from keyset_batch_airflow.plugin.routes import make_app
 
         return [{"app": make_app(), "url_prefix": f"/{PREFIX}", "name": "Progress of extractions"}]

@@ -1,4 +1,4 @@
-"""How far a run is: numbers from its plan and its checkpoints. Pure; the moment of looking is given."""
+"""The progress of a run: numbers computed from its plan, its checkpoints and the current time."""
 
 from __future__ import annotations
 
@@ -9,35 +9,38 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 SILENT_S = 30.0
-"""A running range saves a checkpoint about every second, as long as documents get done. Without one for so
-long, its worker is lost, or the service is down: it adds nothing to the rate."""
+"""Seconds without a checkpoint after which a running range is called silent.
+
+A range saves a checkpoint about every second while documents are processed. If it does not, its worker is
+lost or the service is down, and its rate is left out of the run's rate.
+"""
 
 MOST_PROBLEMS = 5
 MOST_PROBLEM_CHARS = 300
 
 FINAL_STATES = frozenset({"success", "failed"})
-"""Of a DAG run."""
+"""The states of a DAG run that has ended."""
 
 STATUSES = ("failed", "interrupted", "running", "succeeded", "pending")
-"""Of ranges: what needs attention first, what tells nothing last."""
+"""The statuses of ranges, ordered by how much attention they need."""
 
 COUNTED = ("read", "written", "unchanged", "dead_lettered", "requests", "retries", "throttled")
-"""What a checkpoint counts, over all attempts."""
+"""The counts of a checkpoint, each over all attempts."""
 
 
 @dataclass(frozen=True, slots=True)
 class RangeProgress:
-    """How far a range is.
+    """The progress of one range.
 
     Attributes:
-        label: which stretch of the order it is.
-        size: documents in it, as planned; None if they were not counted at all.
-        counted: whether `size` was counted, or is about right.
-        counts: what became of its documents, and what it took: the names of `COUNTED`.
-        attempts: how often it was begun.
+        label: its first and last key, for people.
+        size: the planned number of documents; None if there is not even an estimate.
+        counted: True if `size` was counted, False if it is an estimate.
+        counts: how many documents had which outcome, and how many requests were made: the names of `COUNTED`.
+        attempts: how often it was started.
         active_s: seconds of work, over all attempts.
-        updated_at: of its last checkpoint.
-        silent_s: seconds since then, while it runs.
+        updated_at: time of its last checkpoint.
+        silent_s: seconds since its last checkpoint; None if the range is not running.
         problem: why it was interrupted or failed.
     """
 
@@ -56,33 +59,34 @@ class RangeProgress:
 
     @property
     def read(self) -> int:
-        """Documents done."""
+        """Documents read."""
         return self.counts["read"]
 
     @property
     def left(self) -> int:
-        """Documents to do, as far as they were planned."""
+        """Planned documents that are not read yet."""
         return 0 if self.status == "succeeded" else max(0, (self.size or 0) - self.read)
 
     @property
     def silent(self) -> bool:
-        """Whether it should have saved a checkpoint long ago."""
+        """Whether it has saved no checkpoint for longer than `SILENT_S`."""
         return self.silent_s is not None and self.silent_s > SILENT_S
 
     @property
     def rate(self) -> float | None:
-        """Documents a second of work; None while nothing is known of it."""
+        """Documents per second of work; None until some are read."""
         return self.read / self.active_s if self.active_s > 0 and self.read else None
 
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         state: of the DAG run: `queued`, `running`, `success` or `failed`.
-        report: the engine's report of the run, if its plan has one: while it runs, one of an earlier time.
-        now: when one looked.
+        report: the engine's report of the run, if there is one. While a cleared run is active again, it is
+            the report of its earlier end.
+        now: the time of these numbers.
     """
 
     run_id: str
@@ -93,43 +97,43 @@ class RunProgress:
 
     @property
     def ended(self) -> bool:
-        """Whether the DAG run is over."""
+        """Whether the DAG run has ended."""
         return self.state in FINAL_STATES
 
     @property
     def totals(self) -> dict[str, int]:
-        """The sums of what is counted."""
+        """The sums of the counts of all ranges."""
         return {name: sum(r.counts[name] for r in self.ranges) for name in COUNTED}
 
     @property
     def by_status(self) -> dict[str, int]:
-        """How many ranges have each status, without those that none has."""
+        """How many ranges have each status; statuses without a range are left out."""
         counted = Counter(r.status for r in self.ranges)
         return {status: counted[status] for status in STATUSES if counted[status]}
 
     @property
     def by_attention(self) -> list[RangeProgress]:
-        """The ranges by status, what needs attention first; among those of one status in the plan's order."""
+        """The ranges that need attention first; those of one status are in the plan's order."""
         return sorted(self.ranges, key=lambda r: STATUSES.index(r.status))
 
     @property
     def size(self) -> int:
-        """Documents planned."""
+        """The planned number of documents."""
         return sum(r.size or 0 for r in self.ranges)
 
     @property
     def counted(self) -> bool:
-        """Whether they were counted, or are about so many."""
+        """True if all ranges were counted, False if `size` contains estimates."""
         return all(r.counted for r in self.ranges)
 
     @property
     def left(self) -> int:
-        """Documents to do."""
+        """Planned documents that are not read yet."""
         return sum(r.left for r in self.ranges)
 
     @property
     def elapsed_s(self) -> float | None:
-        """Seconds since the first range began, or, once all is over, until the last one's checkpoint."""
+        """Seconds since the first range started; for an ended run, until the last checkpoint."""
         begun = [r.started_at for r in self.ranges if r.started_at]
         seen = [r.updated_at for r in self.ranges if r.updated_at]
         if not begun or not seen:
@@ -138,7 +142,7 @@ class RunProgress:
 
     @property
     def rate(self) -> float | None:
-        """Documents a second: of the ranges under way together; once all is over, of the whole run."""
+        """Documents per second of the running ranges together; for an ended run, of the whole run."""
         if self.ended:
             return self.totals["read"] / self.elapsed_s if self.elapsed_s else None
         rates = [r.rate for r in self.ranges if r.status == "running" and not r.silent]
@@ -146,13 +150,13 @@ class RunProgress:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until all is read, if it goes on like this; None if that is not known."""
+        """Seconds until everything is read at the current rate; None if that is not known."""
         sized = all(r.size is not None for r in self.ranges)
         return self.left / self.rate if not self.ended and self.rate and sized else None
 
     @property
     def verdict(self) -> tuple[Literal["open", "good", "bad"], str]:
-        """What is known of the run as a whole, for people."""
+        """Whether the run is reconciled, and a sentence that says why."""
         if not self.ended:
             return "open", "not known before summarize has ended"
         if self.report is None:
@@ -163,7 +167,7 @@ class RunProgress:
         return "bad", "; ".join(problems[:MOST_PROBLEMS]) or "see the log of the task that failed"
 
     def to_json(self) -> dict[str, Any]:
-        """A plain JSON dict; times in ISO-8601."""
+        """The numbers as a dict for JSON; times are in ISO-8601."""
         derived = ("totals", "by_status", "size", "counted", "left", "elapsed_s", "rate", "left_s")
         kind, said = self.verdict
         return {
@@ -187,12 +191,13 @@ def _plain(r: RangeProgress) -> dict[str, Any]:
 def progress_of(
     plan: Mapping[str, Any], checkpoints: Iterable[Mapping[str, Any]], state: str, now: datetime
 ) -> RunProgress:
-    """The progress of a run, from what MongoDB keeps of it (see `engine/planning/plan.py`).
+    """Computes the progress of a run from its documents in MongoDB (see `engine/planning/plan.py`).
 
     Args:
-        plan: its `ranges` and, where there is one, its `report`.
-        checkpoints: of its ranges, in any order; a range without one has not begun.
-        state: of the DAG run.
+        plan: its `ranges`, and its `report` if there is one.
+        checkpoints: the checkpoints of its ranges, in any order; a range without one has not started.
+        state: the state of the DAG run.
+        now: the current time.
     """
     begun = {checkpoint["range_id"]: checkpoint for checkpoint in checkpoints}
     ranges = tuple(_range_of(planned, begun.get(planned["range_id"]), now) for planned in plan["ranges"])
@@ -223,7 +228,7 @@ def _range_of(
 
 
 def _aware(moment: datetime | None) -> datetime | None:
-    """MongoDB's dates are in UTC, whether the client says so or not."""
+    """The moment with its zone: MongoDB's dates are in UTC, and a client may leave the zone out."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
@@ -231,7 +236,7 @@ def _aware(moment: datetime | None) -> datetime | None:
 
 
 def duration(seconds: float | None) -> str:
-    """`8 s`, `3 min 20 s`, `2 h 05 min`; a dash if it is not known."""
+    """Formats seconds: `8 s`, `3 min 20 s`, `2 h 05 min`; a dash for None."""
     if seconds is None:
         return "-"
     whole = round(seconds)
@@ -242,7 +247,7 @@ def duration(seconds: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """With commas; a dash if it is not known; one decimal below ten, where it is no whole number."""
+    """Formats a number: `1,234`, below ten with one decimal (`2.5`); a dash for None."""
     if value is None:
         return "-"
     return f"{value:,.1f}" if 0 < value < 10 and value != int(value) else f"{value:,.0f}"  # noqa: PLR2004

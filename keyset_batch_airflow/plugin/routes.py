@@ -1,11 +1,11 @@
-"""The routes of the plugin, behind Airflow's own login and permissions. Only the API server imports this.
+"""The routes of the plugin, behind Airflow's own login and permissions. Only the API server imports them.
 
     progress/<dag id>/<run id>   the page: what the tab of a DAG run shows
     numbers/<dag id>/<run id>    the same as JSON, for programs
     report/<dag id>/<run id>     the saved report of the run
 
-Each asks for a user who may read runs of that DAG. They are plain functions, which FastAPI runs in its
-threads: MongoDB, the database or the storage of reports may take their time, and hold up nobody else.
+Each route requires a user who may read the runs of that DAG. The routes are plain functions, so FastAPI runs
+them in threads: a slow MongoDB, database or storage of reports delays no other request.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
-from importlib.machinery import PathFinder
-from importlib.util import module_from_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -32,9 +29,11 @@ from airflow.utils.session import create_session
 from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy import select
+
 from keyset_batch_airflow.plugin.progress import FINAL_STATES, RunProgress, duration, number, progress_of
 from keyset_batch_airflow.plugin.store import NotReadableError, place_of, read_run
-from sqlalchemy import select
+from keyset_batch_airflow.report_files import report_file
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +41,11 @@ HERE = Path(__file__).parent
 
 PLANNING_TASK = "plan"
 
-AGAIN_S = 2
-"""Between two looks at a run under way."""
+REFRESH_S = 2
+"""Seconds after which the page of an active run asks again."""
 
-LATER_S = 30
-"""The same for a run that is over: it may be cleared, and taken up again."""
+REFRESH_ENDED_S = 30
+"""Seconds after which the page of an ended run asks again: the run may be cleared, and go on."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
@@ -58,7 +57,7 @@ REPORT_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-"""A report is one file: it loads nothing, runs nothing, and has no part in Airflow's origin."""
+"""A report is one file: the browser loads nothing for it, runs no script, and gives it its own origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Run:
 
     Attributes:
         params: the DAG's defaults and what the run was triggered with.
-        planned: whether a task of the DAG plans ranges.
+        planned: whether the DAG has the task that plans ranges.
     """
 
     dag_id: str
@@ -78,21 +77,26 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """The engine's name of the run."""
+        """The id of the run in the engine."""
         return f"{self.dag_id}/{self.dag_run_id}"
 
 
 class NothingToShowError(Exception):
-    """Why a run has no progress to show, in words for people."""
+    """There is no progress to show; the message tells people why.
 
-    def __init__(self, message: str, status: HTTPStatus, again_s: int) -> None:
+    Attributes:
+        status: of the answer.
+        refresh_s: seconds after which the page asks again.
+    """
+
+    def __init__(self, message: str, status: HTTPStatus, refresh_s: int) -> None:
         super().__init__(message)
         self.status = status
-        self.again_s = again_s
+        self.refresh_s = refresh_s
 
 
 def make_app() -> FastAPI:
-    """The application that the API server mounts; Airflow's database is read when a route is asked."""
+    """The application that the API server mounts. Making it reads nothing from Airflow's database."""
     app = FastAPI(title="Progress of extractions", openapi_url=None)
     allowed = [Depends(requires_access_dag("GET", DagAccessEntity.RUN))]
     for path, route in {"progress": page, "numbers": numbers, "report": report}.items():
@@ -101,16 +105,16 @@ def make_app() -> FastAPI:
 
 
 def page(dag_id: str, run_id: str) -> Response:
-    """The progress of a run for people; its script asks for the page again, and replaces what has changed."""
+    """The progress of a run as a page; its script asks for the page again, and replaces its content."""
     run = find_run(dag_id, run_id)
     try:
         seen, problem = _progress(run), None
     except NothingToShowError as error:
         seen, problem = None, error
-    again_s = problem.again_s if problem else LATER_S if seen and seen.ended else AGAIN_S
+    refresh_s = problem.refresh_s if problem else REFRESH_ENDED_S if seen and seen.ended else REFRESH_S
     nonce = secrets.token_urlsafe(16)
     html = _template().render(
-        run=run, seen=seen, problem=problem, again_s=again_s, nonce=nonce, report=_saved(run)
+        run=run, seen=seen, problem=problem, refresh_s=refresh_s, nonce=nonce, report=_saved(run)
     )
     policy = {"Content-Security-Policy": PAGE_POLICY.format(nonce=nonce)}
     return HTMLResponse(html, problem.status if problem else HTTPStatus.OK, {**HEADERS, **policy})
@@ -125,7 +129,7 @@ def numbers(dag_id: str, run_id: str) -> Response:
 
 
 def report(dag_id: str, run_id: str) -> Response:
-    """The report that the run has saved."""
+    """The saved report of the run."""
     run = find_run(dag_id, run_id)
     file = report_file(run.dag_id, run.dag_run_id)
     try:
@@ -133,7 +137,7 @@ def report(dag_id: str, run_id: str) -> Response:
     except FileNotFoundError:
         html = None
     if html is None:
-        why = "a run saves it when it ends, where NER_REPORTS_PATH names a place for workers and API server"
+        why = "set NER_REPORTS_PATH for the workers and the API server; a run saves its report when it ends"
         raise HTTPException(HTTPStatus.NOT_FOUND, f"no report of this run is saved: {why}")
     return HTMLResponse(html, headers={**HEADERS, "Content-Security-Policy": REPORT_POLICY})
 
@@ -142,7 +146,7 @@ def report(dag_id: str, run_id: str) -> Response:
 
 
 def find_run(dag_id: str, run_id: str) -> Run:
-    """A run that exists; ids of a request go nowhere else.
+    """The run in Airflow's database. The routes use only the ids of a run that exists.
 
     Raises:
         HTTPException: there is no such run.
@@ -161,29 +165,23 @@ def _progress(run: Run) -> RunProgress:
     place = place_of(run.params)
     if place is None or not run.planned:
         why = "Runs of this DAG have no ranges of the engine: there is nothing to show here."
-        raise NothingToShowError(why, HTTPStatus.NOT_FOUND, LATER_S)
+        raise NothingToShowError(why, HTTPStatus.NOT_FOUND, REFRESH_ENDED_S)
     try:
         plan, checkpoints = read_run(place, run.run_id)
     except NotReadableError as error:
-        raise NothingToShowError(f"{error}.", HTTPStatus.SERVICE_UNAVAILABLE, 5 * AGAIN_S) from error
+        raise NothingToShowError(f"{error}.", HTTPStatus.SERVICE_UNAVAILABLE, 5 * REFRESH_S) from error
     if plan is None:
         ended = run.state in FINAL_STATES
-        why = "This run has left no plan of ranges." if ended else "No plan yet: its task has not ended."
-        raise NothingToShowError(why, HTTPStatus.NOT_FOUND, LATER_S if ended else AGAIN_S)
+        why = "This run has no plan of ranges." if ended else "No plan yet: the task plan has not ended."
+        raise NothingToShowError(why, HTTPStatus.NOT_FOUND, REFRESH_ENDED_S if ended else REFRESH_S)
     return progress_of(plan, checkpoints, run.state, datetime.now(UTC))
 
 
 # --- its report ---
 
 
-def report_file(dag_id: str, run_id: str) -> Any:
-    """Where the report of a run is to be, an ObjectStoragePath; None where none is saved."""
-    files = _report_files()
-    return files and files.report_file(dag_id, run_id)
-
-
 def _saved(run: Run) -> bool:
-    """Whether there is a report to link to; a storage that fails is no trouble of the page."""
+    """Whether there is a report to link to. If the storage fails, the page has no link."""
     try:
         file = report_file(run.dag_id, run.dag_run_id) if run.state in FINAL_STATES else None
         return file is not None and file.exists()
@@ -192,23 +190,12 @@ def _saved(run: Run) -> bool:
         return False
 
 
-@cache
-def _report_files() -> ModuleType | None:
-    """`ner_report_files`, from a copy beside this plugin, or of the DAGs folder that the plugin lies in."""
-    found = PathFinder.find_spec("ner_report_files", [str(HERE), str(HERE.parent)])
-    if found is None or found.loader is None:
-        return None
-    module = module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
 # --- parts that are made once ---
 
 
 @cache
 def _dag_bag() -> Any:
-    """The DAGs as the database keeps them, as Airflow's own API caches them."""
+    """The DAGs from Airflow's database, cached in the same way as by Airflow's own API."""
     return create_dag_bag()
 
 
@@ -218,4 +205,4 @@ def _template() -> Any:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"duration": duration, "number": number}
-    return environment.get_template("ner_progress.html")
+    return environment.get_template("progress.html")

@@ -1,4 +1,4 @@
-"""Reads a run's plan and checkpoints from MongoDB, soon or not at all. Only the API server imports this."""
+"""Reads a run's plan and checkpoints from MongoDB, within three seconds. Only the API server imports it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import pymongo
 from airflow.exceptions import AirflowConfigException, AirflowNotFoundException
 from airflow.models.connection import Connection
 from airflow.providers.mongo.hooks.mongo import MongoHook
-from keyset_batch_airflow.plugin.progress import COUNTED
 from pymongo.errors import InvalidName, OperationFailure, PyMongoError
 
+from keyset_batch_airflow.plugin.progress import COUNTED
+
 TIMEOUT_S = 3.0
-"""For all that one request reads: people wait for it, and so does a thread of the API server."""
+"""Time for everything that one request reads. People wait for it, and so does a thread of the API server."""
 
 PLAN_FIELDS = ("run_id", "ranges.range_id", "ranges.label", "ranges.expected", "ranges.about")
 REPORT_FIELDS = ("report.status", "report.reconciled", "report.problems")
 RANGE_FIELDS = ("range_id", "status", "attempts", "active_s", "started_at", "updated_at", "problem", *COUNTED)
-"""Of a checkpoint, and no more: it holds keys of documents too, and much that is not shown here."""
+"""The fields that are read. A checkpoint has more, such as keys of documents, which must not be shown."""
 
 Document = dict[str, Any]
 
 
 class NotReadableError(Exception):
-    """What a run has in MongoDB cannot be read; the message is for people, and names no address."""
+    """The plan and checkpoints of a run cannot be read. The message is for people, and names no address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Place:
 
 
 def place_of(params: Mapping[str, Any]) -> Place | None:
-    """The place that a run's params name, as tasks read them; None if they name none: no run of the engine.
+    """The place that the params of a run name; None if they name none, so that it is no run of the engine.
 
     As on the workers, `ENGINE_PLANS_COLLECTION` and `ENGINE_CHECKPOINTS_COLLECTION` name other collections.
     """
@@ -59,13 +60,13 @@ def place_of(params: Mapping[str, Any]) -> Place | None:
 
 
 def read_run(place: Place, run_id: str) -> tuple[Document | None, list[Document]]:
-    """The plan of a run, None before it is made, and the checkpoints of its ranges.
+    """The plan of a run and the checkpoints of its ranges. The plan is None until it is made.
 
     Raises:
-        NotReadableError: the Connection is none, or MongoDB does not answer in time, or refuses.
+        NotReadableError: there is no such Connection, or MongoDB refuses or does not answer in time.
     """
     try:
-        # Address, login and options are those of the tasks; the patience is not.
+        # Address, login and options are those that the tasks use; the time limit is shorter.
         with _ServerHook(place.conn_id).get_conn() as client, pymongo.timeout(TIMEOUT_S):
             database = client[place.database]
             plan = database[place.plans].find_one({"_id": run_id}, [*PLAN_FIELDS, *REPORT_FIELDS])
@@ -84,7 +85,7 @@ def read_run(place: Place, run_id: str) -> tuple[Document | None, list[Document]
 
 
 class _ServerHook(MongoHook):
-    """Reads its Connection as the API server does, from its environment, secrets backends or database."""
+    """The provider's hook; the Connection is looked up as in the API server, not as in a task."""
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Any:
