@@ -31,7 +31,7 @@ class AirflowSettings:
 
     Attributes:
         home: Its AIRFLOW_HOME, with its secrets, its database and its logs.
-        dags_folder: Where its DAGs are, and in `plugins` its plugins.
+        dags_folder: Where its DAGs are.
         connections: Its Connections, by id.
         extra_env: More environment variables, for example `AIRFLOW__SECTION__KEY`; they override all others.
         parallelism: Tasks that run at once; the executor forks that many workers in advance.
@@ -152,7 +152,6 @@ def _options(settings: AirflowSettings) -> dict[str, str]:
     sections = {
         "CORE": {
             "DAGS_FOLDER": str(settings.dags_folder.resolve()),
-            "PLUGINS_FOLDER": str(settings.dags_folder.resolve() / "plugins"),
             "LOAD_EXAMPLES": "False",
             "EXECUTOR": "LocalExecutor",
             "PARALLELISM": str(settings.parallelism),

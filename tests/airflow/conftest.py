@@ -80,7 +80,6 @@ def environment(tmp_path_factory, secret_uri, service):
     return {
         "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(DAGS / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__API_AUTH__JWT_SECRET": "for tests only, and long enough for each algorithm to sign with it",
         "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(mongo_connection(secret_uri)),
@@ -100,8 +99,6 @@ def _set(environment):
             patch.delenv(name)
         for name, value in environment.items():
             patch.setenv(name, value)
-        patch.syspath_prepend(str(DAGS / "plugins"))
-        patch.syspath_prepend(str(DAGS))
         yield
 
 
@@ -146,12 +143,15 @@ def text_of():
     return _text_of
 
 
+TASKS = ("plan", "run_range", "summarize", "replay", "find", "repair", "conclude")
+
+
 @pytest.fixture
-def glue(airflow):
-    """The module that the tasks call, importable once Airflow's environment is set."""
+def tasks(airflow):
+    """The functions of the tasks without Airflow's decorator: `tasks.plan()` does its work here and now."""
     from keyset_batch_airflow import tasks
 
-    return tasks
+    return SimpleNamespace(**{name: getattr(tasks, name).function for name in TASKS})
 
 
 @pytest.fixture(scope="module")
@@ -204,14 +204,17 @@ def plain(airflow, make_source, service):
 
 
 @pytest.fixture
-def in_task(glue, dag, source, monkeypatch):
-    """Stands in for the task that calls the glue: a context with these params."""
+def in_task(tasks, dag, source, monkeypatch):
+    """Gives the functions of the tasks a context with these params, as Airflow gives a running task one."""
+    from keyset_batch_airflow import job
+    from keyset_batch_airflow import tasks as module
 
     def context(**params):
         given = {**dict(dag.params), "database": source.database.name, **params}
         run, task = SimpleNamespace(run_id="by-hand"), SimpleNamespace(pool="extract_pool", outlets=[])
         named = {"params": given, "dag": dag, "dag_run": run, "task": task}
-        monkeypatch.setattr(glue, "get_current_context", lambda: named)
+        for reader in (job, module):
+            monkeypatch.setattr(reader, "get_current_context", lambda: named)
 
     context()
     return context

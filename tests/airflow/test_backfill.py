@@ -140,15 +140,15 @@ def test_a_range_whose_task_fails_is_retried_and_then_fails_the_run(run_dag, sou
     assert list(source.database["messages_dead_letters"].find()) == []
 
 
-def test_a_lost_range_fails_the_summary(run_dag, source, glue, monkeypatch, capfd):
+def test_a_lost_range_fails_the_summary(run_dag, source, tasks, monkeypatch, capfd):
     """A task that reports success without having done its range is found out: the run fails and names it."""
-    real = glue.run_range
+    real = tasks.run_range
 
     def losing(key_range, deadline_s):
         done = {**key_range, "status": "succeeded", "read": 20, "max_concurrency": 1}
         return done if key_range["range_id"] == "0001" else real(key_range, deadline_s)
 
-    monkeypatch.setattr(glue, "run_range", losing)
+    monkeypatch.setattr(tasks, "run_range", losing)
 
     ended = run_dag()
 
@@ -158,18 +158,18 @@ def test_a_lost_range_fails_the_summary(run_dag, source, glue, monkeypatch, capf
     assert ended.tries["summarize"] == 1
 
 
-def test_a_skipped_range_fails_the_summary(run_dag, source, glue, monkeypatch, capfd):
+def test_a_skipped_range_fails_the_summary(run_dag, source, tasks, monkeypatch, capfd):
     """Skipped is not done, whoever skipped it: the run fails and names the range."""
     from airflow.sdk.exceptions import AirflowSkipException
 
-    real = glue.run_range
+    real = tasks.run_range
 
     def skipping(key_range, deadline_s):
         if key_range["range_id"] == "0002":
             raise AirflowSkipException
         return real(key_range, deadline_s)
 
-    monkeypatch.setattr(glue, "run_range", skipping)
+    monkeypatch.setattr(tasks, "run_range", skipping)
 
     ended = run_dag()
 
@@ -178,9 +178,9 @@ def test_a_skipped_range_fails_the_summary(run_dag, source, glue, monkeypatch, c
     assert "1 of 3 ranges did not report: 0002" in capfd.readouterr().out
 
 
-def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, glue, monkeypatch):
+def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, tasks, monkeypatch):
     """The report did not reach Airflow, but the checkpoint says succeeded: that counts."""
-    real = glue.run_range
+    real = tasks.run_range
 
     def dying(key_range, deadline_s):
         report = real(key_range, deadline_s)
@@ -188,7 +188,7 @@ def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, g
             raise RuntimeError("the worker is gone")
         return report
 
-    monkeypatch.setattr(glue, "run_range", dying)
+    monkeypatch.setattr(tasks, "run_range", dying)
 
     ended = run_dag()
 

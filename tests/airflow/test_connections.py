@@ -11,7 +11,7 @@ from engine import ConfigError, Settings
 
 
 @pytest.fixture
-def connections(glue):
+def connections(tasks):
     """The module that makes clients of Connections."""
     from keyset_batch_airflow import connections
 
@@ -49,14 +49,14 @@ def test_the_address_of_the_service(connections, connection, fields, url):
     ],
     ids=["none", "token", "basic", "header"],
 )
-def test_the_service_is_told_who_asks(glue, in_task, service, connection, fields, authorization):
+def test_the_service_is_told_who_asks(tasks, in_task, service, connection, fields, authorization):
     """A password alone is a bearer token, with a login basic authentication; extra headers win."""
     host, _, port = service.url.removeprefix("http://").partition(":")
     connection(conn_type="http", host=host, port=int(port), **fields)
     in_task(service_conn_id="given")
-    (key_range,) = glue.plan()
+    (key_range,) = tasks.plan()
 
-    glue.run_range(key_range, deadline_s=60)
+    tasks.run_range(key_range, deadline_s=60)
 
     assert {call.headers.get("Authorization") for call in service.calls} == {authorization}
 

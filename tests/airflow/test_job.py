@@ -15,7 +15,7 @@ from engine import ConfigError, Window
 
 
 @pytest.fixture
-def settings(glue):
+def settings(tasks):
     """The module that makes Settings, windows and shares."""
     from keyset_batch_airflow import job
 
@@ -135,7 +135,7 @@ def test_a_task_s_share_follows_from_the_pool_s_real_size(settings, connection, 
     ],
     ids=["no capacity", "slots given", "most of a task", "one each"],
 )
-def test_a_task_s_share_without_asking(settings, glue, changed, share):
+def test_a_task_s_share_without_asking(settings, tasks, changed, share):
     """Where no capacity is given, or the slots are: Airflow's API is not needed (no such Connection here)."""
     assert settings.share_of({**CAPACITY, **changed}, "extract_pool") == share
 

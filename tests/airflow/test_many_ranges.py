@@ -22,20 +22,20 @@ def long_source(source):
     return source
 
 
-def test_a_plan_at_the_limit_runs_and_reconciles(run_dag, long_source, glue, monkeypatch):
+def test_a_plan_at_the_limit_runs_and_reconciles(dag, run_dag, long_source, tasks, monkeypatch):
     """Airflow maps two hundred tasks, all ranges report, the summary takes them; what XCom carries is small.
 
     Airflow's own cost of a task in place is half a second: the ranges are run by the task before them, and
     the mapped tasks are only marked. With them (two minutes) it succeeds as well.
     """
-    plan, reports = glue.plan, []
+    reports = []
 
     def plan_and_run():
-        planned = plan()
-        reports.extend(glue.run_range(key_range, deadline_s=60) for key_range in planned)
+        planned = tasks.plan()
+        reports.extend(tasks.run_range(key_range, deadline_s=60) for key_range in planned)
         return planned
 
-    monkeypatch.setattr(glue, "plan", plan_and_run)
+    monkeypatch.setattr(dag.task_dict["plan"], "python_callable", plan_and_run)
 
     ended = run_dag(range_documents=1, max_ranges=250, unrun="run_range", service_capacity=8, pool_slots=4)
 

@@ -39,16 +39,16 @@ def test_a_run_has_its_report(run_dag, reports, secrets, text_of, logged):
     assert [word for word in (*secrets.values(), text_of(1)) if word in html] == []
 
 
-def test_a_run_that_fails_has_its_report_too(glue, in_task, reports):
+def test_a_run_that_fails_has_its_report_too(tasks, in_task, reports):
     """Made before the task fails: a range that nobody ran is named; the param keeps entities out."""
     from airflow.sdk.exceptions import AirflowFailException
 
     in_task(range_documents=30, report_entities=0)
-    planned = glue.plan()
-    done = [glue.run_range(planned[0], deadline_s=60)]
+    planned = tasks.plan()
+    done = [tasks.run_range(planned[0], deadline_s=60)]
 
     with pytest.raises(AirflowFailException, match="1 of 2 ranges did not report: 0001"):
-        glue.summarize(planned, done)
+        tasks.summarize(planned, done)
 
     html = (reports / "ner_backfill" / "by-hand.html").read_text()
     assert "Not reconciled" in html
@@ -61,38 +61,39 @@ def broken(*_):
     raise RuntimeError("no report today")
 
 
-def test_a_report_that_cannot_be_made_or_saved_fails_no_run(glue, in_task, reports, monkeypatch, logged):
+def test_a_report_that_cannot_be_made_or_saved_fails_no_run(tasks, in_task, reports, monkeypatch, logged):
     """The log says why."""
     in_task()
-    planned = glue.plan()
-    done = [glue.run_range(planned[0], deadline_s=60)]
+    planned = tasks.plan()
+    done = [tasks.run_range(planned[0], deadline_s=60)]
     reports.write_text("a file, no folder")
-    assert glue.summarize(planned, done)["reconciled"]
+    assert tasks.summarize(planned, done)["reconciled"]
     assert "the report could not be saved" in logged()
 
     monkeypatch.setattr(engine, "report_html", broken)
-    assert glue.summarize(planned, done)["reconciled"]
+    assert tasks.summarize(planned, done)["reconciled"]
     assert "the report could not be made" in logged()
 
 
-def test_without_a_place_no_report_is_made(glue, in_task, monkeypatch, logged):
+def test_without_a_place_no_report_is_made(tasks, in_task, monkeypatch, logged):
     """Nothing is looked up for it either."""
     monkeypatch.delenv("NER_REPORTS_PATH", raising=False)
     monkeypatch.setattr(engine, "report_html", broken)
     in_task()
-    planned = glue.plan()
-    done = [glue.run_range(planned[0], deadline_s=60)]
-    assert glue.summarize(planned, done)["reconciled"]
+    planned = tasks.plan()
+    done = [tasks.run_range(planned[0], deadline_s=60)]
+    assert tasks.summarize(planned, done)["reconciled"]
     assert "could not be made" not in logged()
 
 
-def test_an_outage_is_told_by_its_class(glue, reports):
+def test_an_outage_is_told_by_its_class(tasks, reports):
     """Not by the words of its message; other interruptions are no outage."""
     from keyset_batch_airflow.errors import ServiceOutage, Unfinished
+    from keyset_batch_airflow.tasks import _refuse_unfinished
 
     for reason, kind in (("ServiceDown", ServiceOutage), ("Interrupted", Unfinished)):
         words = ("the service does not work",) if kind is Unfinished else ("whatever",)
         report = engine.Report("run", engine.Status.INTERRUPTED, "0000", problems=words, reason=reason)
         with pytest.raises(Unfinished) as raised:
-            glue._refuse_unfinished(report, "range 0000")
+            _refuse_unfinished(report, "range 0000")
         assert type(raised.value) is kind

@@ -190,16 +190,16 @@ def test_a_missing_right_is_said_before_work(connections, define, server, messag
     assert tls_service.calls == []
 
 
-def test_a_login_that_is_refused_in_mid_run_fails_at_once(glue, in_task, connections, define, messages):
+def test_a_login_that_is_refused_in_mid_run_fails_at_once(tasks, in_task, connections, define, messages):
     """A password that was changed after planning: no try of a range can help, and Airflow makes none."""
     from airflow.sdk.exceptions import AirflowFailException
 
     in_task(**PARAMS)
-    (key_range,) = glue.plan()
+    (key_range,) = tasks.plan()
     define("source", **{**connections.source, "password": WRONG_PASSWORD})
 
     with pytest.raises(AirflowFailException, match="MongoDB refuses the login: check user, password"):
-        glue.run_range(key_range, deadline_s=60)
+        tasks.run_range(key_range, deadline_s=60)
 
 
 def test_a_target_that_refuses_documents_is_told_without_them(run_dag, source, capfd):

@@ -1,4 +1,4 @@
-"""The glue by itself: what a task does with params and errors, and how it stops."""
+"""The tasks by themselves: what a task does with params and errors, and how it stops."""
 
 # ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
 from __future__ import annotations
@@ -28,7 +28,7 @@ WRONG = {
 
 
 @pytest.fixture
-def reports(glue):
+def reports(tasks):
     """The module that shows reports."""
     from keyset_batch_airflow import reports
 
@@ -36,60 +36,60 @@ def reports(glue):
 
 
 @pytest.mark.parametrize(("params", "message"), WRONG.values(), ids=WRONG)
-def test_a_configuration_error_fails_at_once_with_its_message(glue, in_task, params, message):
+def test_a_configuration_error_fails_at_once_with_its_message(tasks, in_task, params, message):
     """Whatever is wrong with params or Connections ends the first try, in words that name it."""
     from airflow.sdk.exceptions import AirflowFailException
 
     in_task(**params)
     with pytest.raises(AirflowFailException) as raised:
-        glue.plan()
+        tasks.plan()
     assert message in str(raised.value)
 
 
-def test_a_retried_plan_is_the_kept_plan(glue, in_task, source):
+def test_a_retried_plan_is_the_kept_plan(tasks, in_task, source):
     """Planned again for the same DAG run, the ranges stay as they were, whatever came in meanwhile."""
     in_task(range_documents=20)
-    planned = glue.plan()
+    planned = tasks.plan()
     source.insert_one(
         {"_id": "late", "created_at": source.find_one({"_id": 30})["created_at"], "text": "Late"}
     )
 
-    assert glue.plan() == planned
+    assert tasks.plan() == planned
     assert planned[0]["run_id"] == "ner_backfill/by-hand"
 
 
-def test_a_task_keeps_to_its_share(glue, in_task, service):
+def test_a_task_keeps_to_its_share(tasks, in_task, service):
     """The cap reaches the engine: never more requests at the service than that, and the report says so."""
     in_task(service_capacity=8, pool_slots=4, batch_texts=1)
     service.delay_s = 0.01
-    (key_range,) = glue.plan()
+    (key_range,) = tasks.plan()
 
-    report = glue.run_range(key_range, deadline_s=60)
+    report = tasks.run_range(key_range, deadline_s=60)
 
     assert (report["read"], report["max_concurrency"]) == (50, 2)
     assert service.most_in_flight == 2
 
 
-def test_a_failed_plan_is_no_success_of_an_earlier_one(glue, in_task, service):
+def test_a_failed_plan_is_no_success_of_an_earlier_one(tasks, in_task, service):
     """A run that is cleared as a whole and whose plan fails now has done nothing, whatever is kept of it."""
     from airflow.sdk.exceptions import AirflowFailException
 
     in_task()
-    (key_range,) = planned = glue.plan()
-    reports = [glue.run_range(key_range, deadline_s=60)]
-    assert glue.summarize(planned, reports)["reconciled"]
+    (key_range,) = planned = tasks.plan()
+    reports = [tasks.run_range(key_range, deadline_s=60)]
+    assert tasks.summarize(planned, reports)["reconciled"]
 
     with pytest.raises(AirflowFailException, match="the plan failed: nothing was run"):
-        glue.summarize(None, reports)
+        tasks.summarize(None, reports)
 
 
-def test_results_may_go_to_another_database(glue, in_task, source):
+def test_results_may_go_to_another_database(tasks, in_task, source):
     """With `target_database`, plans and results are kept there."""
     other = source.database.client[f"{source.database.name}_results"]
     in_task(target_database=other.name)
     try:
-        (key_range,) = glue.plan()
-        glue.run_range(key_range, deadline_s=60)
+        (key_range,) = tasks.plan()
+        tasks.run_range(key_range, deadline_s=60)
         assert other["engine_plans"].count_documents({}) == 1
         assert other["messages_entities"].count_documents({}) == 50
         assert "messages_entities" not in source.database.list_collection_names()
@@ -99,12 +99,14 @@ def test_results_may_go_to_another_database(glue, in_task, source):
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGALRM], ids=["stopped", "over its time limit"])
-def test_trap_31_a_signal_cancels_cleans_up_and_is_retried(glue, monkeypatch, number, loop):
+def test_trap_31_a_signal_cancels_cleans_up_and_is_retried(tasks, monkeypatch, number, loop):
     """Airflow's signals end the coroutine with its clean-up; the error is one that Airflow retries."""
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
+    from keyset_batch_airflow.stops import run_to_end
+
     if loop == "asyncio":
-        monkeypatch.setattr("ner_stops.loop_runner", asyncio.Runner)
+        monkeypatch.setattr("keyset_batch_airflow.stops.loop_runner", asyncio.Runner)
     kind = {signal.SIGTERM: AirflowException, signal.SIGALRM: AirflowTaskTimeout}[number]
     before = signal.getsignal(number)
     saved = []
@@ -118,26 +120,26 @@ def test_trap_31_a_signal_cancels_cleans_up_and_is_retried(glue, monkeypatch, nu
             saved.append("checkpoint")
 
     with pytest.raises(kind, match=f"stopped by {number.name}; the next try goes on") as raised:
-        glue.run_to_end(work())
+        run_to_end(work())
 
     assert not isinstance(raised.value, AirflowFailException)
     assert saved == ["checkpoint"]
     assert signal.getsignal(number) is before
 
 
-def test_an_interrupted_range_is_an_error_that_airflow_retries(glue, in_task, service):
+def test_an_interrupted_range_is_an_error_that_airflow_retries(tasks, in_task, service):
     """A range that met its deadline does not count as done; the next try goes on from its checkpoint."""
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
     service.delay_s = 30
-    (key_range,) = glue.plan()
+    (key_range,) = tasks.plan()
 
     with pytest.raises(AirflowException, match="range 0000 is interrupted after 0 documents") as raised:
-        glue.run_range(key_range, deadline_s=0.1)
+        tasks.run_range(key_range, deadline_s=0.1)
 
     assert not isinstance(raised.value, AirflowFailException)
     service.delay_s = 0
-    assert glue.run_range(key_range, deadline_s=60)["attempts"] == 2
+    assert tasks.run_range(key_range, deadline_s=60)["attempts"] == 2
 
 
 def test_the_table_shows_each_range_and_the_run(reports):

@@ -37,7 +37,7 @@ WAIT_S = 120.0
 
 TIMED_DAG = """
 from datetime import timedelta
-from airflow_factory import backfill_dag
+from keyset_batch_airflow import backfill_dag
 
 timed = backfill_dag("timed_backfill", dag_args={"default_args": {"retries": 30}})
 timed.task_dict["run_range"].partial_kwargs["execution_timeout"] = timedelta(seconds=4)

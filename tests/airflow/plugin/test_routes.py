@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,9 +15,8 @@ import pytest
 from pymongo import MongoClient
 
 from demo.servers.ports import LOOPBACK, free_port
-from tests.support.places import DAGS
 
-PLUGINS = DAGS / "plugins"
+HEAVY = {"fastapi", "pymongo", "motor", "aiohttp", "keyset_batch_airflow.plugin.routes"}
 ROUTES = ("progress", "numbers", "report")
 REPORT = "<!DOCTYPE html><title>Report</title><p>all of it</p>"
 
@@ -118,13 +118,13 @@ def test_the_plugin_loads_without_errors(client, as_user):
 def test_the_plugin_costs_other_processes_little(airflow):
     """Scheduler and workers load it too: neither the web application nor a driver comes with it."""
     code = (
-        "import sys, warnings, airflow.sdk.plugins_manager; warnings.simplefilter('error');"
-        "before = set(sys.modules); import ner_progress; heavy = {'fastapi', 'jinja2', 'pymongo', 'engine'};"
-        "print(sorted((heavy | {'ner_progress_app'}) & set(sys.modules) - before))"
+        "import sys, airflow.sdk.plugins_manager; before = set(sys.modules);"
+        "import keyset_batch_airflow.plugin;"
+        f"print(sorted({HEAVY} & set(sys.modules) - before))"
     )
     found = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
-        cwd=PLUGINS,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
@@ -175,7 +175,7 @@ def test_a_run_that_ended_is_shown_with_its_verdict(ask, plain):
     page = ask("progress", ended.dag_id, ended.dag_run_id)
     assert page.status_code == 200
     assert "reconciled" in page.text
-    assert 'data-again-s="30"' in page.text
+    assert 'data-refresh-s="30"' in page.text
 
 
 def test_a_run_under_way_is_shown_and_asked_for_again(ask, begun, stored):
@@ -183,7 +183,7 @@ def test_a_run_under_way_is_shown_and_asked_for_again(ask, begun, stored):
     run_id = begun(database=stored.name)
     keep(stored, run_id, retries=7, dead_lettered=2)
     text = ask("progress", "ner_backfill", run_id).text
-    assert 'data-again-s="2"' in text
+    assert 'data-refresh-s="2"' in text
     for part in ("0:00 .. 1:00", "running", "pending", "40 / 100", "0 / 100", "32 s", "1 running, 1 pending"):
         assert part in re.sub(r"<[^>]*>", "", text), part
 
@@ -297,7 +297,7 @@ def test_a_run_without_a_plan_is_waited_for(ask, begun, stored):
     """Its first task has not ended: the page says so, and looks again."""
     answer = ask("progress", "ner_backfill", begun(database=stored.name))
     assert (answer.status_code, "No plan yet" in answer.text) == (404, True)
-    assert 'data-again-s="2"' in answer.text
+    assert 'data-refresh-s="2"' in answer.text
 
 
 def test_a_dag_without_ranges_has_nothing_to_show(ask, begun):
@@ -316,10 +316,10 @@ def test_a_run_that_is_none_is_not_found(ask, plain, route):
 
 def test_the_report_is_served_as_a_file_without_rights(client, ask, plain):
     """As it was saved; it runs no script and has no part in Airflow's origin. Before, there is none."""
-    from keyset_batch_airflow.plugin import routes
+    from keyset_batch_airflow.report_files import report_file
 
     ended, _ = plain
-    file = routes.report_file(ended.dag_id, ended.dag_run_id)
+    file = report_file(ended.dag_id, ended.dag_run_id)
     file.unlink(missing_ok=True)
     missing = ask("report", ended.dag_id, ended.dag_run_id)
     assert (missing.status_code, "no report of this run is saved" in missing.text) == (404, True)
@@ -338,9 +338,9 @@ def test_the_report_is_served_as_a_file_without_rights(client, ask, plain):
 
 def test_a_file_of_no_run_is_not_served(ask, plain):
     """Whatever lies in the storage: only reports of runs that Airflow knows, and lets the user read."""
-    from keyset_batch_airflow.plugin import routes
+    from keyset_batch_airflow.report_files import report_file
 
-    file = routes.report_file("ner_backfill", "no-such-run")
+    file = report_file("ner_backfill", "no-such-run")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(REPORT)
     assert ask("report", "ner_backfill", "no-such-run").status_code == 404

@@ -35,10 +35,9 @@ def test_connections_and_extra_settings_are_in_the_environment(airflow):
     assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:18080/execution/"
 
 
-def test_the_plugin_and_the_reports_have_their_places(airflow, tmp_path):
-    """The plugin lies in the folder of the DAGs; reports stay with the Airflow that makes them."""
+def test_the_reports_have_their_place(airflow, tmp_path):
+    """Reports stay with the Airflow that makes them."""
     environment = airflow.environment()
-    assert environment["AIRFLOW__CORE__PLUGINS_FOLDER"] == str(tmp_path / "plugins")
     assert environment["NER_REPORTS_PATH"] == str(tmp_path / "airflow" / "reports")
     saved = airflow.settings.report_of("ner_backfill", "demo-1")
     assert saved == tmp_path / "airflow" / "reports" / "ner_backfill" / "demo-1.html"
