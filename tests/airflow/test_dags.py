@@ -8,36 +8,16 @@ import os
 import re
 import subprocess
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 import keyset_batch_airflow
-from engine import Settings
-from engine.extractors.formats import FORMATS
 from tests.support.places import DAGS, ROOT
 
 HEAVY = ("aiohttp", "pymongo", "motor")
 DOCUMENT = ROOT / "docs" / "dags.md"
 DAG_IDS = ["ner_backfill", "ner_incremental", "ner_replay", "ner_verify"]
-
-WRONG = {
-    "start": 20250101,
-    "database": "",
-    "order_type": "timestamp",
-    "filter": "{}",
-    "service_format": "grpc",
-    "range_documents": 0,
-    "max_ranges": 1001,
-    "max_concurrency": "64",
-    "batch_texts": 0,
-    "max_dead_letters": -1,
-    "service_capacity": 0,
-    "pool_slots": -1,
-    "mongo_conn_id": None,
-    "service_conn_id": "http://user:password@host",
-}
 
 
 def test_the_folder_parses_without_errors_or_warnings(airflow):
@@ -157,24 +137,55 @@ def test_users_make_dags_for_their_own_collections(airflow, tmp_path):
     assert (bag.dags["check"].params["repair"], bag.dags["check"].params["lookback_hours"]) == (True, 0)
 
 
-def test_the_example_of_the_document_is_a_file_of_dags(airflow, tmp_path):
-    """Copied as it stands, it gives four DAGs, each with the owner or schedule it asks for."""
+@pytest.fixture
+def documented(airflow, tmp_path):
+    """The DAGs of the two examples of docs/dags.md, each a file as it stands there."""
     from airflow.dag_processing.dagbag import DagBag
 
-    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    (tmp_path / "reviews.py").write_text(example)
-
+    for at, example in enumerate(re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)):
+        (tmp_path / f"example_{at}.py").write_text(example)
     bag = DagBag(dag_folder=tmp_path)
-
     assert bag.import_errors == {}
-    assert {dag.params["service_capacity"] for dag in bag.dags.values()} == {64}
-    kinds = {dag_id: type(dag.timetable).__name__ for dag_id, dag in bag.dags.items()}
+    return bag.dags
+
+
+def test_the_example_of_the_document_is_a_file_of_dags(documented):
+    """It gives four DAGs, each with the schedule that it asks for; the other example gives one."""
+    kinds = {dag_id: type(dag.timetable).__name__ for dag_id, dag in documented.items()}
     assert kinds == {
         "reviews_backfill": "NullTimetable",
         "reviews_hourly": "CronDataIntervalTimetable",
         "reviews_replay": "NullTimetable",
         "reviews_verify": "CronDataIntervalTimetable",
+        "reviews_announced": "NullTimetable",
     }
+    capacities = {dag_id: dag.params["service_capacity"] for dag_id, dag in documented.items()}
+    assert capacities == {**dict.fromkeys(kinds, 64), "reviews_announced": None}
+
+
+def test_the_example_with_tasks_of_one_s_own_surrounds_the_tasks(documented):
+    """A task before `plan`, and one after `summarize`; the tasks that call the service are in the pool."""
+    tasks = documented["reviews_announced"].task_dict
+    assert tasks["restore_indexes"].downstream_task_ids == {"plan"}
+    assert tasks["summarize"].downstream_task_ids == {"announce"}
+    assert (tasks["run_range"].pool, tasks["run_range"].is_mapped) == ("extract_pool", True)
+
+
+def test_the_open_shape_is_that_of_one_call(dags):
+    """`ner_backfill.py` writes its tasks out; `backfill_dag` makes the same DAG."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from keyset_batch_airflow import backfill_dag
+
+    opened = dags["ner_backfill"]
+    args = {"doc_md": opened.doc_md, "tags": sorted(opened.tags)}
+    seen = [
+        DagSerialization.to_dict(dag)["dag"] for dag in (opened, backfill_dag("ner_backfill", dag_args=args))
+    ]
+    for dag in seen:
+        for place in ("fileloc", "relative_fileloc"):
+            dag.pop(place, None)
+    assert seen[0] == seen[1]
 
 
 def test_a_default_for_no_param_is_an_import_error(airflow, tmp_path):
@@ -191,51 +202,6 @@ def test_a_default_for_no_param_is_an_import_error(airflow, tmp_path):
     assert "'grpc' is not one of" in errors["wrong.py"]
 
 
-MOMENTS = {
-    "2018-10-01": True,
-    "2018-10-01T06:00": True,
-    "2018-10-01 06:00:00.123+02:00": True,
-    "2018-10-01T06:00:00Z": True,
-    "yesterday": False,
-    "01.10.2018": False,
-    "2018-10-01T6": False,
-}
-
-
-@pytest.mark.parametrize(("moment", "allowed"), MOMENTS.items())
-def test_the_form_takes_a_window_s_ends_as_the_engine_does(dag, moment, allowed):
-    """What is no moment is refused before a run begins; what is one, the engine reads too."""
-    from airflow.sdk.exceptions import ParamValidationError
-
-    for name in ("start", "end"):
-        if allowed:
-            assert dag.params.get_param(name).resolve(moment) == moment
-            datetime.fromisoformat(moment)
-        else:
-            with pytest.raises(ParamValidationError):
-                dag.params.get_param(name).resolve(moment)
-
-
-def test_windows_of_another_order_have_ends_of_its_type(airflow):
-    """A DAG whose order is by numbers takes numbers: no moment is asked of them."""
-    from keyset_batch_airflow import backfill_dag
-
-    dag = backfill_dag("numbered", order_type="number", order_field="seq", start="10")
-    assert dag.params.get_param("end").resolve("2000") == "2000"
-
-
-def test_choices_of_the_form_say_what_they_mean(dags):
-    """A text for each value, and for no other; the value itself is what the run gets."""
-    told = 0
-    for dag in dags.values():
-        for name in dag.params:
-            schema = dag.params.get_param(name).schema
-            if "values_display" in schema:
-                told += 1
-                assert set(schema["values_display"]) == set(schema.get("enum") or schema["examples"]), name
-    assert told
-
-
 def test_the_owner_s_name_leads_somewhere(airflow, monkeypatch):
     """A deployment names its owner and an address once for all DAGs; one DAG may still have its own."""
     from keyset_batch_airflow import dags
@@ -250,37 +216,3 @@ def test_the_owner_s_name_leads_somewhere(airflow, monkeypatch):
         {"data-platform": "https://wiki.example.com/data-platform"},
     )
     assert (theirs.owner, theirs.owner_links) == ("shop", {"shop": "mailto:shop@example.com"})
-
-
-@pytest.mark.parametrize("dag_id", DAG_IDS)
-def test_params_are_the_engine_s_settings(dags, dag_id):
-    """Params that are settings have the engine's defaults; the formats are the engine's."""
-    from keyset_batch_airflow.params import SETTINGS
-
-    dag, settings = dags[dag_id], Settings()
-    for name in set(SETTINGS) & set(dag.params):
-        assert dag.params[name] == getattr(settings, name), name
-    assert dag.params.get_param("service_format").schema["enum"] == list(FORMATS)
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_params_are_refused_before_a_run_starts(dag, name):
-    """The trigger form and the API validate each parameter by its schema."""
-    from airflow.sdk.exceptions import ParamValidationError
-
-    with pytest.raises(ParamValidationError):
-        dag.params.get_param(name).resolve(WRONG[name])
-
-
-def test_no_param_is_a_secret(dag):
-    """Passwords, tokens and addresses come from Connections: params name these only."""
-    names = set(dag.params)
-    assert {name for name in names if name.endswith("_conn_id")} == {
-        "mongo_conn_id",
-        "target_conn_id",
-        "service_conn_id",
-        "airflow_conn_id",
-    }
-    assert not [
-        name for name in names if any(word in name for word in ("password", "token", "uri", "secret"))
-    ]

@@ -1,0 +1,108 @@
+"""The params of the DAGs as the trigger form and the API check them."""
+
+# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from engine import Settings
+from engine.extractors.formats import FORMATS
+
+WRONG = {
+    "start": 20250101,
+    "database": "",
+    "order_type": "timestamp",
+    "filter": "{}",
+    "service_format": "grpc",
+    "range_documents": 0,
+    "max_ranges": 1001,
+    "max_concurrency": "64",
+    "batch_texts": 0,
+    "max_dead_letters": -1,
+    "service_capacity": 0,
+    "pool_slots": -1,
+    "mongo_conn_id": None,
+    "service_conn_id": "http://user:password@host",
+}
+
+
+MOMENTS = {
+    "2018-10-01": True,
+    "2018-10-01T06:00": True,
+    "2018-10-01 06:00:00.123+02:00": True,
+    "2018-10-01T06:00:00Z": True,
+    "yesterday": False,
+    "01.10.2018": False,
+    "2018-10-01T6": False,
+}
+
+
+@pytest.mark.parametrize(("moment", "allowed"), MOMENTS.items())
+def test_the_form_takes_a_window_s_ends_as_the_engine_does(dag, moment, allowed):
+    """What is no moment is refused before a run begins; what is one, the engine reads too."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    for name in ("start", "end"):
+        if allowed:
+            assert dag.params.get_param(name).resolve(moment) == moment
+            datetime.fromisoformat(moment)
+        else:
+            with pytest.raises(ParamValidationError):
+                dag.params.get_param(name).resolve(moment)
+
+
+def test_windows_of_another_order_have_ends_of_its_type(airflow):
+    """A DAG whose order is by numbers takes numbers: no moment is asked of them."""
+    from keyset_batch_airflow import backfill_dag
+
+    dag = backfill_dag("numbered", order_type="number", order_field="seq", start="10")
+    assert dag.params.get_param("end").resolve("2000") == "2000"
+
+
+def test_choices_of_the_form_say_what_they_mean(dags):
+    """A text for each value, and for no other; the value itself is what the run gets."""
+    told = 0
+    for dag in dags.values():
+        for name in dag.params:
+            schema = dag.params.get_param(name).schema
+            if "values_display" in schema:
+                told += 1
+                assert set(schema["values_display"]) == set(schema.get("enum") or schema["examples"]), name
+    assert told
+
+
+def test_params_are_the_engine_s_settings(dags):
+    """Params that are settings have the engine's defaults; the formats are the engine's."""
+    from keyset_batch_airflow.params import SETTINGS
+
+    settings = Settings()
+    assert len(SETTINGS) == 14
+    for dag in dags.values():
+        for name in set(SETTINGS) & set(dag.params):
+            assert dag.params[name] == getattr(settings, name), name
+        assert dag.params.get_param("service_format").schema["enum"] == list(FORMATS)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_params_are_refused_before_a_run_starts(dag, name):
+    """The trigger form and the API validate each parameter by its schema."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param(name).resolve(WRONG[name])
+
+
+def test_no_param_is_a_secret(dag):
+    """Passwords, tokens and addresses come from Connections: params name these only."""
+    names = set(dag.params)
+    assert {name for name in names if name.endswith("_conn_id")} == {
+        "mongo_conn_id",
+        "target_conn_id",
+        "service_conn_id",
+        "airflow_conn_id",
+    }
+    assert not [
+        name for name in names if any(word in name for word in ("password", "token", "uri", "secret"))
+    ]
