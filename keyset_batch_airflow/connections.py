@@ -136,8 +136,8 @@ def pool_slots(conn_id: str, pool: str) -> int:
         httpx.HTTPError: the server does not answer, or answers with an error of its own.
     """
     connection = Connection.get(conn_id)
-    place = {"base_url": service_url(connection), "verify": tls_of(connection) or True}
-    with httpx.Client(**place, timeout=API_TIMEOUT_S) as client:
+    url, tls = service_url(connection), tls_of(connection)
+    with httpx.Client(base_url=url, verify=tls or True, timeout=API_TIMEOUT_S) as client:
         token = _token(client, connection)
         answer = client.get(f"api/v2/pools/{pool}", headers={"Authorization": f"Bearer {token}"})
         _refuse_errors(

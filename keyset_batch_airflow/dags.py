@@ -185,7 +185,7 @@ def verify_dag(
     usual: dict[str, Any] = {
         "description": "Looks for documents of a MongoDB collection without a result, and repairs"
     }
-    groups = params.VERIFY
+    groups: Sequence[params.Group] = params.VERIFY
     if cron:
         groups = params.SCHEDULED_VERIFY
         defaults = {"lookback_hours": lookback / timedelta(hours=1), **defaults}

@@ -160,7 +160,7 @@ def share_of(params: Mapping[str, Any], pool: str) -> int:
             f"service_capacity {capacity} leaves no request for each of the {slots} slots of pool {pool!r}: "
             "give the pool fewer slots (at least 1, for -1 is without bound), or the service more capacity"
         )
-    share = min(most, capacity // slots)
+    share: int = min(most, capacity // slots)
     log.info(
         "at most %s requests in flight: service_capacity %s over %s slots of pool %s, max_concurrency %s",
         share,

@@ -16,9 +16,9 @@ from engine.settings import Settings
 Group = Mapping[str, Param]
 """Params by name, in the order of the form."""
 
-_NAME = {"type": "string", "minLength": 1}
-_OPTIONAL = {"type": ["string", "null"], "minLength": 1}
-_CONNECTION = {"pattern": r"^[\w.\-]+$", "section": "Connections"}
+_NAME: dict[str, Any] = {"type": "string", "minLength": 1}
+_OPTIONAL: dict[str, Any] = {"type": ["string", "null"], "minLength": 1}
+_CONNECTION: dict[str, Any] = {"pattern": r"^[\w.\-]+$", "section": "Connections"}
 _LIMITS = "Size and limits"
 _MOMENT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$"
 """A moment in ISO-8601, as the engine reads it. The form checks it, so a wrong one does not become a run."""
@@ -43,7 +43,7 @@ def _settings(section: str, **words: Mapping[str, Any]) -> dict[str, Param]:
 
 def _optional_number(title: str, description: str, *, maximum: int = 1_000_000_000) -> Param:
     """A positive integer that may be left empty, in the section of limits."""
-    checks = {"type": ["integer", "null"], "minimum": 1, "maximum": maximum}
+    checks: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1, "maximum": maximum}
     return Param(None, description, title=title, section=_LIMITS, **checks)
 
 

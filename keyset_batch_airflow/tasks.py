@@ -42,7 +42,7 @@ DEADLINE_S = TASK_TIMEOUT_S - min(60.0, TASK_TIMEOUT_S / 10)
 """Seconds after which a task saves its checkpoint and stops by itself, before `TASK_TIMEOUT_S` is over and
 Airflow stops it."""
 
-CALLS_SERVICE = {
+CALLS_SERVICE: dict[str, Any] = {
     "pool": POOL,
     "execution_timeout": timedelta(seconds=TASK_TIMEOUT_S),
     "retry_policy": ExceptionRetryPolicy(
@@ -69,7 +69,7 @@ class ExtractionOperator(DecoratedOperator, PythonOperator):
         super().__init__(kwargs_to_upstream=called, **called, **kwargs)
 
 
-task = partial(task_decorator_factory, decorated_operator_class=ExtractionOperator)
+task: Any = partial(task_decorator_factory, decorated_operator_class=ExtractionOperator)
 
 
 # --- backfill and incremental: a run of ranges ---

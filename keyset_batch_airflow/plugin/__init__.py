@@ -62,7 +62,7 @@ class ProgressPlugin(AirflowPlugin):
     operator_extra_links = [ProgressLink(), ReportLink()]  # noqa: RUF012
 
     @cached_property
-    def fastapi_apps(self) -> list[dict[str, Any]]:
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # read once, and only there
         """The routes; only the API server reads this attribute."""
         from keyset_batch_airflow.plugin.routes import make_app
 

@@ -210,7 +210,7 @@ def _range_of(
     kept = checkpoint or {}
     expected, status = planned["expected"], kept.get("status", "pending")
     updated_at = _aware(kept.get("updated_at"))
-    running = status == "running" and updated_at is not None
+    silent = now - updated_at if status == "running" and updated_at is not None else None
     return RangeProgress(
         range_id=planned["range_id"],
         label=planned["label"].partition(" · ")[0],
@@ -222,7 +222,7 @@ def _range_of(
         active_s=kept.get("active_s", 0.0),
         started_at=_aware(kept.get("started_at")),
         updated_at=updated_at,
-        silent_s=max(0.0, (now - updated_at).total_seconds()) if running else None,
+        silent_s=None if silent is None else max(0.0, silent.total_seconds()),
         problem=(kept.get("problem") or "")[:MOST_PROBLEM_CHARS] or None,
     )
 

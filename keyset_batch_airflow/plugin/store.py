@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pymongo
-from airflow.exceptions import AirflowConfigException, AirflowNotFoundException
+from airflow.exceptions import AirflowConfigException
 from airflow.models.connection import Connection
 from airflow.providers.mongo.hooks.mongo import MongoHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from pymongo.errors import InvalidName, OperationFailure, PyMongoError
 
 from keyset_batch_airflow.plugin.progress import COUNTED
