@@ -1,5 +1,5 @@
-"""The benchmarks, a package each: `python -m benchmarks.pipeline`, and so on.
+"""The benchmarks, one package each, run for example by `python -m benchmarks.pipeline`.
 
-Read `skip_vs_keyset/` first. `candidates/` are the programs compared, `stub/` is the service they call, and
-`common/` what all benchmarks share.
+Read `skip_vs_keyset/` first. `candidates/` contains the programs that are compared, `stub/` the service that
+they call, and `common/` what all benchmarks share.
 """

@@ -1,4 +1,4 @@
-"""A bare socket loop: prepared requests, answers not looked at. What stub and machine give at most."""
+"""A bare loop over sockets: prepared requests, unread answers. It shows the limit of stub and machine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LENGTH = re.compile(rb"Content-Length: (\d+)\r\n\r\n")
 _RECEIVE = 1 << 18
 
 
-class _Line:
-    """One connection with one request under way."""
+class _Connection:
+    """A connection with one request in flight."""
 
     def __init__(self, address: tuple[str | None, int | None]) -> None:
         self.socket = socket.create_connection(address)
@@ -31,7 +31,7 @@ class _Line:
         self.socket.sendall(request)
 
     def answered(self) -> bool:
-        """Takes what has come; whether that is the whole answer."""
+        """Receives the next part of the answer, and says whether the answer is complete."""
         part = self.socket.recv(_RECEIVE)
         if not part:
             raise ConnectionError("the stub has closed a connection")
@@ -42,18 +42,18 @@ class _Line:
 
 
 def bare(job: Job, meter: Meter) -> dict[str, Any]:
-    """All texts of the collection in full requests, `concurrency` at once; nothing is stored."""
+    """Sends all texts of the collection in full requests, `concurrency` at once; stores nothing."""
     requests = _prepared(job)
     waiting = iter(requests)
     address = urlsplit(job.url)
-    lines = [_Line((address.hostname, address.port)) for _ in range(job.concurrency)]
+    connections = [_Connection((address.hostname, address.port)) for _ in range(job.concurrency)]
     with meter, selectors.DefaultSelector() as selector:
-        for line, request in zip(lines, waiting, strict=False):
-            line.ask(request)
-            selector.register(line.socket, selectors.EVENT_READ, line)
+        for connection, request in zip(connections, waiting, strict=False):
+            connection.ask(request)
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
         _exchange(selector, waiting)
-    for line in lines:
-        line.socket.close()
+    for connection in connections:
+        connection.socket.close()
     return {}
 
 

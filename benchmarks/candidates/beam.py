@@ -1,4 +1,4 @@
-"""Beam's RequestResponseIO between its MongoDB source and sink; its own repeater, batches of 32 texts."""
+"""Beam's RequestResponseIO between its MongoDB source and sink, with Beam's own retries, 32 texts a batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Document = dict[str, Any]
 
 
 class Service(Caller[Any, Any]):
-    """One request. Whatever fails is called a quota error: only these, and timeouts, are repeated."""
+    """Makes one request. Every failure is raised as a quota error: Beam repeats only these and timeouts."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -41,7 +41,7 @@ class Service(Caller[Any, Any]):
         self._session.close()
 
     def __call__(self, request: list[Document], *_: Any, **__: Any) -> list[Document]:
-        """The results of a batch."""
+        """Returns the results of a batch."""
         try:
             texts = [document["text"] for document in request]
             answer = self._session.post(self._url, json={"texts": texts}, timeout=TIMEOUT_S)
@@ -55,7 +55,7 @@ class Service(Caller[Any, Any]):
 
 
 def beam(job: Job, meter: Meter) -> Mapping[str, Any]:
-    """One pipeline in some processes of this machine."""
+    """Runs one pipeline in several processes of this machine."""
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for the worker processes
     options = PipelineOptions(
         runner="FnApiRunner", direct_num_workers=WORKERS, direct_running_mode="multi_processing"

@@ -1,4 +1,4 @@
-"""The engine as its users call it: default settings, nothing known of the service but its address."""
+"""The engine as its users call it: default settings, and only the address of the service."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from engine import HttpExtractor, Report, Settings, Window, run
 
 
 async def engine(job: Job, meter: Meter) -> dict[str, Any]:
-    """One run over the whole collection."""
+    """Runs the engine once over the whole collection."""
     return await _run(job, meter, AsyncIOMotorClient(job.uri))
 
 
 async def engine_on_pymongo(job: Job, meter: Meter) -> dict[str, Any]:
-    """The same through PyMongo's own asynchronous client, which needs no threads."""
+    """Does the same through PyMongo's own asynchronous client, which needs no threads."""
     return await _run(job, meter, AsyncMongoClient(job.uri))
 
 
 def engine_on_asyncio(job: Job, meter: Meter) -> dict[str, Any]:
-    """The same on asyncio's own loop, where the others run on uvloop's."""
+    """Does the same on the loop of asyncio; the other candidates run on uvloop where it is installed."""
     return asyncio.run(engine(job, meter))
 
 
@@ -38,10 +38,10 @@ async def _run(job: Job, meter: Meter, client: Any) -> dict[str, Any]:
                 extractor=HttpExtractor(job.url, format="native"),
                 settings=Settings(),
             )
-    return _accounts(report)
+    return _summary(report)
 
 
-def _accounts(report: Report) -> dict[str, Any]:
+def _summary(report: Report) -> dict[str, Any]:
     return {
         "status": report.status,
         "read": report.read,

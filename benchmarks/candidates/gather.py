@@ -1,4 +1,4 @@
-"""What is written first with asyncio: `gather` over all documents, a semaphore, tenacity; one text a call."""
+"""What people write first with asyncio: `gather` over all documents, a semaphore, one text per call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _extract(session: aiohttp.ClientSession, url: str, text: str) -> list[
 
 
 async def gather(job: Job, meter: Meter) -> Document:
-    """All documents into memory, all calls at once behind a semaphore, then all results into the target."""
+    """Reads all documents into memory, makes all calls behind a semaphore, then stores all results."""
     client: Any = AsyncIOMotorClient(job.uri)
     source, target = client[job.database][job.collection], client[job.target]["entities"]
     turn = asyncio.Semaphore(IN_FLIGHT)

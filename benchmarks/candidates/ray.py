@@ -1,4 +1,4 @@
-"""Ray Data with an asynchronous actor, as its documentation has it for calls to services."""
+"""Ray Data with an asynchronous actor, as its documentation recommends for calls to services."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.common.process_tree import Tree
 
 TEXTS = 32
 AT_ONCE = 16
-"""Batches under way in the actor: what the service-bound setting takes at once; Ray's default is 4."""
+"""Batches in flight in the actor: as many as the service works on at once. Ray's default is 4."""
 
 ATTEMPTS = 5
 WRITE = 1_000
@@ -31,7 +31,7 @@ Document = dict[str, Any]
 
 
 class _Service:
-    """One actor; Ray has several of its batches under way at once. Entities travel as JSON."""
+    """The actor. Ray has several of its batches in flight at once. Entities are passed on as JSON."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -58,7 +58,7 @@ class _Service:
 
 
 def ray(job: Job, meter: Meter) -> Document:
-    """Everything from memory through the actor, and from its batches into the target."""
+    """Reads everything into memory, sends it through the actor, and stores the results batch by batch."""
     path = f"{Path(__file__).parents[2]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     with MongoClient[Document](job.uri) as client, Tree() as tree:
         environ = {"PYTHONPATH": path, "RAY_DATA_DEFAULT_ASYNC_BATCH_UDF_MAX_CONCURRENCY": str(AT_ONCE)}

@@ -1,8 +1,8 @@
 """Runs one candidate in a process of its own.
 
-Its standard input gives a Job (`common/process.py`) as one line of JSON; its last line of output is what the
-candidate tells of itself, and what the meter says. A candidate that raises has an `error`, and the meter's
-numbers up to there.
+It reads a Job (`common/process.py`) as one line of JSON from its standard input. Its last line of output has
+what the candidate returns and what the meter has measured. If the candidate raises, the line has an `error`
+and the measurements up to then.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ CANDIDATES = {
     "beam": "benchmarks.candidates.beam",
     "ray": "benchmarks.candidates.ray",
 }
-"""Where each is; imported alone, so that no candidate pays for another's libraries."""
+"""The module of each candidate. No other is imported: no candidate pays for another's libraries."""
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """What became of the candidate."""
+    """Runs the candidate, and returns its own numbers and those of the meter."""
     candidate: Any = getattr(import_module(CANDIDATES[job.candidate]), job.candidate)
-    meter, told = Meter(), {}
+    meter, returned = Meter(), {}
     try:
         answer = candidate(job, meter)
-        told = run_loop(answer) if iscoroutinefunction(candidate) else answer
-    except Exception as error:  # noqa: BLE001  (what a candidate dies of is a result)
-        told = {"error": f"{type(error).__name__}: {error}"[:300]}
-    return {**meter.to_json(), **told}
+        returned = run_loop(answer) if iscoroutinefunction(candidate) else answer
+    except Exception as error:  # noqa: BLE001  (the error of a candidate is a result)
+        returned = {"error": f"{type(error).__name__}: {error}"[:300]}
+    return {**meter.to_json(), **returned}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is written first without asyncio: the blog's loop, and a pool of threads; both with requests."""
+"""What people write first without asyncio: the loop of a blog post, and a pool of threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _pages(source: Collection[Document]) -> Iterator[list[Document]]:
 
 
 def blog(job: Job, meter: Meter) -> Document:
-    """Pages by `skip` and `limit`, one call after another, each result upserted; any failure is the end."""
+    """Reads pages by `skip` and `limit`, calls one by one, upserts each result; ends at the first failure."""
     with MongoClient[Document](job.uri) as client:
         source, target = client[job.database][job.collection], client[job.target]["entities"]
         with meter:
@@ -47,7 +47,7 @@ def blog(job: Job, meter: Meter) -> Document:
 
 
 def threads(job: Job, meter: Meter) -> Document:
-    """The same pages, 64 calls at once, with urllib3's retries; results by `insert_many` a page."""
+    """Reads the same pages, makes 64 calls at once with urllib3's retries, inserts results page by page."""
     retry = Retry(
         total=RETRIES,
         backoff_factor=0.1,

@@ -1,9 +1,9 @@
 """What an expert writes for this one job: workers on a queue, batches, one session, one cursor.
 
-It is the one to beat, so nothing is wasted: no cookies, no models, bytes in and out, the cursor read by pages
-and the next page on its way meanwhile, results inserted a thousand at a time by whichever worker has filled
-the buffer. It lacks what the engine is for: its concurrency must be known beforehand, a batch that fails five
-times is given up whole, nothing is resumed, and nothing is proved.
+The engine is compared with this program, so it wastes nothing: no cookies, no models, bytes in and out, the
+next page is fetched while the current one is processed, results are inserted a thousand at a time by the
+worker that fills the buffer. It lacks what the engine is for: its concurrency must be known beforehand, a
+batch that fails five times is given up whole, nothing is resumed, and nothing is proved.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TEXTS = 32
 ATTEMPTS = 5
 BASE_S, MOST_S = 0.1, 5.0
 WIDE_TEXTS = 64
-"""The engine's default: what the same workers do with requests of that size."""
+"""Texts per request of `workers_wide`: the engine's default."""
 PAGE = 64 * TEXTS
 WRITE = 1_000
 TIMEOUT_S = 60.0
@@ -41,10 +41,10 @@ Document = dict[str, Any]
 
 @dataclass
 class Workers:
-    """The whole program.
+    """The whole program: one reader and `concurrency` workers.
 
     Attributes:
-        failed: documents of batches that were given up.
+        failed: the number of documents in batches that were given up.
     """
 
     session: aiohttp.ClientSession
@@ -58,7 +58,7 @@ class Workers:
     _writes: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Everything, once."""
+        """Processes the whole collection once."""
         self._queue: asyncio.Queue[list[Document] | None] = asyncio.Queue(2 * self.concurrency)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read())
@@ -97,7 +97,7 @@ class Workers:
         await self.target.insert_many(ready, ordered=False)
 
     async def _extract(self, body: bytes) -> list[Any] | None:
-        """The results of a batch; None after the last attempt."""
+        """Returns the results of a batch; None if the last attempt failed too."""
         for attempt in range(ATTEMPTS):
             hint_s = 0.0
             try:
@@ -116,17 +116,17 @@ class Workers:
 
 
 async def workers(job: Job, meter: Meter) -> Document:
-    """Runs them; `given_up` counts the documents of batches that failed too often."""
+    """Runs the program; `given_up` counts the documents of batches that failed too often."""
     return await _run(job, meter, AsyncIOMotorClient(job.uri))
 
 
 async def workers_wide(job: Job, meter: Meter) -> Document:
-    """The same with twice as many texts a request."""
+    """Does the same with twice as many texts per request."""
     return await _run(job, meter, AsyncIOMotorClient(job.uri), WIDE_TEXTS)
 
 
 async def workers_on_pymongo(job: Job, meter: Meter) -> Document:
-    """The same through PyMongo's own asynchronous client."""
+    """Does the same through PyMongo's own asynchronous client."""
     return await _run(job, meter, AsyncMongoClient(job.uri))
 
 

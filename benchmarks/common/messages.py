@@ -1,4 +1,4 @@
-"""The real messages that the pipeline benchmark sends: the beginning of a chat history, in time."""
+"""The real messages that the pipeline benchmark sends: the first ones of a chat history, in order of time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Message = dict[str, Any]
 
 
 class History:
-    """All messages in the order of their keys, and collections of them."""
+    """All messages in the order of their keys; fills collections with the first ones."""
 
     def __init__(self, database: Database[Message]) -> None:
         self._messages = sorted(messages(read_conversations()), key=lambda m: (m["created_at"], m["_id"]))
@@ -28,9 +28,9 @@ class History:
         self._filled: set[str] = set()
 
     def collection(self, size: int, poisoned: int) -> Collection[Message]:
-        """The first `size` messages, `poisoned` of them with poison; filled when it is first asked for.
+        """Returns a collection of the first `size` messages, `poisoned` of them with poison.
 
-        Beyond the last message, the history begins again, some years later.
+        It is filled at the first call. After the last message, the history begins again some years later.
         """
         name = f"messages_{size}" + (f"_poisoned_{poisoned}" if poisoned else "")
         collection = self._database[name]
@@ -57,5 +57,5 @@ class History:
 
 
 def spread(size: int, count: int) -> list[int]:
-    """So many positions, far from each other and none at an end."""
+    """Returns `count` positions below `size`, evenly spread, none at an end."""
     return [size * (2 * at + 1) // (2 * count) for at in range(count)]

@@ -1,4 +1,4 @@
-"""The server that a benchmark measures, a database of its own on it, and clients of both drivers."""
+"""The server that a benchmark uses, a database of its own on it, and clients of both drivers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from demo.servers.mongod import OWN_SERVER, Mongod
 
 
 class Driver(StrEnum):
-    """The asynchronous driver that reads."""
+    """The asynchronous driver that a benchmark reads with."""
 
     MOTOR = "motor"
     PYMONGO = "pymongo"
@@ -29,7 +29,7 @@ class Driver(StrEnum):
 
 @contextmanager
 def served(uri: str | None, *, cache_gb: float) -> Iterator[str]:
-    """The address of the user's own server, or of one that is started here and ended with the context.
+    """Yields the address of the user's own server, or of one that runs while the context lasts.
 
     Raises:
         DemoError: the server does not answer, or none can be started.
@@ -42,7 +42,7 @@ def served(uri: str | None, *, cache_gb: float) -> Iterator[str]:
 
 @contextmanager
 def scratch(uri: str) -> Iterator[Database[dict[str, Any]]]:
-    """A new database, dropped at the end: on the user's own server nothing else is ever touched."""
+    """Yields a new database, and drops it at the end. Nothing else on the server is touched."""
     with MongoClient[dict[str, Any]](uri) as client:
         database = client[f"bench_{uuid.uuid4().hex[:12]}"]
         try:
@@ -53,7 +53,7 @@ def scratch(uri: str) -> Iterator[Database[dict[str, Any]]]:
 
 @asynccontextmanager
 async def connected(uri: str, driver: Driver) -> AsyncIterator[Any]:
-    """A client that has reached the server already, so that no measurement holds its connecting."""
+    """Yields a client that is connected already, so that no measurement contains the connecting."""
     if driver is Driver.MOTOR:
         motor: Any = AsyncIOMotorClient(uri)
         try:
@@ -68,7 +68,7 @@ async def connected(uri: str, driver: Driver) -> AsyncIterator[Any]:
 
 
 def describe_machine(uri: str, driver: Driver) -> dict[str, Any]:
-    """What a reader needs to judge the numbers; nothing that identifies the machine."""
+    """Describes what a reader needs to judge the numbers, and nothing that identifies the machine."""
     with MongoClient[dict[str, Any]](uri) as client:
         mongod = client.server_info()["version"]
     return {

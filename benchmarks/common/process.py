@@ -1,6 +1,6 @@
-"""What the processes of a benchmark share: their job, their event loop, and what they have used.
+"""What the processes of a benchmark share: the job of a candidate, the event loop, and the meters.
 
-Nothing of the engine is imported here: its memory belongs to the engine alone.
+Nothing of the engine is imported here, so that its memory is counted for the engine alone.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one candidate is to do: all documents of a collection, through the service, into the target.
+    """What a candidate has to do: send all documents of a collection to the service, and store the results.
 
     Attributes:
-        url: of the service: `POST {"texts": [...]}` there gives `{"results": [[...], ...]}`.
-        target: database of the results; candidates of no collection of their own use `entities`.
-        concurrency: requests at once, for candidates that let their user choose it.
+        url: the address of the service, which answers `POST {"texts": [...]}` by `{"results": [[...], ...]}`.
+        target: the database of the results. All candidates but the engine use its collection `entities`.
+        concurrency: requests at once, for candidates whose user has to choose it.
     """
 
     uri: str
@@ -40,7 +40,7 @@ class Job:
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Runs it under uvloop where that is installed; every asynchronous candidate, and the stub, alike."""
+    """Runs `main` under uvloop where that is installed: every asynchronous candidate, and the stub."""
     runner: Any = import_module("uvloop") if find_spec("uvloop") else asyncio
     result: T = runner.run(main)
     return result
@@ -48,27 +48,27 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def reaching(client: Any) -> AsyncIterator[Any]:
-    """A client of either driver that has reached its server; at the end it is closed."""
+    """Connects a client of either driver to its server, and closes it at the end."""
     try:
         await client.admin.command("ping")
         yield client
     finally:
         closing = client.close()
-        if closing is not None:  # PyMongo's is awaited
+        if closing is not None:  # PyMongo's `close` is awaited, Motor's is not
             await closing
 
 
 def cpu_s() -> float:
-    """Seconds of CPU used so far, by this process and by children that have ended."""
+    """Returns the CPU seconds used so far by this process and by its children that have ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def peak_rss_mb() -> float:
-    """The most memory this process has held, in MB (2**20 bytes).
+    """Returns the peak memory of this process, in MB (2**20 bytes).
 
-    Linux hands `ru_maxrss` on through exec, so that of a child begins at its parent's; the kernel's
-    high-water mark of the address space (VmHWM) belongs to this program alone.
+    Under Linux, `ru_maxrss` survives exec, so a child would begin with the peak of its parent. The kernel's
+    high-water mark of the address space (VmHWM) is that of this program alone.
     """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -79,7 +79,7 @@ def peak_rss_mb() -> float:
 
 
 class Meter:
-    """Measures the work itself, between connecting and disconnecting: `with meter: ...`."""
+    """Measures the block `with meter: ...`: the work itself, without connecting and disconnecting."""
 
     def __init__(self) -> None:
         self._began_at = self._cpu_before_s = self._seconds = self._cpu_s = 0.0
@@ -93,7 +93,7 @@ class Meter:
         self._cpu_s = cpu_s() - self._cpu_before_s
 
     def to_json(self) -> dict[str, float]:
-        """What was measured; the peak is that of the process, interpreter and imports included."""
+        """Returns the measurements. The peak is that of the whole process, with interpreter and imports."""
         return {
             "seconds": round(self._seconds, 4),
             "cpu_s": round(self._cpu_s, 4),

@@ -1,4 +1,4 @@
-"""CPU and memory of this process and all it has started, looked up now and then: for candidates of many."""
+"""Measures CPU and memory of this process and its descendants, for candidates with several processes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _UTIME, _STIME, _PPID, _RSS = 11, 12, 1, 21
 
 
 class Tree:
-    """Samples while the context lasts (Linux only); pages that processes share count for each of them.
+    """Samples while the context lasts (Linux only). Memory that processes share counts for each of them.
 
     Attributes:
-        peak_mb: the most that all of them have held at one time.
+        peak_mb: the largest sum of their memory in one sample.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Tree:
 
     @property
     def cpu_s(self) -> float:
-        """Seconds of CPU, as last seen of each process."""
+        """CPU seconds of all processes, each as it was last sampled."""
         return sum(self._ticks.values()) / _TICKS
 
     def _watch(self) -> None:
@@ -61,6 +61,6 @@ def _stats() -> dict[int, list[str]]:
     for place in Path("/proc").glob("[0-9]*"):
         try:
             stats[int(place.name)] = (place / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended meanwhile
             continue
     return stats

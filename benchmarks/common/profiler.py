@@ -1,4 +1,4 @@
-"""What the server examined: from its own profiler, so the engine's reader counts as it is."""
+"""Counts what the server examines, by its own profiler, so that readers are measured without a change."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pymongo.database import Database
 
 _PROFILE = "system.profile"
 _PROFILE_BYTES = 256 << 20
-"""The default of 1 MB holds some hundreds of entries and would forget the first ones."""
+"""The default of 1 MB holds some hundreds of entries, so the first ones would be lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One query or getMore.
+    """What one query or getMore examined.
 
     Attributes:
-        after: documents that were returned before it.
+        after: the number of documents that were returned before it.
     """
 
     after: int
@@ -30,10 +30,10 @@ class Examined:
 
 @dataclass
 class Profile:
-    """What was examined while a profile was taken.
+    """All operations of a profile.
 
     Attributes:
-        plans: how the server went about it, as it puts it: `IXSCAN { created_at: 1, _id: 1 }`.
+        plans: the summaries of the server's plans, for example `IXSCAN { created_at: 1, _id: 1 }`.
     """
 
     operations: list[Examined] = field(default_factory=list)
@@ -41,18 +41,18 @@ class Profile:
 
     @property
     def keys(self) -> int:
-        """Index keys in all."""
+        """The sum of the examined index keys."""
         return sum(one.keys for one in self.operations)
 
     @property
     def documents(self) -> int:
-        """Documents in all."""
+        """The sum of the examined documents."""
         return sum(one.documents for one in self.operations)
 
 
 @contextmanager
 def profiled(database: Database[dict[str, Any]], collection: str) -> Iterator[Profile]:
-    """Profiles all reading of a collection in a database that is nobody else's; slows it down a little."""
+    """Profiles all reads of a collection while the context lasts; nobody else may use the database."""
     database.drop_collection(_PROFILE)
     database.create_collection(_PROFILE, capped=True, size=_PROFILE_BYTES)
     database.command("profile", 2)

@@ -1,4 +1,4 @@
-"""Progress of a benchmark: a bar on a terminal, a line now and then elsewhere."""
+"""Shows the progress of a benchmark: a bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 err = Console(stderr=True)
 
 LINE_S = 5.0
-"""Without a terminal, one line this often at most."""
+"""Without a terminal, at most one line is printed in this time."""
 
 
 class Steps:
-    """Counts the steps of a benchmark and says which one is under way."""
+    """Counts the steps of a benchmark, and shows which one has begun."""
 
     def __init__(self, bar: Progress | None, title: str, total: int) -> None:
         self._bar, self._title, self._total = bar, title, total
@@ -24,7 +24,7 @@ class Steps:
         self._task = bar.add_task(title, total=total) if bar else TaskID(0)
 
     def at(self, label: str) -> None:
-        """A step begins, or goes on with another label."""
+        """Shows that a step begins, or goes on under another label."""
         if self._bar:
             self._bar.update(self._task, description=f"{self._title}: {label}")
         elif time.monotonic() - self._shown_at >= LINE_S:
@@ -32,7 +32,7 @@ class Steps:
             err.print(f"{self._title} {self._done}/{self._total}: {label}", highlight=False)
 
     def done(self) -> None:
-        """A step has ended."""
+        """Counts a step that has ended."""
         self._done += 1
         if self._bar:
             self._bar.advance(self._task)

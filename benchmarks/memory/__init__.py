@@ -1,1 +1,4 @@
-"""Measures the memory of a run, by the number of documents."""
+"""Measures how the memory of a run depends on the number of documents.
+
+Read `benchmark.py` first.
+"""

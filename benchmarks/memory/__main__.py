@@ -1,10 +1,10 @@
-"""Does memory grow with the collection? Plans and reads 10,000 and 1,000,000 documents through the engine.
+"""Measures whether memory grows with the collection: the engine processes 10,000 and 1,000,000 documents.
 
     python -m benchmarks.memory [--quick] [--uri mongodb://...] [--entities none|one|both]
 
-Each collection is read in a fresh process, with an extractor that answers at once: nothing slows the engine
-down, so its queues are as full as they get. Exit status 1 if the peak memory of the large collection is more
-than 1.5 times that of the small one, or a run does not reconcile.
+Each collection is read in a fresh process, with an extractor that answers at once. Nothing slows the engine
+down, so its queues are as full as they get. The exit status is 1 if the peak memory of the large collection
+is more than 1.5 times that of the small one, or if a run does not reconcile.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def main(
     *,
     quick: Annotated[bool, typer.Option(help="2,000 and 20,000 documents.")] = False,
     uri: Annotated[str | None, typer.Option(help="Server to use; by default one is started.")] = None,
-    entities: Annotated[Entities, typer.Option(help="What the extractor finds a text.")] = Entities.BOTH,
+    entities: Annotated[
+        Entities, typer.Option(help="What the extractor finds in each text.")
+    ] = Entities.BOTH,
     driver: Annotated[Driver, typer.Option(help="Driver that reads.")] = Driver.MOTOR,
     results: Annotated[Path, typer.Option(help="Where the result file goes.")] = RESULTS,
 ) -> None:

@@ -20,7 +20,7 @@ from benchmarks.common.progress import Steps, steps
 SIZES = (10_000, 1_000_000)
 QUICK_SIZES = (2_000, 20_000)
 MOST_RATIO = 1.5
-"""Acceptance: the large collection may take this many times the memory of the small one."""
+"""Acceptance: the large collection may take at most this many times the memory of the small one."""
 
 
 class Entities(StrEnum):
@@ -32,13 +32,13 @@ class Entities(StrEnum):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The extractors to run with."""
+        """The extractors to run, one after another."""
         return ("none", "one") if self is Entities.BOTH else (self.value,)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is measured."""
+    """The sizes and extractors to measure."""
 
     sizes: tuple[int, ...]
     entities: tuple[str, ...]
@@ -49,7 +49,7 @@ def measure(uri: str, setup: Setup) -> list[dict[str, Any]]:
     """Fills the collections and reads each in fresh processes.
 
     Returns:
-        One row a read: `entities, size`, and what the child tells.
+        One row per read: `entities, size`, and what the child process reports.
     """
     rows = []
     with scratch(uri) as database, steps("memory", len(setup.sizes) * (1 + len(setup.entities))) as shown:
@@ -65,7 +65,7 @@ def measure(uri: str, setup: Setup) -> list[dict[str, Any]]:
 
 
 def _read(uri: str, database: str, size: int, entities: str, driver: Driver, shown: Steps) -> dict[str, Any]:
-    """What a fresh process says about reading the collection; its results are dropped afterwards."""
+    """Reads the collection in a fresh process and returns its report; the results are dropped afterwards."""
     task = {"uri": uri, "database": database, "collection": f"messages_{size}", "entities": entities}
     with scratch(uri) as target:
         answers = _child({**task, "target": target.name, "driver": driver.value})
@@ -78,7 +78,7 @@ def _read(uri: str, database: str, size: int, entities: str, driver: Driver, sho
 
 
 def _child(task: dict[str, str]) -> Iterable[dict[str, Any]]:
-    """The lines a child writes, as they come. The address goes through its input: it may hold a password."""
+    """Yields the lines of a child process. Its task is not on the command line: it may contain a password."""
     command = [sys.executable, "-m", "benchmarks.memory.run_one"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
@@ -91,7 +91,7 @@ def _child(task: dict[str, str]) -> Iterable[dict[str, Any]]:
 
 
 def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Peak memory of the largest collection over that of the smallest, by what the extractor finds."""
+    """Divides the peak memory of the largest collection by that of the smallest, for each extractor."""
     by_size = sorted(rows, key=lambda row: row["size"])
     least = {row["entities"]: row["peak_mb"] for row in reversed(by_size)}
     most = {row["entities"]: row["peak_mb"] for row in by_size}
@@ -99,13 +99,13 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def succeeded(rows: list[dict[str, Any]]) -> bool:
-    """Whether everything was read and memory did not grow."""
+    """Whether everything was read, and memory did not grow beyond the limit."""
     complete = all(row["reconciled"] and row["read"] == row["size"] for row in rows)
     return complete and max(ratios(rows).values()) <= MOST_RATIO
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """The rows for people."""
+    """Makes a table of the rows."""
     shown = Table(box=SIMPLE_HEAD)
     names = ("entities", "documents", "ranges", "seconds", "per second", "MB before", "peak MB")
     for name in names:

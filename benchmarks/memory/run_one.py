@@ -1,8 +1,8 @@
-"""Plans and reads one collection through the engine, in a process of its own, and tells its peak memory.
+"""Plans and processes one collection by the engine, in a process of its own, and reports its peak memory.
 
-Started by `memory.py`, which writes one line of JSON to its standard input:
-`{"uri", "driver", "database", "collection", "target", "entities"}`. Its answers are JSON too: progress as
-`{"documents"}`, and at last the result.
+`benchmark.py` starts it and writes one line of JSON to its standard input:
+`{"uri", "driver", "database", "collection", "target", "entities"}`. It writes lines of JSON too: progress as
+`{"documents"}`, and the result as the last line.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from benchmarks.common.mongo import Driver, connected
 from benchmarks.common.process import peak_rss_mb
 from engine import Entity, Progress, Report, Settings, Window, plan_ranges, run
 
-_TELL_S = 0.5
+_PRINT_EVERY_S = 0.5
 
 
 async def none_found(texts: Sequence[str]) -> list[list[Entity]]:
-    """An extractor that answers at once and finds nothing."""
+    """Extracts nothing, and answers at once."""
     return [[] for _ in texts]
 
 
 async def one_found(texts: Sequence[str]) -> list[list[Entity]]:
-    """An extractor that answers at once and finds the first word of each text."""
+    """Extracts the first word of each text, and answers at once."""
     return [[Entity(0, len(word), "WORD", word)] for word in (text.split(" ", 1)[0] for text in texts)]
 
 
 EXTRACTORS = {"none": none_found, "one": one_found}
 
 
-class _Teller:
-    """Passes progress on, now and then."""
+class _ProgressPrinter:
+    """Prints the progress, at most every half second."""
 
     def __init__(self) -> None:
-        self._told_at = 0.0
+        self._printed_at = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        if time.monotonic() - self._told_at >= _TELL_S:
-            self._told_at = time.monotonic()
-            _say({"documents": progress.documents})
+        if time.monotonic() - self._printed_at >= _PRINT_EVERY_S:
+            self._printed_at = time.monotonic()
+            _print({"documents": progress.documents})
 
 
 async def measure(task: dict[str, str]) -> dict[str, Any]:
-    """Runs the task and returns what it took."""
+    """Runs the task, and returns its time and memory."""
     async with connected(task["uri"], Driver(task["driver"])) as client:
         source, target = client[task["database"]][task["collection"]], client[task["target"]]
         settings, window = Settings(), Window()
@@ -61,7 +61,7 @@ async def measure(task: dict[str, str]) -> dict[str, Any]:
             extractor=EXTRACTORS[task["entities"]],
             target=target,
             settings=settings,
-            progress=_Teller(),
+            progress=_ProgressPrinter(),
         )
     return {
         "ranges": len(plan.ranges),
@@ -69,17 +69,17 @@ async def measure(task: dict[str, str]) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - began, 3),
         "before_mb": round(before, 1),
         "peak_mb": round(peak_rss_mb(), 1),
-        **_accounts(report),
+        **_counts(report),
     }
 
 
-def _accounts(report: Report) -> dict[str, Any]:
+def _counts(report: Report) -> dict[str, Any]:
     return {"read": report.read, "written": report.written, "reconciled": report.reconciled}
 
 
-def _say(line: dict[str, Any]) -> None:
+def _print(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
-    _say(asyncio.run(measure(json.loads(sys.stdin.readline()))))
+    _print(asyncio.run(measure(json.loads(sys.stdin.readline()))))

@@ -1,1 +1,4 @@
-"""Measures what Airflow adds to a run."""
+"""Measures how much time Airflow adds to a run.
+
+Read `benchmark.py` first.
+"""

@@ -1,15 +1,16 @@
-"""What Airflow costs: the DAG under a real scheduler against `python -m engine run` on the same documents.
+"""Measures the cost of Airflow: the DAG under a real scheduler, and `python -m engine run`, on the same work.
 
     python -m benchmarks.overhead [--quick] [--ranges 200] [--uri mongodb://...]
 
-100,000 documents, two ranges at once, twice: in ten ranges at a service that answers at once, where nothing
-but the machinery takes time; and in four ranges of a minute each, at a service whose requests take theirs.
-The scheduler is Airflow's own (LocalExecutor, SQLite, two workers), the engine alone is one process; each
-run is timed from its request to its end, after a small one that warms the scheduler up. Five and a half
-minutes on a quiet machine. `--ranges N` instead: the same documents at once, in N ranges, for what a mapped
-task costs when there are many.
+Both process 100,000 documents, two ranges at once, in two ways: in ten ranges with a service that answers at
+once, so that only the machinery takes time; and in four ranges of a minute each, with a service that takes
+its time. The scheduler is Airflow's own (LocalExecutor, SQLite, two workers), the engine alone is one
+process. Each run is timed from its request to its end, after a small run that warms the scheduler up. This
+takes five and a half minutes on a quiet machine. `--ranges N` measures only the service that answers at once,
+in N ranges, to see what a mapped task costs when there are many.
 
-Exit status 1 if a run does not reconcile. Limits are printed, passed or failed, and change nothing in it.
+The exit status is 1 if a run does not reconcile. Limits are printed as passed or failed, and do not affect
+it.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ CACHE_GB = 1.0
 
 def main(
     *,
-    quick: Annotated[
-        bool, typer.Option(help="Shows in a minute that it works; no numbers to quote.")
-    ] = False,
-    ranges: Annotated[int | None, typer.Option(min=1, max=1000, help="Only this many, at once.")] = None,
+    quick: Annotated[bool, typer.Option(help="Only shows that it works, in a minute.")] = False,
+    ranges: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Measure only this number of ranges, at once.")
+    ] = None,
     uri: Annotated[str | None, typer.Option(help="Server to use; by default one is started.")] = None,
     results: Annotated[Path, typer.Option(help="Where the result file goes.")] = RESULTS,
 ) -> None:

@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 def work_to_measure(*, quick: bool, ranges: int | None) -> tuple[Work, ...]:
-    """What the options ask for."""
+    """Chooses the kinds of work by the options of the command."""
     documents = QUICK_DOCUMENTS if quick else DOCUMENTS
     if ranges:
         return (at_once(documents, ranges),)
@@ -37,10 +37,10 @@ def work_to_measure(*, quick: bool, ranges: int | None) -> tuple[Work, ...]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One kind of work, done in both ways, each into a database of its own.
+    """One kind of work, done by the engine alone and by the DAG, each with a target database of its own.
 
     Attributes:
-        url: of the work's service.
+        url: the address of the service.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Comparison:
     scheduled: Database[Row]
 
     def run_alone(self) -> Row:
-        """What the engine alone takes."""
+        """Measures the engine alone."""
         seconds = engine_alone(self.uri, self.source, self.alone, self.work, self.url)
         report = report_of(self.alone)
         return {"alone_s": seconds, "alone_work_s": _mean_work_s(report), "alone_ok": self._complete(report)}
 
     def run_scheduled(self, api: AirflowApi) -> Row:
-        """What the DAG takes, and where the time goes."""
+        """Measures the DAG, and where its time goes."""
         run, instances = dag_run(api, self.name, self.source, self.scheduled, self.work, self.name)
         report = report_of(self.scheduled, f"{DAG_ID}/{self.name}")
         tasks = tasks_of(run, instances, report["ranges"])
@@ -79,7 +79,7 @@ def _mean_work_s(report: Mapping[str, Any]) -> float:
 
 
 def measure(uri: str, works: Sequence[Work]) -> list[Row]:
-    """One row for each kind of work: first all of it alone, while no scheduler takes a share of the cores."""
+    """Returns one row per kind of work. The engine runs first, while no scheduler shares the cores."""
     with ExitStack() as stack:
         shown = stack.enter_context(steps("overhead", 2 + 2 * len(works)))
         shown.at("filling")
@@ -90,7 +90,7 @@ def measure(uri: str, works: Sequence[Work]) -> list[Row]:
         rows = []
         for one in compared:
             shown.at(f"the engine alone, {one.work.name}")
-            rows.append({**_told(one.work), **one.run_alone()})
+            rows.append({**_described(one.work), **one.run_alone()})
             shown.done()
         shown.at("starting Airflow")
         api = stack.enter_context(scheduler(uri, {one.name: one.url for one in compared}))
@@ -105,21 +105,21 @@ def measure(uri: str, works: Sequence[Work]) -> list[Row]:
 
 
 def _comparison(stack: ExitStack, uri: str, source: Database[Row], at: int, work: Work) -> Comparison:
-    """One whose service and databases end with the stack."""
+    """Makes a comparison whose service and databases end with the stack."""
     url = stack.enter_context(stub(work.service)).url
     alone, scheduled = (stack.enter_context(scratch(uri)) for _ in range(2))
     return Comparison(f"ner_{at}", work, uri, url, source, alone, scheduled)
 
 
 def _warm_up(api: AirflowApi, one: Comparison) -> None:
-    """A small run that is not measured: a new scheduler's first tasks load what later ones find."""
+    """Does a small run that is not measured, because the first tasks of a new scheduler are slower."""
     fill(one.source[WARM_UP], WARM_UP_DOCUMENTS)
     work = replace(one.work, documents=WARM_UP_DOCUMENTS, ranges=2 * SLOTS)
     with scratch(one.uri) as target:
         dag_run(api, WARM_UP, one.source, target, work, one.name, WARM_UP)
 
 
-def _told(work: Work) -> Row:
+def _described(work: Work) -> Row:
     return {
         "work": work.name,
         "documents": work.documents,
@@ -131,5 +131,5 @@ def _told(work: Work) -> Row:
 
 
 def complete(rows: Sequence[Row]) -> bool:
-    """Whether every run wrote every document and reconciles."""
+    """Whether every run wrote every document, and reconciles."""
     return all(row["alone_ok"] and row["scheduled_ok"] for row in rows)

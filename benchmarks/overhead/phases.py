@@ -1,4 +1,4 @@
-"""Where the time of a DAG run goes, by the times that Airflow and the engine note. Pure."""
+"""Computes where the time of a DAG run goes, from the times that Airflow and the engine record. No I/O."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TaskTimes:
-    """One task instance that has succeeded, in seconds since its DAG run was asked for.
+    """The times of a task instance that has succeeded, in seconds since its DAG run was requested.
 
     Attributes:
-        queued: the executor got it.
-        began, ended: of its process, as Airflow notes them: imports come after `began`.
-        worked_from, worked_to: of the engine's work in it; None where no report tells.
+        queued: when the executor received it.
+        began, ended: when its process began and ended, as Airflow records it; imports come after `began`.
+        worked_from, worked_to: when the engine's work in it began and ended; None if no report says so.
     """
 
     task_id: str
@@ -34,16 +34,16 @@ class TaskTimes:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What one mapped task takes, on average.
+    """How long a mapped task takes, on average.
 
     Attributes:
-        count: how many there are.
-        queued_s: from the executor's queue to its process.
-        starting_s: of its process until the engine begins: imports, the DAG's file, Connections.
-        working_s: of the engine, on the range.
-        ending_s: from there to the end of the process: the report into XCom.
-        wall_s: of the phase with all of them, a task.
-        idle_share: of the slots' time in that phase, in which no process ran in them.
+        count: the number of mapped tasks.
+        queued_s: from the executor's queue to the start of its process.
+        starting_s: from there until the engine begins: imports, the DAG file, Connections.
+        working_s: the engine's work on the range.
+        ending_s: from there to the end of the process: the report goes to XCom.
+        wall_s: the time of the phase with all mapped tasks, divided by their number.
+        idle_share: the share of the slots' time in that phase in which they ran no process.
     """
 
     count: int
@@ -56,12 +56,12 @@ class Mapped:
 
 
 def tasks_of(run: Json, instances: Sequence[Json], reports: Sequence[Json]) -> list[TaskTimes]:
-    """The tasks of a DAG run.
+    """Combines the times that Airflow and the engine have recorded of the tasks of a DAG run.
 
     Args:
-        run: of Airflow's API, with `queued_at`.
-        instances: likewise, with `task_id, map_index, queued_when, start_date, end_date`.
-        reports: of the ranges, from the engine's report: `range_id, started_at, finished_at`.
+        run: the run as Airflow's API returns it, with `queued_at`.
+        instances: its task instances from the API: `task_id, map_index, queued_when, start_date, end_date`.
+        reports: the reports of the ranges, from the engine: `range_id, started_at, finished_at`.
     """
     asked = datetime.fromisoformat(run["queued_at"])
     work = {int(report["range_id"]): report for report in reports}
@@ -79,7 +79,7 @@ def tasks_of(run: Json, instances: Sequence[Json], reports: Sequence[Json]) -> l
 
 
 def phases_of(tasks: Sequence[TaskTimes], wall_s: float) -> dict[str, float]:
-    """Seconds of each phase, in their order; together they are the wall time."""
+    """Returns the seconds of each phase, in order; their sum is the wall time."""
     plan, summary = _only(tasks, "plan"), _only(tasks, "summarize")
     ranges = _ranges(tasks)
     moments = {
@@ -97,7 +97,7 @@ def phases_of(tasks: Sequence[TaskTimes], wall_s: float) -> dict[str, float]:
 
 
 def mapped_of(tasks: Sequence[TaskTimes], slots: int) -> Mapped:
-    """What a mapped task takes, of those whose work is known."""
+    """Averages the times of the mapped tasks, for the engine's work of those that report it."""
     ranges = _ranges(tasks)
     known = [(t, t.worked_from, t.worked_to) for t in ranges if t.worked_from is not None]
     phase_s = max(task.ended for task in ranges) - min(task.began for task in ranges)
@@ -114,7 +114,7 @@ def mapped_of(tasks: Sequence[TaskTimes], slots: int) -> Mapped:
 
 
 def overhead(wall_s: float, alone_s: float) -> float:
-    """How much longer the DAG takes than the engine alone, as a share of the latter."""
+    """Returns how much longer the DAG takes than the engine alone, as a share of the engine's time."""
     return (wall_s - alone_s) / alone_s
 
 

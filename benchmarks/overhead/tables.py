@@ -1,4 +1,4 @@
-"""The results of `overhead.py` for people, and its acceptance."""
+"""Prints the results of the overhead benchmark, and checks its limits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rich.table import Table
 
 MINUTE_S = 60.0
 MOST_OVERHEAD = 0.15
-"""Acceptance, for ranges of a minute: the DAG over the engine alone."""
+"""Acceptance, for ranges of a minute: how much longer the DAG may take than the engine alone."""
 
 WIDTH = 110
-"""Where the output is no terminal, too: narrower, the numbers would be cut."""
+"""The least width, also without a terminal: in fewer columns the numbers would be cut."""
 
 Row = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ _MAPPED = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A limit and what was measured."""
+    """A limit, and the measured value."""
 
     what: str
     limit: float
@@ -38,12 +38,12 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether it holds."""
+        """Whether the limit is kept."""
         return self.measured <= self.limit
 
 
 def acceptance(rows: list[Row]) -> list[Check]:
-    """The limits that apply to what was measured."""
+    """Checks the limits that apply to what was measured."""
     return [
         Check(f"overhead, {row['work']}", MOST_OVERHEAD, row["overhead"])
         for row in rows
@@ -52,7 +52,7 @@ def acceptance(rows: list[Row]) -> list[Check]:
 
 
 def show(result: Mapping[str, Any], out: Console | None = None) -> None:
-    """Prints the two ways, and where the DAG's time goes."""
+    """Prints the times of the engine and the DAG, and where the DAG's time goes."""
     out = out or Console(width=max(WIDTH, Console().width))
     rows = result["rows"]
     out.print(ways_table(rows))
@@ -64,7 +64,7 @@ def show(result: Mapping[str, Any], out: Console | None = None) -> None:
 
 
 def ways_table(rows: list[Row]) -> Table:
-    """Wall times."""
+    """Compares the wall times."""
     names = ("work", "documents", "engine alone, s", "DAG, s", "more, s", "overhead")
     table = _table("The engine alone, and the DAG under a real scheduler", names)
     for row in rows:
@@ -75,7 +75,7 @@ def ways_table(rows: list[Row]) -> Table:
 
 
 def phases_table(rows: list[Row]) -> Table:
-    """The DAG's wall time, phase by phase."""
+    """Shows the DAG's wall time, phase by phase."""
     table = _table("Where the DAG's time goes, in seconds", ("phase", *(row["work"] for row in rows)))
     for phase in rows[0]["phases"]:
         table.add_row(phase, *(f"{row['phases'][phase]:.2f}" for row in rows))
@@ -85,7 +85,7 @@ def phases_table(rows: list[Row]) -> Table:
 
 
 def mapped_table(rows: list[Row]) -> Table:
-    """What a mapped task takes, on average."""
+    """Shows how long a mapped task takes, on average."""
     table = _table("A mapped task, in seconds on average", ("part", *(row["work"] for row in rows)))
     for name, words in _MAPPED.items():
         table.add_row(words, *(f"{row['mapped'][name]:.2f}" for row in rows))

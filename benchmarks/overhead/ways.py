@@ -1,4 +1,4 @@
-"""The two ways that `overhead.py` compares: `python -m engine run`, and the DAG under a real scheduler."""
+"""Runs the two ways that are compared: `python -m engine run`, and the DAG under a real scheduler."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ COLLECTION = "messages"
 DAG_ID = "ner_backfill"
 RUN_ID = "overhead"
 MOST_S = 1800.0
-"""A run that takes longer is given up."""
+"""Seconds after which a run is given up."""
 
-# The texts repeat, and all of them are to be sent.
+# The texts of the documents repeat, and each of them must be sent.
 ENVIRONMENT = {"ENGINE_REPEAT_CACHE_TEXTS": "0"}
 
 _DAGS = Path(__file__).resolve().parents[2] / "airflow_dags"
@@ -39,10 +39,10 @@ Json = dict[str, Any]
 
 
 def engine_alone(uri: str, source: Database[Json], target: Database[Json], work: Work, url: str) -> float:
-    """Seconds of `python -m engine run`, from the start of its process to its end.
+    """Runs `python -m engine run`, and returns the seconds from the start of its process to its end.
 
     Raises:
-        RuntimeError: it lost or failed something.
+        RuntimeError: the command failed.
     """
     settings = {
         "range_documents": work.range_documents,
@@ -53,7 +53,7 @@ def engine_alone(uri: str, source: Database[Json], target: Database[Json], work:
     options = ["--database", source.name, "--collection", COLLECTION, "--target-database", target.name]
     command = [sys.executable, "-m", "engine", "run", *options, "--service-url", url, "--run-id", RUN_ID]
     command += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    # The address through the environment: it may hold a password.
+    # The address is passed by the environment, because it may contain a password.
     environment = {**os.environ, **ENVIRONMENT, "ENGINE_SOURCE_URI": uri}
     started = time.monotonic()
     ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
@@ -64,7 +64,7 @@ def engine_alone(uri: str, source: Database[Json], target: Database[Json], work:
 
 
 def report_of(target: Database[Json], run_id: str = RUN_ID) -> Json:
-    """The report that a run has left."""
+    """Reads the report of a run."""
     found = target[PLANS].find_one({"run_id": run_id}, {"report": 1}) or {}
     report: Json = found["report"]
     return report
@@ -72,7 +72,7 @@ def report_of(target: Database[Json], run_id: str = RUN_ID) -> Json:
 
 @contextmanager
 def scheduler(uri: str, services: Mapping[str, str]) -> Iterator[AirflowApi]:
-    """A client of an Airflow that knows the DAG, its pool of two slots, and these services by Connection."""
+    """Starts an Airflow with the DAG, a pool of two slots, and a Connection per service; yields a client."""
     connections = {"mongo_default": mongo_connection(uri)}
     for name, url in services.items():
         place = urlsplit(url)
@@ -98,11 +98,11 @@ def dag_run(
     conn_id: str,
     collection: str = COLLECTION,
 ) -> tuple[Json, list[Json]]:
-    """A run of the DAG, as Airflow's API tells it in the end, and its task instances.
+    """Runs the DAG, and returns the run and its task instances as Airflow's API describes them at the end.
 
     Raises:
-        DemoError: it did not end in time.
-        RuntimeError: it failed.
+        DemoError: the run did not end in time.
+        RuntimeError: the run failed.
     """
     conf = {
         "database": source.name,
@@ -126,6 +126,6 @@ def _ended(api: AirflowApi, name: str) -> Json | None:
 
 
 def wall_s(run: Json) -> float:
-    """From the moment a DAG run was asked for to its noted end."""
+    """Returns the seconds from the request of a DAG run to its recorded end."""
     asked, ended = (datetime.fromisoformat(run[name]) for name in ("queued_at", "end_date"))
     return (ended - asked).total_seconds()

@@ -1,4 +1,4 @@
-"""The work that `overhead.py` measures: how many documents, in which ranges, at which service."""
+"""The kinds of work that are measured: how many documents, in which ranges, with which service."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from benchmarks.stub.service import Service
 
 SLOTS = 2
-"""Ranges at once: slots of the pool, or the engine's `range_concurrency`."""
+"""Ranges that are processed at once: the slots of the pool, and the engine's `range_concurrency`."""
 
 IN_FLIGHT = 8
-"""Requests of one range at once, where the service takes its time; in one process they are shared."""
+"""Requests of one range at once, where the service takes its time. Ranges of one process share them."""
 
 _TEXTS = 8
 _ROOM = 1024
@@ -18,13 +18,13 @@ _ROOM = 1024
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Documents, ranges, and a service.
+    """Some documents, the number of ranges, and the service.
 
     Attributes:
-        name: what stands in the tables.
-        batch_texts: texts a request.
-        in_flight: most requests of a range at once.
-        range_s: what a range should take; None if nothing is meant to take time.
+        name: the name in the tables.
+        batch_texts: texts per request.
+        in_flight: requests of a range at once, at most.
+        range_s: seconds that a range should take; None if the service answers at once.
     """
 
     name: str
@@ -37,20 +37,20 @@ class Work:
 
     @property
     def range_documents(self) -> int:
-        """Documents a range."""
+        """Documents per range."""
         return -(-self.documents // self.ranges)
 
 
 def at_once(documents: int, ranges: int) -> Work:
-    """A service that answers at once: all that is left is what the machinery costs."""
+    """Work with a service that answers at once, so that only the machinery takes time."""
     return Work(f"at once, {ranges} ranges", documents, ranges, Service(slots=None))
 
 
 def in_seconds(documents: int, ranges: int, range_s: float) -> Work:
-    """A service whose every request takes so long that a range takes `range_s` seconds.
+    """Work with a service whose requests take so long that a range takes `range_s` seconds.
 
-    `in_flight` requests at once, each of `batch_texts` documents, never queued: a range of n documents takes
-    `n / batch_texts / in_flight` times the latency.
+    `in_flight` requests of `batch_texts` documents each are in flight at once, and none waits. So a range of
+    n documents takes `n / batch_texts / in_flight` times the latency of a request.
     """
     name = f"{range_s:.0f} s a range, {ranges} ranges"
     work = Work(name, documents, ranges, Service(), _TEXTS, IN_FLIGHT, range_s)

@@ -1,4 +1,4 @@
-"""Whether the results in a database are those that the service's rule gives."""
+"""Compares the results in a database with those that the service's rule gives."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from benchmarks.common.poison import POISON
 from benchmarks.stub.service import LABEL, spans_of
 
 _POISONED, _UNKNOWN = 0, -1
-"""Stand for the results of a text that has none, and for results that the service never gives."""
+"""Stand for the results of a poison text, which has none, and for results that the service never gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of all documents.
+    """What became of the documents of one run.
 
     Attributes:
-        stored: documents with results.
-        wrong: of these, with others than the rule's.
-        lost: documents with neither results nor a dead letter.
-        dead_letters: documents recorded as failed.
-        blamed: of these, whose text is not poison.
+        stored: the number of documents with results.
+        wrong: how many of these have other results than the rule gives.
+        lost: the number of documents with neither results nor a dead letter.
+        dead_letters: the number of documents that were recorded as failed.
+        blamed: how many of these have a text without poison.
     """
 
     stored: int
@@ -36,7 +36,7 @@ class Outcome:
 
 
 def expected_of(source: Collection[dict[str, Any]]) -> dict[Any, int]:
-    """A hash of the right results, by `_id`."""
+    """Computes a hash of the right results of each document, by `_id`."""
     return {found["_id"]: _expected(found["text"]) for found in source.find({}, {"text": 1})}
 
 
@@ -45,7 +45,7 @@ def _expected(text: str) -> int:
 
 
 def judge(expected: Mapping[Any, int], target: Database[dict[str, Any]], source: str) -> Outcome:
-    """Compares what a candidate has left in its target; the engine names collections after the source."""
+    """Judges what a candidate has stored in its target. The engine names collections after the source."""
     stored, wrong = set(), 0
     for name in ("entities", f"{source}_entities"):
         for result in target[name].find({}, {"entities": 1}):

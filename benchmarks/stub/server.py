@@ -1,7 +1,7 @@
 """The stub service, in a process of its own: as little work a request as a Python server can do.
 
-Its standard input gives the `Service` as one line of JSON; it answers with `{"port"}`. Another line, or the
-end of the input, ends it; its last line of output is what it has seen (`ServiceStats.to_json`).
+It reads the `Service` as one line of JSON from its standard input, and answers with `{"port"}`. Another line,
+or the end of the input, ends it. Its last line of output has its statistics (`ServiceStats.to_json`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Request:
 
 
 class Stub:
-    """Slots and a queue: who works, who waits, who is refused.
+    """Works on some requests at once, lets others wait in a queue, and refuses the rest.
 
-    A request that waited begins when the one before was due, not when the loop got round to it: late timers
-    cost latency, never capacity.
+    A request that waited begins when the one before it was due, not when the event loop noticed that. So late
+    timers cost latency, never capacity.
     """
 
     def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
@@ -52,7 +52,7 @@ class Stub:
         self._down = False
 
     def receive(self, connection: Connection, body: bytes) -> None:
-        """Takes a request: works on it, lets it wait, or refuses it."""
+        """Takes a request, and works on it, lets it wait, or refuses it."""
         now = self._loop.time()
         if self.seen.begin(now):
             self._schedule(now)
@@ -94,7 +94,7 @@ class Stub:
             connection.reset()
 
     def _fails(self, request: Request) -> bool:
-        """Whether the request has met one of the faults that come before any work."""
+        """Applies the faults that come before any work; says whether the request has met one."""
         service = self._service
         if self._down:
             self._reset(request, "during_outage")
@@ -147,7 +147,7 @@ class Stub:
 
 
 def _answer_of(texts: list[str]) -> bytes:
-    """The JSON, written by hand: half the time that `json.dumps` takes."""
+    """Builds the JSON by hand, which takes half the time of `json.dumps`."""
     results = ",".join(["[" + ",".join([_entity(*span) for span in spans_of(text)]) + "]" for text in texts])
     return f'{{"results":[{results}]}}'.encode()
 
@@ -157,28 +157,28 @@ def _entity(start: int, end: int, form: str) -> str:
 
 
 class Connection(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive; one request after another, each with a Content-Length."""
+    """A connection of HTTP/1.1 with keep-alive: one request after another, each with a Content-Length."""
 
     def __init__(self, stub: Stub) -> None:
         self._stub, self._buffer = stub, b""
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps it."""
+        """Registers the connection."""
         self._transport = transport
         self._stub.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forgets it; what it asked for goes on, as at any service."""
+        """Removes the connection. Its requests go on, as they would at a real service."""
         self._stub.connections.discard(self)
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody may still be waiting for an answer."""
+        """Whether the client may still be waiting for an answer."""
         return not self._transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
-        """Takes out every request that is complete."""
+        """Hands on every request that is complete."""
         self._buffer += data
         while (head := self._buffer.find(_HEAD_END)) >= 0:
             length = _LENGTH.search(self._buffer, 0, head)
@@ -189,7 +189,7 @@ class Connection(asyncio.Protocol):
             self._stub.receive(self, body)
 
     def send(self, status: int, body: bytes, retry_after_s: int | None = None) -> None:
-        """Answers."""
+        """Sends an answer."""
         hint = "" if retry_after_s is None else f"Retry-After: {retry_after_s}\r\n"
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
@@ -198,12 +198,12 @@ class Connection(asyncio.Protocol):
         self._transport.write(head.encode() + body)
 
     def reset(self) -> None:
-        """Ends the connection without an answer."""
+        """Resets the connection without an answer."""
         self._transport.abort()
 
 
 async def serve(service: Service) -> dict[str, Any]:
-    """Serves until the input says so; returns what was seen."""
+    """Serves until a line or the end of the input; returns the statistics."""
     loop = asyncio.get_running_loop()
     stub, stopped = Stub(service, loop), asyncio.Event()
     server = await loop.create_server(lambda: Connection(stub), "127.0.0.1", 0, backlog=1024)

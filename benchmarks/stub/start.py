@@ -1,4 +1,4 @@
-"""Starts the stub service in a process of its own, and asks what it has seen."""
+"""Starts the stub service in a process of its own, and collects its statistics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StubProcess:
     """A running stub.
 
     Attributes:
-        url: where it takes requests.
+        url: the address for requests.
     """
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
@@ -27,15 +27,15 @@ class StubProcess:
         self._process = process
 
     def stop(self) -> dict[str, Any]:
-        """Ends it; what it has seen (`stats.ServiceStats.to_json`)."""
-        said, _ = self._process.communicate("stop\n", timeout=_END_S)
-        seen: dict[str, Any] = json.loads(said)
+        """Ends the stub, and returns its statistics (`ServiceStats.to_json`)."""
+        output, _ = self._process.communicate("stop\n", timeout=_END_S)
+        seen: dict[str, Any] = json.loads(output)
         return seen
 
 
 @contextmanager
 def stub(service: Service) -> Iterator[StubProcess]:
-    """A stub; it ends with the context, or with this process, whatever happens to it."""
+    """Starts a stub. It ends with the context, or with this process, even if that is killed."""
     command = [sys.executable, "-m", "benchmarks.stub.server"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -1,4 +1,4 @@
-"""What the stub service has seen: requests by how they ended, latencies, and work done over time."""
+"""Statistics of the stub service: how requests ended, their latencies, and the work done over time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 from typing import Any
 
 SLICE_S = 0.1
-"""Answered texts are counted by slices of this length, from the first request on."""
+"""Answered texts are counted per slice of this length, from the first request on."""
 
 
 class ServiceStats:
-    """Counts; times are of the stub's loop, in seconds."""
+    """Counts requests. Times are those of the stub's event loop, in seconds."""
 
     def __init__(self) -> None:
         self._began_at: float | None = None
@@ -21,24 +21,24 @@ class ServiceStats:
         self._slices: Counter[int] = Counter()
 
     def begin(self, now: float) -> bool:
-        """Whether this is the first request of all."""
+        """Notes the time of the first request; says whether this is the first one."""
         first = self._began_at is None
         self._began_at = now if first else self._began_at
         return first
 
     def arrived(self) -> None:
-        """A request has come."""
+        """Counts a request that has arrived."""
         self._requests += 1
         self._in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
 
     def ended(self, kind: str) -> None:
-        """A request has ended without results."""
+        """Counts a request that has ended in a way other than `answered`."""
         self._in_flight -= 1
         self._ended[kind] += 1
 
     def answered(self, now: float, latency_s: float, unloaded_s: float, texts: int) -> None:
-        """A request has got its results."""
+        """Counts a request that was answered with results."""
         self.ended("answered")
         self._texts += texts
         self._latencies_s.append(latency_s)
@@ -47,7 +47,7 @@ class ServiceStats:
         self._slices[int((now - (self._began_at or now)) / SLICE_S)] += texts
 
     def to_json(self) -> dict[str, Any]:
-        """Everything; latencies of answered requests, also as multiples of what each takes unloaded."""
+        """Returns all statistics, with latencies of answered requests, also as multiples of the unloaded."""
         return {
             "requests": self._requests,
             "texts": self._texts,
@@ -60,7 +60,7 @@ class ServiceStats:
 
 
 def percentile(values: array[float], share: float) -> float | None:
-    """The least of the values that so large a share of them does not exceed."""
+    """Returns the value at this share of the sorted values; None if there are none."""
     if not values:
         return None
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
