@@ -36,12 +36,12 @@ CACHE_GB = 1.0
 def main(
     *,
     quick: Annotated[bool, typer.Option(help="2,000 and 20,000 documents.")] = False,
-    uri: Annotated[str | None, typer.Option(help="Server to use; by default one is started.")] = None,
+    uri: Annotated[str | None, typer.Option(help="Address of the server; by default one is started.")] = None,
     entities: Annotated[
         Entities, typer.Option(help="What the extractor finds in each text.")
     ] = Entities.BOTH,
     driver: Annotated[Driver, typer.Option(help="Driver that reads.")] = Driver.MOTOR,
-    results: Annotated[Path, typer.Option(help="Where the result file goes.")] = RESULTS,
+    results: Annotated[Path, typer.Option(help="Folder of the result file.")] = RESULTS,
 ) -> None:
     """Prints the peak memory for a small and a large collection, and their ratio."""
     setup = Setup(QUICK_SIZES if quick else SIZES, entities.kinds, driver)

@@ -38,8 +38,8 @@ def main(
     ranges: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Measure only this number of ranges, at once.")
     ] = None,
-    uri: Annotated[str | None, typer.Option(help="Server to use; by default one is started.")] = None,
-    results: Annotated[Path, typer.Option(help="Where the result file goes.")] = RESULTS,
+    uri: Annotated[str | None, typer.Option(help="Address of the server; by default one is started.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the result file.")] = RESULTS,
 ) -> None:
     """Compares the DAG with the engine alone."""
     works = work_to_measure(quick=quick, ranges=ranges)

@@ -1,1 +1,4 @@
-"""Compares the engine with what people use instead, from MongoDB through a service and back."""
+"""Measures the whole pipeline: from MongoDB through a NER service and back into MongoDB.
+
+Read `benchmark.py` first.
+"""

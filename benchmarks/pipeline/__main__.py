@@ -1,14 +1,15 @@
-"""The whole pipeline: the engine against what people use instead, on the same real messages.
+"""Compares whole pipelines: the engine and what people use instead, on the same real messages.
 
     python -m benchmarks.pipeline [--quick] [--only service,client] [--candidates engine] [--outage 60]
 
-Each candidate reads chat messages from MongoDB, has a stub service find their entities, and stores them: in a
-fresh process, against a fresh stub in a process of its own, interleaved, several times. Printed for each
-scenario: documents a second, share of the service's capacity, client CPU a document, peak memory, requests,
-latency at the service, what is lost and what is wrong.
+Each candidate reads chat messages from MongoDB, sends them to a stub service that finds their entities, and
+stores the entities. It does so in a fresh process, with a fresh stub in a process of its own, several times,
+interleaved with the other candidates. For each scenario the tables show documents per second, the share of
+the service's capacity, client CPU per document, peak memory, requests, latency at the service, and how many
+documents are lost or have wrong results.
 
-Exit status 1 if the engine lost a document or stored a wrong result. Other limits are printed, passed or
-failed, and change nothing in the exit status.
+The exit status is 1 if the engine lost a document or stored a wrong result. Other limits are printed as
+passed or failed, and do not affect it.
 """
 
 from __future__ import annotations
@@ -31,15 +32,21 @@ CACHE_GB = 1.0
 
 def main(
     *,
-    quick: Annotated[bool, typer.Option(help="Shows in seconds that it works; no numbers to quote.")] = False,
-    only: Annotated[str | None, typer.Option(help="Settings, by name, with commas between.")] = None,
-    candidates: Annotated[str | None, typer.Option(help="Candidates, by name, with commas between.")] = None,
+    quick: Annotated[bool, typer.Option(help="Only shows that it works, in seconds.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="Names of the scenarios to run, separated by commas.")
+    ] = None,
+    candidates: Annotated[
+        str | None, typer.Option(help="Names of the candidates to run, separated by commas.")
+    ] = None,
     outage: Annotated[float | None, typer.Option(min=0, help="Length of the outage in seconds.")] = None,
-    repetitions: Annotated[int | None, typer.Option(min=1, help="How often most are measured.")] = None,
-    uri: Annotated[str | None, typer.Option(help="Server to use; by default one is started.")] = None,
-    results: Annotated[Path, typer.Option(help="Where the result files go.")] = RESULTS,
+    repetitions: Annotated[
+        int | None, typer.Option(min=1, help="How often most candidates are measured.")
+    ] = None,
+    uri: Annotated[str | None, typer.Option(help="Address of the server; by default one is started.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the result files.")] = RESULTS,
     peers_python: Annotated[
-        Path | None, typer.Option(help="Interpreter with Beam and Ray; measures them too.")
+        Path | None, typer.Option(help="Python interpreter with Beam and Ray; they are measured too.")
     ] = None,
 ) -> None:
     """Compares whole pipelines."""

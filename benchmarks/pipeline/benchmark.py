@@ -38,7 +38,7 @@ QUICK = Setup(
 def measure(
     uri: str, setup: Setup, scenarios: Sequence[Scenario], python: str | None = None
 ) -> dict[str, Any]:
-    """Everything that goes into the result file, except how it was called."""
+    """Measures the scenarios, and returns the content of the result file."""
     machine = describe_machine(uri, Driver.MOTOR)
     total = sum(entry.repetitions for scenario in scenarios for entry in scenario.entries)
     with scratch(uri) as database, steps("pipeline", total) as shown:
@@ -69,7 +69,7 @@ def _described(scenario: Scenario) -> dict[str, Any]:
 
 
 def _recoveries(rows: Sequence[Mapping[str, Any]], medians: Any, setup: Setup) -> dict[str, Any]:
-    """How fast each candidate was back; attainable is what the bare loop attains of the capacity."""
+    """Computes how fast each candidate recovered; the attainable rate is what the bare loop reaches."""
     slots = setup.service.slots or 1
     changes = ((setup.halved_s, slots // 2), (setup.restored_s, slots))
     bare = [row["share"] for row in medians if (row["scenario"], row["candidate"]) == ("service", "bare")]
@@ -82,7 +82,7 @@ def _recoveries(rows: Sequence[Mapping[str, Any]], medians: Any, setup: Setup) -
 def publish(result: Mapping[str, Any], directory: Path, *, quick: bool, whole: bool = True) -> None:
     """Writes the result file and the figures, and prints the tables.
 
-    What was not measured as a whole goes to files of its own.
+    If only a part was measured, the files have names of their own and replace no whole result.
     """
     name = "pipeline" if whole else "pipeline_part"
     save(result_path(directory, name, "json", quick=quick), {**result, "quick": quick})
@@ -92,7 +92,7 @@ def publish(result: Mapping[str, Any], directory: Path, *, quick: bool, whole: b
 
 
 def complete(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the engine has lost nothing and got nothing wrong, in any scenario."""
+    """Whether the engine has lost no document and stored no wrong result in any scenario."""
     return not any(row["lost"] or row["wrong"] for row in rows if row["candidate"] == "engine")
 
 

@@ -1,4 +1,4 @@
-"""Measures: every candidate in a fresh process against a fresh stub, and what it has left in its database."""
+"""Measures each candidate in a fresh process with a fresh stub, and judges what it has stored."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from benchmarks.stub.start import stub
 from engine import Settings
 
 TEXTS = 32
-"""Texts in a full request of the candidates that send batches, where nothing else is said."""
+"""Texts per full request of the candidates that send batches and are not in `FULL`."""
 
 ENGINE_TEXTS: int = Settings().batch_texts
-"""The engine's, by default."""
+"""Texts per full request of the engine, by default."""
 
 FULL = {
     "engine": ENGINE_TEXTS,
@@ -38,21 +38,21 @@ FULL = {
     "threads": 1,
     "gather": 1,
 }
-"""Texts in a full request of each other candidate."""
+"""Texts per full request of each other candidate."""
 
 PEERS = ("beam", "ray")
 MOST_S = 240.0
-"""A candidate that takes longer is ended."""
+"""Seconds after which a candidate is ended."""
 
 Row = dict[str, Any]
 
 
 @dataclass
 class Measuring:
-    """Runs entries one by one.
+    """Runs the entries of scenarios one by one.
 
     Attributes:
-        peers_python: interpreter with Beam and Ray.
+        peers_python: the interpreter with Beam and Ray.
     """
 
     uri: str
@@ -61,7 +61,7 @@ class Measuring:
     peers_python: str | None = None
 
     def run(self, scenarios: tuple[Scenario, ...]) -> Iterator[Row]:
-        """One row an entry and repetition, interleaved: everything once, then everything again."""
+        """Yields one row per entry and repetition, interleaved: everything once, then everything again."""
         most = max(entry.repetitions for scenario in scenarios for entry in scenario.entries)
         for repetition in range(most):
             for scenario in scenarios:
@@ -84,10 +84,10 @@ class Measuring:
                 entry.candidate,
                 entry.concurrency,
             )
-            told = tell(python or sys.executable, job)
+            answer = run_candidate(python or sys.executable, job)
             seen = service.stop()
             outcome = judge(self._expected(source.name), target, source.name)
-        return row_of(scenario, entry, told, seen, outcome)
+        return row_of(scenario, entry, answer, seen, outcome)
 
     @cached_property
     def _history(self) -> History:
@@ -103,10 +103,10 @@ class Measuring:
         return {}
 
 
-def tell(python: str, job: Job) -> dict[str, Any]:
-    """What a candidate's process says at its end.
+def run_candidate(python: str, job: Job) -> dict[str, Any]:
+    """Runs a candidate in a process of its own, and returns its answer.
 
-    The address goes through its input: it may hold a password.
+    The job is passed by standard input, because the address may contain a password.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ENGINE_")}
     command = [python, "-m", "benchmarks.candidates.run_one"]
@@ -125,21 +125,22 @@ def tell(python: str, job: Job) -> dict[str, Any]:
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:]
         return {"error": "".join(last)[:300], "seconds": None, "cpu_s": None, "peak_mb": None}
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 def row_of(
-    scenario: Scenario, entry: Entry, told: dict[str, Any], seen: dict[str, Any], outcome: Outcome
+    scenario: Scenario, entry: Entry, answer: dict[str, Any], seen: dict[str, Any], outcome: Outcome
 ) -> Row:
-    """Everything about one run.
+    """Combines all numbers of one run into a row of the result.
 
-    `documents_per_second` counts documents stored; for the bare loop, texts answered. `requests_per_needed`
-    is of full requests, also where pages end with smaller ones.
+    `documents_per_second` counts stored documents, and for the bare loop answered texts.
+    `requests_per_needed` divides by the number of full requests, although the end of a page needs a smaller
+    one.
     """
     texts = FULL.get(entry.candidate, TEXTS)
     done = seen["texts"] if entry.candidate == "bare" else outcome.stored
-    rate = done / told["seconds"] if told["seconds"] else None
+    rate = done / answer["seconds"] if answer["seconds"] else None
     capacity = scenario.service.capacity(max(texts, TEXTS))
     return {
         "scenario": scenario.name,
@@ -148,9 +149,9 @@ def row_of(
         "documents": entry.documents,
         "documents_per_second": rate and round(rate, 1),
         "share": round(rate / capacity, 4) if rate and capacity else None,
-        "cpu_ms_a_document": round(1000 * told["cpu_s"] / done, 4) if told["cpu_s"] and done else None,
+        "cpu_ms_a_document": round(1000 * answer["cpu_s"] / done, 4) if answer["cpu_s"] and done else None,
         "requests_per_needed": round(seen["requests"] / -(-entry.documents // texts), 4),
-        **{name: value for name, value in told.items() if value is not None},
+        **{name: value for name, value in answer.items() if value is not None},
         **seen,
         **asdict(outcome),
     }

@@ -1,4 +1,4 @@
-"""Medians of the repetitions of the pipeline benchmark, and how fast a rate comes back after a change."""
+"""Medians over repetitions of the pipeline benchmark, and the time that a rate needs to recover."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from benchmarks.stub.stats import SLICE_S
 
 WINDOW_S = 1.0
-"""Throughput is taken over this long: some tens of requests at the least capacity measured."""
+"""Throughput is averaged over this time: some tens of requests at the smallest measured capacity."""
 
 BACK = 0.9
-"""Share of what is attainable that counts as being back."""
+"""Share of the attainable rate that counts as recovered."""
 
 GROUPED = ("scenario", "candidate", "concurrency", "documents")
 
 SUMMED = ("lost", "wrong", "blamed")
-"""What one bad repetition must not hide behind the median of the others."""
+"""These are summed, so that one bad repetition is not hidden by the median of the others."""
 
 Row = Mapping[str, Any]
 
 
 def summaries(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One row a candidate and scenario: medians of numbers, sums of what is lost or wrong, errors."""
+    """Returns one row per candidate and scenario: medians, sums of what is lost or wrong, and errors."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in GROUPED), []).append(row)
@@ -44,12 +44,12 @@ def _summary(group: Sequence[Row]) -> dict[str, Any]:
 
 
 def back_after(slices: Sequence[int], at_s: float, until_s: float, rate: float) -> float | None:
-    """Seconds from a change until throughput over the next second is back; None if it never is.
+    """Returns the seconds from a change until the throughput of a second has recovered; None if it never has.
 
     Args:
-        slices: texts answered, by slices of `SLICE_S`.
-        at_s, until_s: the change, and the next one or the end.
-        rate: what is attainable now, in texts a second.
+        slices: answered texts, per slice of `SLICE_S`.
+        at_s, until_s: the time of the change, and of the next one or the end.
+        rate: the attainable rate after the change, in texts per second.
     """
     width = round(WINDOW_S / SLICE_S)
     first, end = round(at_s / SLICE_S), min(len(slices), round(until_s / SLICE_S))

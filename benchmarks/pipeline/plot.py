@@ -1,4 +1,4 @@
-"""The figures of `pipeline.py`: documents a second of everybody, and the service's work over time."""
+"""Draws the pipeline benchmark: documents per second of each candidate, and the service's work over time."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ COLORS = {
     "ray": "#F0E442",
     "bare": "#999999",
 }
-"""Okabe and Ito's, which colour-blind people can tell apart."""
+"""The colours of Okabe and Ito, which colour-blind people can distinguish."""
 
 RATES = ("service", "client", "faulty")
 TIMES = ("halved", "outage")
 SMOOTHED = 5
-"""Slices a point of the curves over time: half a second."""
+"""Slices per point of the curves over time: half a second."""
 
 Row = Mapping[str, Any]
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
-    """Draws both rows of panels, in the format that the file's name ends with."""
+    """Draws both rows of panels; the suffix of the path chooses the format."""
     figure = Figure(figsize=(13, 8), layout="constrained")
     above, below = figure.subfigures(2, 1)
     scenarios = {scenario["name"]: scenario for scenario in result["scenarios"]}
@@ -46,13 +46,13 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     machine = result["machine"]
     where = f"mongod {machine['mongod']}, {machine['cores']} cores, {machine['cpu']}"
     figure.suptitle(f"From MongoDB through a NER service and back ({where})", fontsize=11)
-    # The same numbers make the same file.
+    # So that the same numbers give the same file.
     with mpl.rc_context({"svg.hashsalt": "pipeline"}):
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _draw_rates(axes: Axes, scenario: Row | None, rows: Sequence[Row]) -> None:
-    """A bar a candidate; of several concurrencies the best."""
+    """Draws a bar per candidate, with its best concurrency."""
     axes.set_title(scenario["label"] if rows and scenario else "not measured", fontsize=10)
     best: dict[str, float] = {}
     for row in rows:
@@ -63,21 +63,21 @@ def _draw_rates(axes: Axes, scenario: Row | None, rows: Sequence[Row]) -> None:
         [LABELS[n] for n, _ in named], [r for _, r in named], color=[COLORS[n] for n, _ in named]
     )
     axes.bar_label(bars, labels=[f"{rate:,.0f}" for _, rate in named], padding=3, fontsize=8)
-    axes.set(xscale="log" if named else "linear", xlabel="documents a second")
+    axes.set(xscale="log" if named else "linear", xlabel="documents per second")
     axes.margins(x=0.2)
     _finish(axes)
 
 
 def _draw_times(axes: Axes, scenario: Row | None, rows: Sequence[Row]) -> None:
-    """Texts that the service has answered, over time."""
+    """Draws the texts that the service has answered, over time."""
     axes.set_title(scenario["label"] if scenario else "not measured", fontsize=10)
     for row in rows:
         rates = smoothed(row["slices"], SMOOTHED)
         seconds = [(at + SMOOTHED / 2) * SLICE_S for at in range(len(rates))]
         axes.plot(seconds, rates, color=COLORS[row["candidate"]], label=LABELS[row["candidate"]])
-    for at in _moments(scenario):
+    for at in _change_times(scenario):
         axes.axvline(at, color="#333333", linewidth=0.8, linestyle="dotted")
-    axes.set(xlabel="seconds after the first request", ylabel="texts a second")
+    axes.set(xlabel="seconds after the first request", ylabel="texts per second")
     axes.set_ylim(bottom=0)
     if rows:
         axes.legend(fontsize=8, loc="lower left")
@@ -85,12 +85,12 @@ def _draw_times(axes: Axes, scenario: Row | None, rows: Sequence[Row]) -> None:
 
 
 def smoothed(slices: Sequence[int], width: int) -> list[float]:
-    """Texts a second over `width` slices, from each slice on."""
+    """Returns texts per second, averaged over `width` slices from each slice on."""
     return [sum(slices[at : at + width]) / (width * SLICE_S) for at in range(len(slices) - width + 1)]
 
 
-def _moments(scenario: Row | None) -> list[float]:
-    """When the service changes."""
+def _change_times(scenario: Row | None) -> list[float]:
+    """Returns the times at which the service changes."""
     if scenario is None:
         return []
     service = scenario["service"]

@@ -1,4 +1,4 @@
-"""The scenarios of `pipeline.py`: which service, which candidates, how many documents, how often."""
+"""The scenarios of the pipeline benchmark: which service, which candidates, how many documents, how often."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from benchmarks.stub.service import Service
 
 SWEPT = (8, 16, 24, 32, 64)
-"""Numbers of workers; the best one of the service-bound scenario is what the engine is compared with."""
+"""Numbers of workers to try. In the scenario `service`, the engine is compared with the best one."""
 
 USUAL = 32
-"""Number of workers where it is not swept."""
+"""The number of workers where only one is tried."""
 
 ALL = 258_145
-"""All messages of the chat history."""
+"""The number of all messages of the chat history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Entry:
     """One candidate in one scenario.
 
     Attributes:
-        documents: the first ones of the history, in time.
-        concurrency: for candidates that let their user choose it; 0 for the others.
+        documents: the number of messages, from the beginning of the history.
+        concurrency: requests at once, for candidates whose user has to choose it; 0 for the others.
     """
 
     candidate: str
@@ -33,10 +33,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A service, and who meets it.
+    """A service, and the candidates that call it.
 
     Attributes:
-        poisoned: how many of the texts fail their whole request.
+        poisoned: the number of texts that make their whole request fail.
     """
 
     name: str
@@ -48,18 +48,18 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The sizes of everything.
+    """The sizes of all scenarios.
 
     Attributes:
-        documents: for candidates that send batches.
-        singles: for those that send one text a call; at 16 at once they are ten times as slow.
-        looped: for the blog's loop, where the service takes its time; it is 200 times as slow.
-        changed: documents while capacity is halved and restored.
-        halved_s, restored_s: when, in seconds.
-        narrow: documents where the service takes hardly anything.
-        grown: documents whose peak memory is compared with that for `documents`.
-        outage_s: length of the outage; it begins `outage_at_s` after the first request.
-        peers: Beam and Ray too.
+        documents: messages for candidates that send batches.
+        singles: messages for those that send one text per call; with 16 at once they are ten times as slow.
+        looped: messages for the loop of the blog post, which is 200 times as slow.
+        changed: messages while the capacity is halved and restored.
+        halved_s, restored_s: when the capacity changes, in seconds.
+        narrow: messages for a service with very little capacity.
+        grown: messages whose peak memory is compared with that of `documents`.
+        outage_s: the length of the outage; it begins `outage_at_s` after the first request.
+        peers: whether Beam and Ray are measured too.
     """
 
     documents: int = 20_000
@@ -81,7 +81,7 @@ class Setup:
 
 
 def scenarios_of(setup: Setup) -> tuple[Scenario, ...]:
-    """All scenarios, in the order of the tables."""
+    """Makes all scenarios, in the order of the tables."""
     makers = (_service, _client, _faulty, _halved, _poison, _outage, _narrow, _all, _memory, _loops)
     return tuple(make(setup) for make in makers)
 
@@ -100,7 +100,7 @@ def _service(setup: Setup) -> Scenario:
 
 
 def _others(setup: Setup, looped: int) -> tuple[Entry, ...]:
-    """The ways that send one text a call."""
+    """The candidates that send one text per call, and Beam and Ray if they are measured."""
     peers = [Entry(name, setup.documents) for name in ("beam", "ray")] if setup.peers else []
     return (
         Entry("gather", setup.singles),
@@ -178,7 +178,7 @@ def _memory(setup: Setup) -> Scenario:
 
 
 def _loops(setup: Setup) -> Scenario:
-    """What uvloop gains; where it is not installed, both are the same."""
+    """Shows what uvloop gains. Where it is not installed, both candidates are the same."""
     at_once = replace(setup.service, slots=None)
     names = ("engine", "engine_on_asyncio")
     entries = tuple(Entry(name, setup.documents, 0, setup.repetitions) for name in names)

@@ -1,4 +1,4 @@
-"""The results of `pipeline.py` for people."""
+"""Prints the results of the pipeline benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH = 140
-"""Where the output is no terminal, too: narrower, the numbers would be cut."""
+"""The least width, also without a terminal: in fewer columns the numbers would be cut."""
 
 LABELS = {
     "engine": "engine, default settings",
@@ -29,7 +29,7 @@ LABELS = {
 
 _COLUMNS = {
     "documents": ("documents", "{:,}"),
-    "documents_per_second": ("a second", "{:,.0f}"),
+    "documents_per_second": ("per second", "{:,.0f}"),
     "share": ("share", "{:.1%}"),
     "cpu_ms_a_document": ("CPU ms", "{:.3f}"),
     "peak_mb": ("MB", "{:,.0f}"),
@@ -45,10 +45,10 @@ _OF_STORED = ("lost", "wrong", "dead_letters")
 
 _NOTES = (
     "share: of the capacity in full requests of n texts, slots * n / (base + n * time of a text)",
-    "n: 64 texts for the engine, its default; 32 for others where nothing else is said, 1 for singles",
-    "bare sockets: prepared requests, nothing stored; what stub and machine give at most",
-    "CPU ms, MB: of the client's process, a document and at most; /needed: over full requests without faults",
-    "p95: of answered requests, as the service sees it; /idle: over what each would take if nothing waited",
+    "n: 64 texts for the engine, its default; 32 for the others that send batches, if not named; otherwise 1",
+    "bare sockets: prepared requests, nothing stored; the limit of stub and machine",
+    "CPU ms: of the client, per document; MB: its peak; /needed: requests over full requests without faults",
+    "p95: latency of answered requests at the service; /idle: over the latency if nothing waited",
     "dead: dead letters; lost: documents with neither results nor a dead letter",
     "",
 )
@@ -57,7 +57,7 @@ Row = Mapping[str, Any]
 
 
 def show(result: Mapping[str, Any], out: Console | None = None) -> None:
-    """Prints what was measured in each scenario, and the acceptance."""
+    """Prints the measurements of each scenario, and the checks of the acceptance."""
     out = out or Console(width=max(WIDTH, Console().width))
     machine = result["machine"]
     out.print(f"{machine['cores']} cores, {machine['cpu']}, mongod {machine['mongod']}, {machine['driver']}")
@@ -69,10 +69,13 @@ def show(result: Mapping[str, Any], out: Console | None = None) -> None:
     for line in _NOTES:
         out.print(line, highlight=False)
     if not result["setup"]["peers"]:
-        out.print("Beam and Ray Data: not installed, or not asked for by --peers-python\n", highlight=False)
+        out.print(
+            "Beam and Ray Data: not measured; --peers-python names an interpreter that has them\n",
+            highlight=False,
+        )
     for name, recoveries in result["recoveries"].items():
-        said = ", ".join(f"{change} {_back(seconds)}" for change, seconds in recoveries.items())
-        out.print(f"{LABELS[name]}, back at 90% after capacity was: {said}", highlight=False)
+        times = ", ".join(f"{change} {_back(seconds)}" for change, seconds in recoveries.items())
+        out.print(f"{LABELS[name]}, back at 90% after capacity was: {times}", highlight=False)
     for check in result["acceptance"]:
         out.print(verdict(check), highlight=False)
 
@@ -82,8 +85,8 @@ def _back(seconds: float | None) -> str:
 
 
 def table(scenario: Mapping[str, Any], rows: Sequence[Row]) -> Table:
-    """One scenario."""
-    capacity = f", {scenario['capacity']:,.0f} texts a second" if scenario["capacity"] else ""
+    """Makes the table of one scenario."""
+    capacity = f", {scenario['capacity']:,.0f} texts per second" if scenario["capacity"] else ""
     made = Table(title=f"{scenario['label']}{capacity}", title_justify="left", box=SIMPLE_HEAD)
     made.add_column("candidate", no_wrap=True)
     for head, _ in _COLUMNS.values():
@@ -94,7 +97,7 @@ def table(scenario: Mapping[str, Any], rows: Sequence[Row]) -> Table:
 
 
 def label(row: Row) -> str:
-    """The candidate, with its concurrency where that was chosen."""
+    """Names the candidate, with its concurrency if that was chosen."""
     name = LABELS[row["candidate"]]
     return f"{name}, {row['concurrency']}" if row["concurrency"] else name
 
@@ -107,7 +110,7 @@ def _cell(row: Row, name: str) -> str:
 
 
 def verdict(check: Mapping[str, Any]) -> str:
-    """One point of the acceptance."""
+    """Describes a check of the acceptance in one line."""
     if check["passed"] is None:
         return f"  ? {check['point']} not measured: {check['what']} ({check['limit']})"
     mark = "[green]✓ pass[/green]" if check["passed"] else "[red]✗ fail[/red]"

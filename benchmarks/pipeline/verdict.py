@@ -1,4 +1,4 @@
-"""The acceptance of the pipeline benchmark: limits, and what was measured for each."""
+"""The acceptance of the pipeline benchmark: its limits, and the measured value of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_GROWTH = 1.15
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One point of the acceptance; `value` is None where nothing was measured for it."""
+    """A check of the acceptance; `value` is None if it was not measured."""
 
     point: int
     what: str
@@ -34,7 +34,7 @@ class Check:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the limits are kept."""
+        """Whether the value keeps the limits; None if it was not measured."""
         if self.value is None:
             return None
         above = self.least is None or self.value >= self.least
@@ -42,25 +42,25 @@ class Check:
 
     @property
     def limit(self) -> str:
-        """The limits for people."""
+        """The limits in words."""
         if self.least == self.most:
             return f"exactly {self.most:g}"
         return f"at least {self.least:g}" if self.most is None else f"at most {self.most:g}"
 
     def to_json(self) -> dict[str, Any]:
-        """As the result file has it; what never happened has no value, and has failed."""
+        """Returns the check for the result file. An infinite value, of what never happened, becomes None."""
         value = None if self.value is None or isinf(self.value) else self.value
         return {**asdict(self), "value": value, "limit": self.limit, "passed": self.passed}
 
 
 class Measured:
-    """Medians by scenario and candidate."""
+    """Looks up medians by scenario and candidate."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
 
     def value(self, scenario: str, name: str, candidate: str = "engine", documents: int = 0) -> float | None:
-        """One number; of the candidate with most documents a second, where it was run with several."""
+        """Returns one number. If the candidate ran with several concurrencies, that of the fastest."""
         found = [
             row
             for row in self._rows
@@ -72,17 +72,17 @@ class Measured:
         return value
 
     def sizes(self, scenario: str) -> list[int]:
-        """How many documents the scenario was run with, least first."""
+        """Returns the numbers of documents that the scenario was run with, in ascending order."""
         return sorted({row["documents"] for row in self._rows if row["scenario"] == scenario})
 
 
 def over(value: float | None, other: float | None) -> float | None:
-    """The ratio, if both were measured."""
+    """Returns the ratio; None if one value was not measured."""
     return value / other if value is not None and other else None
 
 
 def acceptance(medians: Sequence[Row], recoveries: Mapping[str, float | None], poisoned: int) -> list[Check]:
-    """All points, in their order; `recoveries` are those of the engine (`recoveries_of`)."""
+    """Makes all checks, in their order; `recoveries` are those of the engine (`recoveries_of`)."""
     of = Measured(medians)
     return [*_service(of, recoveries), *_client(of), *_faulty(of), *_faults(of, poisoned), *_memory(of)]
 
@@ -91,7 +91,7 @@ def _service(of: Measured, recoveries: Mapping[str, float | None]) -> Iterator[C
     rate = "documents_per_second"
     for workers, size in (("workers", "32"), ("workers_wide", "64")):
         ratio = over(of.value("service", rate), of.value("service", rate, workers))
-        what = f"documents a second over those of the best workers with {size} texts a request (A)"
+        what = f"documents per second over those of the best workers with {size} texts a request (A)"
         yield Check(1, what, ratio, least=LEAST_SHARE_OF_BEST)
     p95 = of.value("service", "latency_p95_times")
     yield Check(1, "p95 latency over the unloaded one (A)", p95, most=MOST_TIMES_UNLOADED)
@@ -103,7 +103,7 @@ def _service(of: Measured, recoveries: Mapping[str, float | None]) -> Iterator[C
 
 def _client(of: Measured) -> Iterator[Check]:
     for name, what, limits in (
-        ("documents_per_second", "documents a second", {"least": LEAST_SHARE_OF_WORKERS}),
+        ("documents_per_second", "documents per second", {"least": LEAST_SHARE_OF_WORKERS}),
         ("peak_mb", "peak memory", {"most": MOST_TIMES_MEMORY}),
     ):
         ratio = over(of.value("client_all", name), of.value("client_all", name, "workers"))
@@ -115,7 +115,9 @@ def _faulty(of: Measured) -> Iterator[Check]:
     yield Check(3, "documents with wrong results (C)", of.value("faulty", "wrong"), 0, 0)
     rate = "documents_per_second"
     ratio = over(of.value("faulty", rate), of.value("service", rate))
-    yield Check(3, "documents a second over those without faults (C)", ratio, least=LEAST_SHARE_OF_FAULTLESS)
+    yield Check(
+        3, "documents per second over those without faults (C)", ratio, least=LEAST_SHARE_OF_FAULTLESS
+    )
     needed = of.value("faulty", "requests_per_needed")
     yield Check(3, "requests over needed (C)", needed, most=MOST_TIMES_NEEDED)
 
@@ -133,17 +135,17 @@ def _memory(of: Measured) -> Iterator[Check]:
     sizes = of.sizes("memory")
     peaks = [of.value("memory", "peak_mb", documents=size) for size in sizes]
     growth = over(peaks[-1], peaks[0]) if len(peaks) > 1 else None
-    said = " over that for ".join(f"{size:,}" for size in reversed(sizes)) or "many documents"
-    yield Check(7, f"peak memory for {said} documents", growth, most=MOST_GROWTH)
+    compared = " over that for ".join(f"{size:,}" for size in reversed(sizes)) or "many documents"
+    yield Check(7, f"peak memory for {compared} documents", growth, most=MOST_GROWTH)
 
 
 def recoveries_of(
     row: Row, changes: Sequence[tuple[float, int]], rate_of_slot: float
 ) -> dict[str, float | None]:
-    """Seconds until the candidate was back after each change, by what the change was.
+    """Returns the seconds until the candidate had recovered from each change, by the name of the change.
 
     Args:
-        rate_of_slot: texts a second that one slot gives at most.
+        rate_of_slot: the attainable texts per second of one slot.
     """
     ends = [second for second, _ in changes[1:]] + [float("inf")]
     return {

@@ -1,1 +1,4 @@
-"""Measures how long planning a window takes, by each strategy."""
+"""Compares ways of cutting a collection into ranges.
+
+Read `splitters.py` first.
+"""

@@ -1,13 +1,14 @@
-"""Cutting a collection into ranges: the engine's strategies against what other tools do.
+"""Compares ways of cutting a collection into ranges: the engine's strategies and those of other tools.
 
     python -m benchmarks.planning [--quick | --large] [--uri mongodb://...] [--repetitions N]
 
-For collections of 100,000 to 1,000,000 documents (`--large`: 5,000,000 too) in about 100 ranges: time (median
-of interleaved repetitions) next to one count of all by COUNT_SCAN; how unequal the ranges are, by counting
-them; and what is lost of collections of mixed BSON types, read by query operators or by the engine.
+Collections of 100,000 to 1,000,000 documents (with `--large` also 5,000,000) are cut into about 100 ranges.
+The tables show the time (median of interleaved repetitions) as a multiple of one count of all documents by
+COUNT_SCAN; how unequal the ranges are, by counting them; and how many documents of collections of mixed BSON
+types are lost when the ranges are read by query operators or by the engine.
 
-Exit status 1 if a strategy of the engine lost or repeated a document, or miscounted a range. Limits of
-its time and skew are printed, passed or failed, and change nothing in the exit status.
+The exit status is 1 if a strategy of the engine lost or repeated a document, or miscounted a range. Limits of
+its time and skew are printed as passed or failed, and do not affect it.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ LARGE = (5_000_000,)
 
 def main(
     *,
-    quick: Annotated[bool, typer.Option(help="Shows in seconds that it works; no numbers to quote.")] = False,
-    large: Annotated[bool, typer.Option(help="5,000,000 documents too.")] = False,
-    uri: Annotated[str | None, typer.Option(help="Server to use; by default one is started.")] = None,
+    quick: Annotated[bool, typer.Option(help="Only shows that it works, in seconds.")] = False,
+    large: Annotated[bool, typer.Option(help="Measure 5,000,000 documents too.")] = False,
+    uri: Annotated[str | None, typer.Option(help="Address of the server; by default one is started.")] = None,
     repetitions: Annotated[int | None, typer.Option(min=1, help="How often each way is timed.")] = None,
-    driver: Annotated[Driver, typer.Option(help="Driver that plans.")] = Driver.MOTOR,
-    results: Annotated[Path, typer.Option(help="Where the result files go.")] = RESULTS,
+    driver: Annotated[Driver, typer.Option(help="The driver to plan with.")] = Driver.MOTOR,
+    results: Annotated[Path, typer.Option(help="Folder of the result files.")] = RESULTS,
 ) -> None:
-    """Compares ways of planning."""
+    """Compares ways of cutting a collection into ranges."""
     setup = replace(QUICK if quick else Setup(), driver=driver)
     setup = replace(setup, repetitions=repetitions or setup.repetitions)
     setup = replace(setup, sizes=(*setup.sizes, *LARGE)) if large else setup
-    # What plotting and the command line have loaded stays out of garbage collections in the midst of a plan.
+    # Modules for plotting and the command line are excluded from garbage collections during a measurement.
     gc.collect()
     gc.freeze()
     try:

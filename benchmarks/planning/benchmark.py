@@ -19,7 +19,7 @@ QUICK = Setup(sizes=(10_000, 30_000), repetitions=2)
 
 
 def measure(uri: str, setup: Setup) -> dict[str, Any]:
-    """Everything that goes into the result file, except how it was called."""
+    """Measures the ways of planning, and returns the content of the result file."""
     machine = describe_machine(uri, setup.driver)
     with scratch(uri) as database, steps("planning", Planning.step_count(setup)) as shown:
         planning = Planning(uri, database, setup, shown)

@@ -1,4 +1,4 @@
-"""Counting what ranges hold, independently of the engine, and whole windows, to compare times with."""
+"""Counts documents without the engine: of ranges, and of whole windows to compare times with."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Condition: TypeAlias = dict[str, Any]
 
 
 def whole_window(size: int) -> Condition:
-    """All of a benchmark's collection, as a window of dates."""
+    """A condition on dates that matches all documents of a benchmark's collection."""
     first, last = document(0)["created_at"], document(size - 1)["created_at"]
     return {"created_at": {"$gte": first, "$lt": last + timedelta(milliseconds=1)}}
 
 
 async def count_documents(collection: Any, condition: Condition) -> int:
-    """As the driver counts: an aggregation."""
+    """Counts by the driver's method, which is an aggregation."""
     return int(await collection.count_documents(condition))
 
 
 async def count_scan(collection: Any, condition: Condition) -> int:
-    """By the `count` command on the order's index: COUNT_SCAN touches keys only, the fastest there is."""
+    """Counts by the `count` command on the order's index. COUNT_SCAN reads only keys: the fastest way."""
     return int((await collection.database.command(_count(collection, condition)))["n"])
 
 
@@ -38,13 +38,13 @@ COUNTERS: dict[str, Callable[[Any, Condition], Awaitable[int]]] = {
     "count_documents": count_documents,
     "count_scan": count_scan,
 }
-"""By name; the last one is what all other ways are compared with."""
+"""The ways of counting, by name. All times are compared with the last one."""
 
 YARDSTICK = "count_scan"
 
 
 async def count_stages(collection: Any, condition: Condition) -> list[str]:
-    """The stages by which the server counts: COUNT_SCAN must be among them."""
+    """Returns the stages by which the server counts. COUNT_SCAN must be among them."""
     database = exact(collection).database.with_options(codec_options=exact(collection).codec_options)
     explained = await database.command({"explain": _count(collection, condition)})
     stage, names = explained["queryPlanner"]["winningPlan"], []
@@ -62,12 +62,12 @@ def _count(collection: Any, condition: Condition) -> dict[str, Any]:
 
 
 async def count_range(collection: Any, key_range: KeyRange) -> int:
-    """The documents of a range of `(created_at, _id)`, all of whose values are of one type each."""
+    """Counts the documents of a range of `(created_at, _id)`, whose values are of one type each."""
     return sum([await count_scan(collection, condition) for condition in conditions(key_range)])
 
 
 def conditions(key_range: KeyRange) -> Iterator[Condition]:
-    """Disjoint conditions that make up a range: ties at its ends, where `_id` splits them, and the rest."""
+    """Yields disjoint conditions that make up a range: ties that `_id` splits at its ends, and the rest."""
     (low, first_id), (high, last_id) = key_range.start.values, key_range.stop.values
     from_id = {} if isinstance(first_id, MinKey) else {"$gte": first_id}
     to_id = {} if isinstance(last_id, MinKey | MaxKey) else {"$lt": last_id}
@@ -85,7 +85,7 @@ def conditions(key_range: KeyRange) -> Iterator[Condition]:
 
 @dataclass(frozen=True, slots=True)
 class Skew:
-    """How unequal ranges are: documents a range over the target, at three percentiles and at most."""
+    """How unequal ranges are: documents per range over the target, three percentiles and the largest."""
 
     p5: float
     p50: float
@@ -94,7 +94,7 @@ class Skew:
 
 
 def skew_of(sizes: Sequence[int], target: int) -> Skew:
-    """The skew of ranges that hold so many documents each."""
+    """Computes the skew of ranges that have these numbers of documents."""
     shares = [size / target for size in sizes]
     cuts = quantiles(shares, n=20, method="inclusive") if len(shares) > 1 else shares * 19
     rounded = (round(share, 4) for share in (cuts[0], cuts[9], cuts[18], max(shares)))

@@ -1,4 +1,4 @@
-"""Measures all ways of planning at all sizes, and what each loses of mixed types."""
+"""Measures all ways of planning at all sizes, and counts what each loses of mixed types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.common.documents import fill
 from benchmarks.common.mongo import Driver, connected
 from benchmarks.common.progress import Steps
 from benchmarks.planning.counts import COUNTERS, YARDSTICK, count_range, count_stages, skew_of, whole_window
-from benchmarks.planning.mixed_types import CASES, DOCUMENTS, READERS, TARGET, account, make
+from benchmarks.planning.mixed_types import CASES, DOCUMENTS, READERS, TARGET, fill_case, read_ranges
 from benchmarks.planning.splitters import ENGINE, SPLITTERS, NotAllowedError, Split, SplitTask
 from engine.errors import EngineError
 
@@ -27,7 +27,7 @@ WAYS = (*SPLITTERS, *COUNTERS)
 
 @dataclass(frozen=True)
 class Setup:
-    """What is measured; `ranges` is about how many a collection is cut into."""
+    """The sizes to measure, the approximate number of ranges, and how often."""
 
     sizes: tuple[int, ...] = (100_000, 300_000, 1_000_000)
     ranges: int = 100
@@ -37,7 +37,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a way; a count has no split, and a way that was not allowed only says so."""
+    """One execution of a way. A count has no split; a way that was not allowed has only the reason."""
 
     seconds: float
     split: Split | None = None
@@ -48,8 +48,8 @@ class Planning:
     """The measurements of one setup on one server.
 
     Attributes:
-        times: one row a way and size.
-        mixed: one row a case of mixed types, way, and way of reading.
+        times: one row per way and size.
+        mixed: one row per case of mixed types, way, and way of reading.
     """
 
     def __init__(self, uri: str, database: Database[dict[str, Any]], setup: Setup, shown: Steps) -> None:
@@ -59,7 +59,7 @@ class Planning:
 
     @staticmethod
     def step_count(setup: Setup) -> int:
-        """How many steps it takes."""
+        """The number of steps, for the progress bar."""
         return len(setup.sizes) * len(WAYS) * (1 + setup.repetitions) + len(CASES) * len(SPLITTERS)
 
     def run(self) -> None:
@@ -71,18 +71,18 @@ class Planning:
             asyncio.run(self._compare(size))
             self._database.drop_collection("messages")
         for case in CASES:
-            make(self._database[case], CASES[case])
-            asyncio.run(self._account(case))
+            fill_case(self._database[case], CASES[case])
+            asyncio.run(self._read_mixed(case))
 
     def _flush(self) -> None:
-        """Writes to disk what was filled; else the server would do it in the midst of some measurement."""
-        with suppress(OperationFailure):  # not everyone may
+        """Writes the documents to disk, which the server would otherwise do during a measurement."""
+        with suppress(OperationFailure):  # the user may lack the privilege
             self._database.client.admin.command("fsync")
 
     # --- time and skew ---
 
     async def _compare(self, size: int) -> None:
-        """Each way once to warm up, then all in turn; what the ranges hold is counted when all is timed."""
+        """Runs each way once to warm up, then all in turn; counts the documents of the ranges afterwards."""
         runs: dict[str, list[Run]] = {way: [] for way in WAYS}
         async with connected(self._uri, self._setup.driver) as client:
             task = SplitTask(
@@ -100,21 +100,21 @@ class Planning:
 
     # --- what is lost ---
 
-    async def _account(self, case: str) -> None:
+    async def _read_mixed(self, case: str) -> None:
         async with connected(self._uri, self._setup.driver) as client:
             collection = client[self._database.name][case]
             task = SplitTask(collection, DOCUMENTS, TARGET, CASES[case].order_field)
             for way in SPLITTERS:
                 self._shown.at(f"{way}, {CASES[case].label}")
-                self.mixed += await _accounts(case, way, task)
+                self.mixed += await _read_each_way(case, way, task)
                 self._shown.done()
 
 
 async def _timed(way: str, task: SplitTask) -> Run:
-    """One execution, timed as its caller sees it.
+    """Runs a way once, and times it as its caller sees it.
 
     Raises:
-        RuntimeError: a count did not find everything.
+        RuntimeError: a count did not find all documents.
     """
     began = time.perf_counter()
     if way in COUNTERS:
@@ -144,7 +144,7 @@ async def _row(way: str, task: SplitTask, runs: Sequence[Run], yardstick: float)
 
 
 async def _skew(task: SplitTask, splits: Sequence[Split]) -> dict[str, Any]:
-    """Of the ranges of all repetitions together, and how far they are from tiling the collection."""
+    """Computes the skew over all repetitions, and whether the ranges cover the collection exactly."""
     holds = [[await count_range(task.collection, one) for one in split.ranges] for split in splits]
     pairs = [pair for split in splits for pair in pairwise(split.ranges)]
     counted = list(zip(chain(*holds), chain(*(split.ranges for split in splits)), strict=True))
@@ -157,19 +157,19 @@ async def _skew(task: SplitTask, splits: Sequence[Split]) -> dict[str, Any]:
     }
 
 
-async def _accounts(case: str, way: str, task: SplitTask) -> list[dict[str, Any]]:
-    """What each way of reading these ranges loses; or why there is none."""
+async def _read_each_way(case: str, way: str, task: SplitTask) -> list[dict[str, Any]]:
+    """Counts what each way of reading these ranges loses; if they cannot be made, gives the reason."""
     row = {"case": case, "way": way}
     try:
         split = await SPLITTERS[way](task)
     except (NotAllowedError, EngineError) as error:
         return [{**row, "reading": reading, "refused": str(error)} for reading in READERS]
-    accounts = {reading: await account(task, split, read) for reading, read in READERS.items()}
-    return [{**row, "reading": reading, **asdict(found)} for reading, found in accounts.items()]
+    results = {reading: await read_ranges(task, split, read) for reading, read in READERS.items()}
+    return [{**row, "reading": reading, **asdict(result)} for reading, result in results.items()]
 
 
 def complete(times: Sequence[dict[str, Any]], mixed: Sequence[dict[str, Any]]) -> bool:
-    """Whether the engine's ways neither lost nor repeated a document, and counted what they said they did."""
+    """Whether the engine's ways neither lost nor repeated a document, and counted correctly."""
     tiled = [row for row in times if row["way"] in ENGINE]
     read = [row for row in mixed if row["way"] in ENGINE and row["reading"] == "engine"]
     wrong = any(row["unaccounted"] or row["gaps"] or row["miscounted"] for row in tiled)

@@ -1,6 +1,6 @@
-"""Small collections of mixed BSON types, and what is lost of them by each way of cutting and of reading.
+"""Small collections of mixed BSON types, and how many documents each way of cutting and reading loses.
 
-Query operators compare within one BSON type: a range between two types finds nothing, whoever drew its ends.
+Query operators compare within one BSON type. So a range whose ends have different types finds nothing.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from engine.reading.reader import Reader
 
 DOCUMENTS = 600
 TARGET = 30
-"""Documents a range."""
+"""Documents per range."""
 
 TIED = 150
-"""Documents a timestamp where groups of ties are larger than a range."""
+"""Documents per timestamp in the case whose groups of ties are larger than a range."""
 
 _TEXT = "x" * 2_000
-"""Together more than the least collection that splitVector splits."""
+"""Long enough that the collection is large enough for splitVector."""
 
 _DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ _IDS: tuple[Callable[[int], Any], ...] = (
     lambda n: ObjectId(n.to_bytes(12, "big")),
     lambda n: _DAY + timedelta(seconds=n),
 )
-"""An `_id` of each kind; the first three are numbers to the server."""
+"""Makers of an `_id` of each type; for the server, the first three are all numbers."""
 
 _VALUES: tuple[Callable[[int], dict[str, Any]], ...] = (
     *[lambda n: {"created_at": _DAY + timedelta(seconds=n)}] * 4,
@@ -58,12 +58,12 @@ _VALUES: tuple[Callable[[int], dict[str, Any]], ...] = (
     lambda _: {"created_at": float("nan")},
     lambda n: {"created_at": ObjectId(n.to_bytes(12, "big"))},
 )
-"""The order field of a history that several programs wrote: dates are four in ten."""
+"""Makers of the order field, as in a history that several programs wrote: four of ten are dates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A collection by the number of its documents, and the field it is ordered by."""
+    """A collection: the maker of its documents by their number, and the field that orders them."""
 
     label: str
     document: Callable[[int], dict[str, Any]]
@@ -80,8 +80,8 @@ CASES = {
 }
 
 
-def make(collection: Any, case: Case) -> None:
-    """Fills a collection (of the synchronous driver)."""
+def fill_case(collection: Any, case: Case) -> None:
+    """Fills a collection of the synchronous driver."""
     collection.insert_many([{**case.document(number), "text": _TEXT} for number in range(DOCUMENTS)])
     collection.create_index(ORDER)
 
@@ -89,18 +89,18 @@ def make(collection: Any, case: Case) -> None:
 # --- reading ranges ---
 
 RangeReader: TypeAlias = Callable[[SplitTask, KeyRange], AsyncIterator[Any]]
-"""The `_id`s that one range yields."""
+"""Yields the `_id`s of the documents in a range."""
 
 
 async def by_operators(task: SplitTask, key_range: KeyRange) -> AsyncIterator[Any]:
-    """As other tools read a range: a filter of `$gte` and `$lt`."""
+    """Reads a range as other tools do: with a filter of `$gte` and `$lt`."""
     found = exact(task.collection).find(operator_filter(task.order, key_range), {"_id": 1})
     for document in await found.to_list(length=None):
         yield document["_id"]
 
 
 async def by_engine(task: SplitTask, key_range: KeyRange) -> AsyncIterator[Any]:
-    """As the engine reads a range: by bounds of the index."""
+    """Reads a range as the engine does: by bounds of the index."""
     settings = task.settings()
     reader = Reader(await choose_scan(task.collection, settings), key_range, settings)
     async for page in reader.pages(after=None):
@@ -112,7 +112,7 @@ READERS: dict[str, RangeReader] = {"operators": by_operators, "engine": by_engin
 
 
 def operator_filter(order: Order, key_range: KeyRange) -> dict[str, Any]:
-    """The usual filter for `[start, stop)` of one field or two; nothing at an open end."""
+    """Makes the usual filter for `[start, stop)` on one or two fields; an open end has no condition."""
     ends = (("$gte", "$gt", key_range.start), ("$lt", "$lt", key_range.stop))
     clauses = [_end(order, *end) for end in ends if not isinstance(end[2].values[0], MinKey | MaxKey)]
     return {"$and": clauses} if clauses else {}
@@ -126,13 +126,13 @@ def _end(order: Order, operator: str, beyond: str, key: Key) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What became of the documents.
+class ReadResult:
+    """What became of the documents of a collection.
 
     Attributes:
-        lost: neither read nor reported.
-        repeated: read more than once.
-        reported: left out, and said so.
+        lost: documents that were neither read nor reported.
+        repeated: documents that were read more than once.
+        reported: documents that the way leaves out and reports.
         largest: documents found in the largest range, over the target.
     """
 
@@ -143,8 +143,8 @@ class Account:
     largest: float
 
 
-async def account(task: SplitTask, split: Split, read: RangeReader) -> Account:
-    """Reads all ranges and tells what is missing."""
+async def read_ranges(task: SplitTask, split: Split, read: RangeReader) -> ReadResult:
+    """Reads all ranges, and counts what is missing."""
     seen: Counter[Any] = Counter()
     largest = 0
     for key_range in split.ranges:
@@ -153,4 +153,4 @@ async def account(task: SplitTask, split: Split, read: RangeReader) -> Account:
         largest = max(largest, len(found))
     repeated = sum(times > 1 for times in seen.values())
     lost = task.documents - len(seen) - split.reported
-    return Account(len(split.ranges), lost, repeated, split.reported, round(largest / task.target, 2))
+    return ReadResult(len(split.ranges), lost, repeated, split.reported, round(largest / task.target, 2))

@@ -1,4 +1,4 @@
-"""The curves of `planning.py`: time against size, and how unequal the ranges are."""
+"""Draws the planning benchmark: time against size, and how unequal the ranges are."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ STYLES = {
     "count_documents": ("#999999", "+"),
     "count_scan": ("#333333", "x"),
 }
-"""Colours of Okabe and Ito, which colour-blind people can tell apart, and markers."""
+"""Markers, and the colours of Okabe and Ito, which colour-blind people can distinguish."""
 
 Row = Mapping[str, Any]
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
-    """Draws both panels, in the format that the file's name ends with."""
+    """Draws both panels; the suffix of the path chooses the format."""
     rows = [row for row in result["times"] if "refused" not in row]
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     times, skews = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -39,7 +39,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     where = f"mongod {machine['mongod']}, {machine['cores']} cores, {machine['cpu']}"
     figure.suptitle(f"Cutting a MongoDB collection into ranges ({where})", fontsize=11)
     figure.legend(*times.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    # The same numbers make the same file.
+    # So that the same numbers give the same file.
     with mpl.rc_context({"svg.hashsalt": "planning"}):
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
@@ -60,7 +60,7 @@ def _draw_times(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_skews(axes: Axes, rows: Sequence[Row]) -> None:
-    """From p5 to p95 a bar, with p50 on it, at the largest size."""
+    """Draws, for the largest size, a bar from p5 to p95 with a mark at p50."""
     size = max(row["size"] for row in rows)
     chosen = [row for row in reversed(rows) if row["size"] == size]
     for at, row in enumerate(chosen):
@@ -71,7 +71,9 @@ def _draw_skews(axes: Axes, rows: Sequence[Row]) -> None:
         axes.plot(row["p50"], at, color=color, marker="|", markersize=16, markeredgewidth=2)
     axes.axvline(1, color="#333333", linewidth=0.8)
     axes.set_yticks(range(len(chosen)), [LABELS[row["way"]] for row in chosen])
-    axes.set(title=f"Ranges of {size:,} documents", xlabel="documents a range over the target: p5, p50, p95")
+    axes.set(
+        title=f"Ranges of {size:,} documents", xlabel="documents per range over the target: p5, p50, p95"
+    )
     axes.set_xlim(left=0)
     _finish(axes, "x")
 

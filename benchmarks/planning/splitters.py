@@ -1,7 +1,7 @@
-"""The ways of cutting a collection into ranges that are compared, all as lists of KeyRanges.
+"""The ways of cutting a collection into ranges. Each returns a list of KeyRanges.
 
-The ends of other tools' ranges are open, as Spark's connector has them: the kindest form there is, since a
-range that begins at the least value by `$gte` sees one BSON type only.
+The first and the last range of other tools are open, as in Spark's connector. This is the most favourable
+form, because a range that begins at the least value by `$gte` finds documents of one BSON type only.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from engine.keys.key import Key, KeyRange, Order
 from engine.mongo.driver import exact
 
 SAMPLES_A_RANGE = 10
-"""What Spark's SamplePartitioner draws for each range unless told otherwise."""
+"""Samples per range that Spark's SamplePartitioner draws by default."""
 
 LEAST_CHUNK_BYTES = 1 << 20
-"""splitVector takes no less, and does not split a collection that is smaller."""
+"""The least chunk size of splitVector, which does not split a smaller collection."""
 
 
 class NotAllowedError(Exception):
-    """The server, or the user's rights on it, do not allow this way."""
+    """The server, or the user's privileges, do not allow this way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +48,28 @@ class SplitTask:
 
     @property
     def ranges(self) -> int:
-        """How many there should be."""
+        """The number of ranges that there should be."""
         return max(1, self.documents // self.target)
 
     def settings(self, strategy: str = "auto") -> Settings:
-        """The same task for the engine."""
+        """The engine's settings for this task."""
         return Settings(strategy=strategy, range_documents=self.target, order_field=self.order_field)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Ranges, and how many documents they leave out as the way itself reports."""
+    """Ranges, and the number of documents that they leave out according to the way's own report."""
 
     ranges: Sequence[KeyRange]
     reported: int = 0
 
 
 Splitter: TypeAlias = Callable[[SplitTask], Awaitable[Split]]
-"""Raises NotAllowedError where the server has no such way."""
+"""Cuts a collection into ranges; raises NotAllowedError if the server does not allow this way."""
 
 
 def _planned_by(strategy: str) -> Splitter:
-    """The engine, as a user calls it: census and explain gate are part of it."""
+    """Makes the splitter of an engine's strategy, which includes all checks before planning."""
 
     async def split(task: SplitTask) -> Split:
         plan = await plan_ranges(task.collection, Window(), task.settings(strategy))
@@ -79,10 +79,10 @@ def _planned_by(strategy: str) -> Splitter:
 
 
 async def _bucket_auto(task: SplitTask) -> Split:
-    """`$bucketAuto` on the whole key; Ray Data and Spark's AutoBucketPartitioner use this stage.
+    """Splits by `$bucketAuto` on the whole key, a stage that Ray Data and Spark's AutoBucketPartitioner use.
 
-    A missing field is taken for null, as the index has it: otherwise such keys would be documents of another
-    shape, and sorted elsewhere.
+    A missing field counts as null, as in the index. Otherwise such keys would be documents of another shape,
+    and sorted elsewhere.
     """
     key = {name: {"$ifNull": [f"${name}", None]} for name in task.order.fields}
     stages = [
@@ -95,9 +95,9 @@ async def _bucket_auto(task: SplitTask) -> Split:
 
 
 async def _one_field_sample(task: SplitTask) -> Split:
-    """Every tenth of a sorted sample of the first field, as Spark's SamplePartitioner has it.
+    """Splits at every tenth value of a sorted sample of the first field, as Spark's SamplePartitioner does.
 
-    Boundaries on one field cannot tell ties apart: equal ones are joined.
+    Boundaries on one field cannot separate ties, so equal ones are joined.
     """
     name = task.order.fields[0]
     stages = [
@@ -112,7 +112,7 @@ async def _one_field_sample(task: SplitTask) -> Split:
 
 
 async def _split_vector(task: SplitTask) -> Split:
-    """The command that sharding splits chunks by; allowed to administrators of a mongod only."""
+    """Splits by the command that sharding uses for chunks. Only administrators of a mongod may call it."""
     database = task.collection.database
     try:
         size = (await database.command("collStats", task.collection.name))["size"]
@@ -120,7 +120,7 @@ async def _split_vector(task: SplitTask) -> Split:
             "splitVector",
             task.collection.full_name,
             keyPattern=dict(task.order.spec),
-            # The command halves this, and then the number of documents is what limits.
+            # The command halves this; after that, the number of documents is the tighter limit.
             maxChunkSizeBytes=max(LEAST_CHUNK_BYTES, 4 * size // task.ranges),
             maxChunkObjects=task.target,
         )
@@ -130,13 +130,13 @@ async def _split_vector(task: SplitTask) -> Split:
 
 
 def _tiles(order: Order, boundaries: Sequence[Key]) -> list[KeyRange]:
-    """The ranges between boundaries, the first and the last one open."""
+    """Makes the ranges between boundaries; the first and the last one are open."""
     least, most = (Key((bound,) * len(order.fields)) for bound in (MinKey(), MaxKey()))
     return [KeyRange(start, stop) for start, stop in pairwise([least, *boundaries, most])]
 
 
 async def _aggregate(task: SplitTask, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """PyMongo's aggregation is awaited to its cursor, Motor's is the cursor."""
+    """Runs an aggregation. PyMongo's method must be awaited for the cursor, Motor's returns it."""
     cursor = exact(task.collection).aggregate(pipeline, allowDiskUse=True)
     if isawaitable(cursor):
         cursor = await cursor
@@ -154,7 +154,7 @@ SPLITTERS: dict[str, Splitter] = {
 }
 
 ENGINE = ("exact", "counted", "sample")
-"""Those of the engine, which must neither lose nor repeat a document."""
+"""The strategies of the engine, which must neither lose nor repeat a document."""
 
 LABELS = {
     "exact": "engine: exact",
@@ -166,4 +166,4 @@ LABELS = {
     "count_documents": "count_documents",
     "count_scan": "count by COUNT_SCAN",
 }
-"""Of these ways, and of the two counts that they are measured by (`counts.py`)."""
+"""Labels of these ways, and of the two counts that they are compared with (`counts.py`)."""

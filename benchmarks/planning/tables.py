@@ -1,4 +1,4 @@
-"""The results of `planning.py` for people, and its acceptance."""
+"""Prints the results of the planning benchmark, and checks its limits."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from benchmarks.planning.mixed_types import CASES, DOCUMENTS, READERS, TARGET, T
 from benchmarks.planning.splitters import LABELS
 
 ACCEPTED_AT = 1_000_000
-"""Documents at which ratios are accepted or not."""
+"""The size of the collection for which the ratios are checked."""
 
 MOST_RATIO = {"counted": 1.3, "exact": 2.0}
 MOST_SAMPLE_S = 0.150
 MOST_P95 = 1.3
 
 WIDTH = 110
-"""Where the output is no terminal, too: narrower, the numbers would be cut."""
+"""The least width, also without a terminal: in fewer columns the numbers would be cut."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One point of the acceptance; `passed` is None where nothing was measured for it."""
+    """A check of the acceptance; `passed` is None if it was not measured."""
 
     what: str
     most: float
@@ -37,12 +37,12 @@ class Check:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the limit is kept."""
+        """Whether the value keeps the limit."""
         return None if self.value is None else self.value <= self.most
 
 
 def acceptance(rows: Sequence[Row]) -> list[Check]:
-    """The points of the acceptance: two ratios at one size, and the sample at every size."""
+    """Makes the checks of the acceptance: two ratios at one size, and the sample at every size."""
     checks = []
     for way, most in MOST_RATIO.items():
         found = [row["ratio"] for row in rows if (row["way"], row["size"]) == (way, ACCEPTED_AT)]
@@ -55,12 +55,12 @@ def acceptance(rows: Sequence[Row]) -> list[Check]:
 
 
 def show(result: Mapping[str, Any], out: Console | None = None) -> None:
-    """Prints what was measured, what was lost, and the acceptance."""
+    """Prints the times, the lost documents, and the checks of the acceptance."""
     out = out or Console(width=max(WIDTH, Console().width))
     machine = result["machine"]
     out.print(f"{machine['cores']} cores, {machine['cpu']}, mongod {machine['mongod']}, {machine['driver']}")
     out.print(times_table(result["times"]))
-    out.print("p5, p50, p95, largest: documents a range over the target, counted, of all repetitions\n")
+    out.print("p5, p50, p95, largest: counted documents per range over the target, of all repetitions\n")
     out.print(mixed_table(result["mixed"]))
     out.print(
         f"reported: of the mixed order field, left out and the Plan says so; "
@@ -71,7 +71,7 @@ def show(result: Mapping[str, Any], out: Console | None = None) -> None:
 
 
 def times_table(rows: Sequence[Row]) -> Table:
-    """Time and skew of each way."""
+    """Makes a table with the time and the skew of each way."""
     names = ("documents", "way", "ms", "x COUNT_SCAN", "ranges", "p5", "p50", "p95", "largest")
     table = _table("Planning", names)
     for row in rows:
@@ -91,7 +91,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def mixed_table(rows: Sequence[Row]) -> Table:
-    """What each way lost and repeated of mixed types, by either way of reading."""
+    """Makes a table of the lost and repeated documents of mixed types, for both ways of reading."""
     what = f"Of {DOCUMENTS} documents in ranges of {TARGET}, lost / repeated"
     table = _table(
         what, ("ranges by", "read by", *(case.label for case in CASES.values()), "reported", "largest")
@@ -111,7 +111,7 @@ def _counts(row: Row) -> str:
 
 
 def _besides(cases: Mapping[str, Row]) -> tuple[str, str]:
-    """What was reported; and the largest range, where what is lost does not make it look smaller."""
+    """Returns the reported documents and the largest range, unless lost documents make it look smaller."""
     reported, ties = cases["values"].get("reported", ""), cases["ties"]
     return str(reported), f"{ties['largest']:.2f}" if ties.get("lost") == 0 else ""
 

@@ -1,1 +1,4 @@
-"""Compares reading by `skip` and `limit` with reading by key, on a real server."""
+"""Compares reading by `skip` and `limit` with reading by key, on a real server.
+
+Read `readers.py` first.
+"""

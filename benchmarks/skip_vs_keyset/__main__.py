@@ -1,13 +1,14 @@
-"""Reading a collection in pages: `skip`/`limit` against keyset, and one cursor as the limit.
+"""Compares ways of reading a collection in pages: `skip`/`limit`, keyset, and one cursor as the limit.
 
     python -m benchmarks.skip_vs_keyset [--quick | --large] [--uri mongodb://...] [--set NAME=VALUE]
 
-For collections of 100,000 to 1,000,000 documents (`--large`: 5,000,000 too) and pages of 1,000 and 10,000:
-time (median of interleaved repetitions), index keys and documents examined (the server's profiler), and what
-is lost or read twice when 1% of the documents are deleted or inserted meanwhile. Where skipping would pass
-over more than 50 million documents, pages are read at 40 depths and their sum is marked as estimated.
+Collections of 100,000 to 1,000,000 documents (with `--large` also 5,000,000) are read in pages of 1,000 and
+10,000. The tables show the time (median of interleaved repetitions), the index keys and documents that the
+server examines (by its profiler), and how many documents are lost or read twice when 1% of them are deleted
+or inserted meanwhile. Where skipping would pass over more than 50 million documents, only pages at 40 depths
+are read, and the total is marked as estimated.
 
-Exit status 1 if a keyset reader did not read each document exactly once.
+The exit status is 1 if a keyset reader did not read each document exactly once.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ LARGE = (5_000_000,)
 
 def main(
     *,
-    quick: Annotated[bool, typer.Option(help="Shows in seconds that it works; no numbers to quote.")] = False,
-    large: Annotated[bool, typer.Option(help="5,000,000 documents too.")] = False,
-    uri: Annotated[str | None, typer.Option(help="Server to use; by default one is started.")] = None,
+    quick: Annotated[bool, typer.Option(help="Only shows that it works, in seconds.")] = False,
+    large: Annotated[bool, typer.Option(help="Measure 5,000,000 documents too.")] = False,
+    uri: Annotated[str | None, typer.Option(help="Address of the server; by default one is started.")] = None,
     repetitions: Annotated[int | None, typer.Option(min=1, help="How often each read is timed.")] = None,
-    driver: Annotated[Driver, typer.Option(help="Driver that reads.")] = Driver.MOTOR,
+    driver: Annotated[Driver, typer.Option(help="The driver to read with.")] = Driver.MOTOR,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Setting of the engine: NAME=VALUE.")
+        list[str] | None, typer.Option("--set", help="A setting of the engine, as NAME=VALUE.")
     ] = None,
-    results: Annotated[Path, typer.Option(help="Where the result files go.")] = RESULTS,
+    results: Annotated[Path, typer.Option(help="Folder of the result files.")] = RESULTS,
 ) -> None:
-    """Compares skip/limit with keyset pages."""
+    """Compares `skip` and `limit` with keyset pages."""
     setup = replace(QUICK if quick else Setup(), driver=driver)
     setup = replace(setup, repetitions=repetitions or setup.repetitions)
     setup = replace(setup, sizes=(*setup.sizes, *LARGE)) if large else setup
@@ -62,9 +63,9 @@ def main(
 
 
 def _ignore_loaded() -> None:
-    """Keeps what plotting and the command line have loaded out of every full garbage collection.
+    """Excludes the modules for plotting and the command line from garbage collections.
 
-    Each would walk through it, 40 ms in the midst of some page.
+    Each full collection would spend 40 ms on them, during some page.
     """
     gc.collect()
     gc.freeze()

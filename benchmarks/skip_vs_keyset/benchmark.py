@@ -21,7 +21,7 @@ QUICK = Setup(sizes=(3_000, 9_000), pages=(100, 1_000), repetitions=2, samples=1
 
 
 def measure(uri: str, setup: Setup) -> dict[str, Any]:
-    """Everything that goes into the result file, except how it was called."""
+    """Measures all readers, and returns the content of the result file."""
     machine = describe_machine(uri, setup.driver)
     with scratch(uri) as database, steps("skip against keyset", Comparison.step_count(setup)) as shown:
         comparison = Comparison(uri, database, setup, shown)
@@ -36,9 +36,9 @@ def measure(uri: str, setup: Setup) -> dict[str, Any]:
 
 
 def complete(result: Mapping[str, Any]) -> bool:
-    """Whether the keyset readers read each document exactly once, also while others were changed.
+    """Whether the keyset readers read each document exactly once, also while other documents were changed.
 
-    And whether all read everything while nothing was changed: a reader that reads less is no comparison.
+    All readers must have read everything while nothing was changed; otherwise their times cannot be compared.
     """
     rows = [row for row in (*result["reads"], *result["churn"]) if row["reader"] in KEYSET]
     exact = not any(row["lost"] or row["repeated"] for row in rows)
@@ -54,7 +54,11 @@ def publish(result: Mapping[str, Any], directory: Path, *, quick: bool) -> None:
 
 
 def settings_from(assignments: list[str]) -> dict[str, str]:
-    """Settings from `NAME=VALUE`, checked before anything is measured."""
+    """Reads settings of the engine from `NAME=VALUE`, and checks them.
+
+    Raises:
+        ConfigError: an assignment has no `=`, or the engine does not accept it.
+    """
     settings = dict(assignment.split("=", 1) for assignment in assignments if "=" in assignment)
     if len(settings) != len(assignments):
         raise ConfigError("--set takes NAME=VALUE")

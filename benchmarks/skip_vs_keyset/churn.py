@@ -1,4 +1,4 @@
-"""Deletes and inserts while a collection is read, and what the reader missed or read twice by them."""
+"""Deletes and inserts documents while a collection is read, and counts what the reader loses or repeats."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from benchmarks.common.documents import ReadCounter, document, id_of
 from benchmarks.skip_vs_keyset.readers import PageReader
 
 SHARE = 0.01
-"""Of the documents are deleted, and as many inserted."""
+"""The share of the documents that is deleted, and the share that is inserted."""
 
 
 class Mode(StrEnum):
-    """What happens during the read."""
+    """What happens to the collection during the read."""
 
     DELETES = "deletes"
     INSERTS = "inserts"
@@ -25,8 +25,8 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Of the documents that were there all the time: how many the reader lost, and read more than once."""
+class ChurnResult:
+    """The changes, and how many of the unchanged documents the reader lost or read more than once."""
 
     deleted: int
     inserted: int
@@ -37,8 +37,8 @@ class Account:
 class Churn:
     """Changes a collection in small steps, spread evenly over the reading of it.
 
-    Positions are random over the whole order and the same at every run. What is inserted lies in the midst of
-    the order too (at the end of the natural one), as late messages do.
+    Positions are random over the whole order, and the same at every run. Inserted documents are spread over
+    the order too, as late messages are; in natural order they come last.
     """
 
     def __init__(self, collection: Collection[dict[str, Any]], size: int, steps: int, mode: Mode) -> None:
@@ -52,7 +52,7 @@ class Churn:
         self.inserted = 0
 
     def step(self) -> None:
-        """The next share of the changes; none any more once all are made."""
+        """Makes the next share of the changes, until all are made."""
         doomed, new = self._share(self._doomed), self._share(self._new)
         self._step += 1
         if doomed:
@@ -67,16 +67,16 @@ class Churn:
         return changes[first:last]
 
 
-async def read_under_churn(reader: PageReader, page: int, churn: Churn, size: int) -> Account:
-    """Reads everything, with a step of changes after each page."""
+async def read_under_churn(reader: PageReader, page: int, churn: Churn, size: int) -> ChurnResult:
+    """Reads everything, and makes a step of the changes after each page."""
     seen = ReadCounter(size + int(size * SHARE))
     async for found in reader.pages(page):
         seen.add(reader.ids(found))
         churn.step()
     stayed = [number for number in range(size) if number not in churn.deleted]
-    return Account(len(churn.deleted), churn.inserted, seen.lost(stayed), seen.repeated(stayed))
+    return ChurnResult(len(churn.deleted), churn.inserted, seen.lost(stayed), seen.repeated(stayed))
 
 
-def account_row(reader: str, size: int, page: int, mode: Mode, account: Account) -> dict[str, Any]:
-    """For the result file."""
-    return {"reader": reader, "size": size, "page": page, "mode": mode.value, **asdict(account)}
+def churn_row(reader: str, size: int, page: int, mode: Mode, result: ChurnResult) -> dict[str, Any]:
+    """Makes the row for the result file."""
+    return {"reader": reader, "size": size, "page": page, "mode": mode.value, **asdict(result)}

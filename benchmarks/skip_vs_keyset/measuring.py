@@ -1,4 +1,4 @@
-"""Measures all readers at all sizes and page sizes, and under changes."""
+"""Measures all readers at all sizes and page sizes, and while the collection changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.common.documents import ReadCounter, fill
 from benchmarks.common.mongo import Driver, connected
 from benchmarks.common.profiler import Profile, profiled
 from benchmarks.common.progress import Steps
-from benchmarks.skip_vs_keyset.churn import Churn, Mode, account_row, read_under_churn
+from benchmarks.skip_vs_keyset.churn import Churn, Mode, churn_row, read_under_churn
 from benchmarks.skip_vs_keyset.readers import READERS, PageReader, SkipReader
 from benchmarks.skip_vs_keyset.timing import (
     Reading,
@@ -32,12 +32,12 @@ PLOTTED_PAGES = 40
 
 @dataclass(frozen=True)
 class Setup:
-    """What is measured.
+    """The sizes and pages to measure, and how often.
 
     Attributes:
-        samples: depths where a read is estimated.
-        most_skipped: documents passed over by a whole skip read, beyond which it is estimated.
-        settings: of the engine, besides the page size.
+        samples: the number of depths at which pages are read if the total is estimated.
+        most_skipped: the total is estimated if a whole read would skip more documents than this.
+        settings: settings of the engine, besides the page size.
     """
 
     sizes: tuple[int, ...] = (100_000, 300_000, 1_000_000)
@@ -53,8 +53,8 @@ class Comparison:
     """The measurements of one setup on one server.
 
     Attributes:
-        reads: one row a reader, size and page.
-        churn: one row a reader, page and mode, at the smallest size.
+        reads: one row per reader, size and page.
+        churn: one row per reader, page and mode, at the smallest size.
     """
 
     def __init__(self, uri: str, database: Database[dict[str, Any]], setup: Setup, shown: Steps) -> None:
@@ -64,7 +64,7 @@ class Comparison:
 
     @staticmethod
     def step_count(setup: Setup) -> int:
-        """How many steps it takes."""
+        """The number of steps, for the progress bar."""
         reads = len(READERS) * len(setup.pages) * len(setup.sizes) * (1 + setup.repetitions)
         return reads + len(READERS) * len(setup.pages) * len(Mode)
 
@@ -86,7 +86,7 @@ class Comparison:
     # --- time and work ---
 
     def _compare(self, size: int, page: int) -> None:
-        """All readers: once with the profiler, which warms the cache too, then interleaved for time."""
+        """Runs all readers: once with the profiler, which also warms the cache, then interleaved for time."""
         rows = {}
         for reader in READERS:
             self._step(reader, size, page, "profiled")
@@ -102,9 +102,9 @@ class Comparison:
             self.reads.append({**rows[reader], **self._times(repeated, rows[reader]["pages"])})
 
     def _examine(self, reader: str, size: int, page: int) -> dict[str, Any]:
-        """What the server examines for the whole, and whether each document is read exactly once.
+        """Measures what the server examines in total, and whether each document is read exactly once.
 
-        The cost of a skip is linear in its depth, so sampled depths give its total.
+        The cost of a skip is linear in its depth, so sampled depths give the total.
         """
         seen = ReadCounter(size)
         with profiled(self._database, _name(size)) as profile:
@@ -127,7 +127,7 @@ class Comparison:
         }
 
     def _examined_at(self, profile: Profile, skipped: list[int]) -> list[dict[str, int]]:
-        """What some operations examined, and where: at the depths skipped to, else after all before."""
+        """Returns what some operations examined, and at which depth."""
         chosen = sampled_pages(len(profile.operations), self._setup.samples)
         rows = [asdict(profile.operations[at]) for at in chosen]
         return [{**row, "after": at} for row, at in zip(rows, skipped, strict=True)] if skipped else rows
@@ -160,7 +160,7 @@ class Comparison:
     # --- what is lost ---
 
     def _read_under_churn(self, reader: str, page: int, mode: Mode) -> dict[str, Any]:
-        """On a new collection each time, so that no reader meets what another has left."""
+        """Reads a new collection each time, so that no reader finds the changes of another."""
         size = min(self._setup.sizes)
         collection = self._database[_name(size)]
         collection.drop()
@@ -169,8 +169,8 @@ class Comparison:
 
         async def read() -> dict[str, Any]:
             async with self._reader(reader, size) as opened:
-                account = await read_under_churn(opened, page, churn, size)
-            return account_row(reader, size, page, mode, account)
+                result = await read_under_churn(opened, page, churn, size)
+            return churn_row(reader, size, page, mode, result)
 
         return asyncio.run(read())
 

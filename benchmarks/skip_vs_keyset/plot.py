@@ -1,4 +1,4 @@
-"""The curves of `skip_vs_keyset.py`: the whole against the size, and one page against its depth."""
+"""Draws the time of the whole read against the size, and of one page against its depth."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ COLORS = {
     "engine": "#0072B2",
     "cursor": "#555555",
 }
-"""Of the readers that are drawn: Okabe and Ito's colours, which colour-blind people can tell apart."""
+"""The readers that are drawn, in the colours of Okabe and Ito, which colour-blind people can distinguish."""
 
 MARKERS = {"skip_sorted": "o", "skip_natural": "s", "or_keyset": "^", "engine": "D", "cursor": "x"}
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
-    """Draws one row of panels a page size, in the format that the file's name ends with."""
+    """Draws one row of panels per page size; the suffix of the path chooses the format."""
     rows = result["reads"]
     pages = sorted({row["page"] for row in rows})
     figure = Figure(figsize=(11, 4.2 * len(pages)), layout="constrained")
@@ -38,7 +38,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     where = f"mongod {machine['mongod']}, {machine['cores']} cores, {machine['cpu']}"
     figure.suptitle(f"Reading a MongoDB collection in pages ({where})", fontsize=11)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    # The same numbers make the same file.
+    # So that the same numbers give the same file.
     with mpl.rc_context({"svg.hashsalt": "skip_vs_keyset"}):
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
@@ -66,7 +66,7 @@ def _draw_depths(axes: Axes, rows: list[Mapping[str, Any]], page: int) -> None:
     axes.set(xscale="log", yscale="log")
     size = max(row["size"] for row in rows)
     for row in (row for row in rows if row["size"] == size and row["reader"] in COLORS):
-        # The first pages of the engine are small, and so is the last one of some.
+        # The first pages of the engine are small, and so is the last page of some readers.
         full = [timed for timed in row["depths"] if timed["documents"] >= page / 2]
         ends = [timed["depth"] + timed["documents"] for timed in full]
         times = [1000 * timed["seconds"] for timed in full]

@@ -1,6 +1,6 @@
-"""The ways of reading a whole collection in pages that are compared.
+"""The readers that are compared: ways of reading a whole collection in pages.
 
-All read the same fields in the same order, where they have one, one reply of the server a page.
+All read the same fields, one reply of the server per page, and in the same order if they have one.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ class PageReader(Protocol):
     """Reads a whole collection in pages of some number of documents."""
 
     def pages(self, documents: int) -> AsyncIterator[Page]:
-        """The pages, none of them empty."""
+        """Yields the pages; none of them is empty."""
 
     def ids(self, page: Page) -> Iterable[ObjectId]:
-        """The `_id`s of the documents of a page."""
+        """Returns the `_id`s of the documents of a page."""
 
 
 class _Documents:
-    """Pages of documents as the driver gives them."""
+    """Pages are documents as the driver returns them."""
 
     def ids(self, page: Page) -> Iterable[ObjectId]:
-        """The `_id`s of the documents of a page."""
+        """Returns the `_id`s of the documents of a page."""
         return (document["_id"] for document in page)
 
 
 @dataclass(frozen=True)
 class SkipReader(_Documents):
-    """Chunks by offset, planned from a count before anything is read: one mapped task a chunk.
+    """Reads chunks by offset, planned from a count beforehand, as one mapped task per chunk would do.
 
     Attributes:
-        size: documents counted.
-        order: None reads in natural order, as a `find()` without a sort does.
+        size: the number of counted documents.
+        order: the sort order; None reads in natural order, as `find()` without a sort does.
     """
 
     collection: Any
@@ -55,13 +55,13 @@ class SkipReader(_Documents):
     order: list[tuple[str, int]] | None
 
     async def pages(self, documents: int) -> AsyncIterator[Page]:
-        """Every chunk that was planned, unless it has become empty."""
+        """Yields every planned chunk, unless it has become empty."""
         for offset in range(0, self.size, documents):
             if page := await self.page_at(offset, documents):
                 yield page
 
     async def page_at(self, offset: int, documents: int) -> Page:
-        """One chunk."""
+        """Reads one chunk."""
         cursor = self.collection.find({}, PROJECTION)
         cursor = cursor.sort(self.order) if self.order else cursor
         return await _one_reply(cursor.skip(offset), documents)
@@ -69,12 +69,12 @@ class SkipReader(_Documents):
 
 @dataclass(frozen=True)
 class OrReader(_Documents):
-    """Keyset pages by the usual filter: beyond the last timestamp, or tied with it and of a greater `_id`."""
+    """Reads keyset pages by the usual filter: a later timestamp, or the same one and a greater `_id`."""
 
     collection: Any
 
     async def pages(self, documents: int) -> AsyncIterator[Page]:
-        """Pages until one comes back empty."""
+        """Yields pages until one is empty."""
         beyond: dict[str, Any] = {}
         while page := await _one_reply(self.collection.find(beyond, PROJECTION).sort(ORDER), documents):
             yield page
@@ -84,12 +84,12 @@ class OrReader(_Documents):
 
 @dataclass(frozen=True)
 class CursorReader(_Documents):
-    """One cursor over everything, a page a reply: as fast as documents can be had through this driver."""
+    """Reads everything by one cursor, a page per reply: as fast as this driver can read documents."""
 
     collection: Any
 
     async def pages(self, documents: int) -> AsyncIterator[Page]:
-        """What one cursor yields."""
+        """Yields the replies of the cursor."""
         cursor = self.collection.find({}, PROJECTION).sort(ORDER).batch_size(documents)
         while page := await cursor.to_list(length=documents):
             yield page
@@ -97,13 +97,13 @@ class CursorReader(_Documents):
 
 @dataclass(frozen=True)
 class EngineReader:
-    """The engine's own Reader over one range that holds everything."""
+    """Reads one range that contains everything, with the engine's own Reader."""
 
     collection: Any
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     async def pages(self, documents: int) -> AsyncIterator[Page]:
-        """Pages by the bounds of the index; the first few are smaller."""
+        """Yields pages by bounds of the index; the first few are smaller."""
         settings = Settings(**{**self.settings, "page_documents": documents})
         scan = await choose_scan(self.collection, settings)
         whole = KeyRange(Key((MinKey(), MinKey())), Key((MaxKey(), MaxKey())))
@@ -111,24 +111,26 @@ class EngineReader:
             yield page
 
     def ids(self, page: Page) -> Iterable[ObjectId]:
-        """The `_id`s of the documents of a page."""
+        """Returns the `_id`s of the documents of a page."""
         return page.ids
 
 
 async def _one_reply(cursor: Any, documents: int) -> Page:
-    """At most that many documents.
+    """Reads at most this number of documents in one reply.
 
-    A negative limit closes the cursor with its first reply, which without a batch size would hold 101.
+    A negative limit closes the cursor with its first reply, which would have 101 documents without a batch
+    size.
     """
     page: Page = await cursor.limit(-documents).batch_size(documents).to_list(length=None)
     return page
 
 
 ReaderFactory: TypeAlias = Callable[[Any, int, Mapping[str, Any]], PageReader]
-"""Takes the collection, its size, and settings of the engine.
+"""Makes a reader from the collection, its size, and settings of the engine.
 
-All but the engine decode as the driver does by default; the engine decodes so that every BSON value survives
-a round trip, which costs time of its own: a second cursor, that decodes likewise, shows how much.
+The engine decodes documents so that every BSON value survives a round trip, which takes additional time; the
+reader `cursor_exact` decodes in the same way, to show how much. All others decode as the driver does by
+default.
 """
 
 READERS: dict[str, ReaderFactory] = {
@@ -150,4 +152,4 @@ LABELS = {
 }
 
 KEYSET = ("or_keyset", "engine")
-"""Readers that must read each document exactly once, whatever happens to the others."""
+"""Readers that must read each document exactly once, even while other documents are changed."""

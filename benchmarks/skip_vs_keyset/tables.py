@@ -1,4 +1,4 @@
-"""The results of `skip_vs_keyset.py` for people."""
+"""Prints the results of the benchmark of skip against keyset."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from rich.table import Table
 from benchmarks.skip_vs_keyset.readers import LABELS
 
 MOST_TIMES_CURSOR = 1.2
-"""Acceptance: the engine's reader over one cursor (1,000,000 documents, pages of 1,000)."""
+"""Acceptance: the engine's time over that of one cursor, at most (1,000,000 documents, pages of 1,000)."""
 
 WIDTH = 100
-"""Where the output is no terminal, too: narrower, the numbers would be cut."""
+"""The least width, also without a terminal: in fewer columns the numbers would be cut."""
 
 Row = Mapping[str, Any]
 
 
 def show(result: Mapping[str, Any], out: Console | None = None) -> None:
-    """Prints what was measured, how it grows, and what was lost."""
+    """Prints the times, how they grow, and the lost documents."""
     out = out or Console(width=max(WIDTH, Console().width))
     machine = result["machine"]
     out.print(f"{machine['cores']} cores, {machine['cpu']}, mongod {machine['mongod']}, {machine['driver']}")
     out.print(reads_table(result["reads"]))
-    out.print("~ estimated from pages at sampled depths; keys, docs: examined for one document returned\n")
+    out.print("~ estimated from pages at sampled depths; keys, docs: examined per returned document\n")
     for line in growth(result["reads"]):
         out.print(line, highlight=False)
     out.print(churn_table(result["churn"]))
 
 
 def reads_table(rows: list[Row]) -> Table:
-    """Time and work of each reader."""
+    """Makes a table with the time and the work of each reader."""
     names = ("documents", "page", "reader", "seconds", "per second", "x cursor", "keys", "docs")
     table = _table("Reading everything", names)
     last = None
@@ -55,7 +55,7 @@ def reads_table(rows: list[Row]) -> Table:
 
 
 def churn_table(rows: list[Row]) -> Table:
-    """What each reader lost, or read more than once, of the documents that were there all the time."""
+    """Makes a table of what each reader lost or repeated of the documents that were there all the time."""
     modes = list(dict.fromkeys(row["mode"] for row in rows))
     what = f"Of {rows[0]['size']:,} documents, lost / repeated while 1% were deleted, inserted, or both"
     table = _table(what, ("page", "reader", *modes))
@@ -67,7 +67,7 @@ def churn_table(rows: list[Row]) -> Table:
 
 
 def growth(rows: list[Row]) -> list[str]:
-    """The ratios that matter, size by size: skip over keyset, keyset over one cursor."""
+    """Lists the important ratios, size by size: skip over keyset, keyset over one cursor."""
     sizes = sorted({row["size"] for row in rows})
     pages = sorted({row["page"] for row in rows})
     pairs = (
@@ -85,7 +85,7 @@ def growth(rows: list[Row]) -> list[str]:
 
 
 def ratio(rows: list[Row], one: str, other: str, size: int, page: int) -> float:
-    """How many times as long one reader takes as another."""
+    """Divides the time of one reader by that of another."""
     seconds = {r["reader"]: r["seconds"] for r in rows if (r["size"], r["page"]) == (size, page)}
     return float(seconds[one] / seconds[other])
 

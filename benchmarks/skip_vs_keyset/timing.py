@@ -1,4 +1,4 @@
-"""Timing the reading of a collection: the whole of it, or pages at sampled depths."""
+"""Times the reading of a collection: the whole of it, or pages at sampled depths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.skip_vs_keyset.readers import PageReader, SkipReader
 
 @dataclass(frozen=True, slots=True)
 class PageTime:
-    """One page: how many documents come before it, how many it holds, and how long it took."""
+    """The time of one page: `depth` documents come before it."""
 
     depth: int
     documents: int
@@ -22,11 +22,11 @@ class PageTime:
 
 @dataclass(frozen=True)
 class Reading:
-    """A collection read once.
+    """The times of reading a collection once.
 
     Attributes:
-        pages: those that were read.
-        planned: how many pages the whole takes, if only some were read.
+        pages: the pages that were read.
+        planned: the number of all pages, if only some were read.
     """
 
     pages: Sequence[PageTime]
@@ -34,10 +34,10 @@ class Reading:
 
     @property
     def seconds(self) -> float:
-        """For the whole: measured, or estimated as the mean of the sampled pages times their number.
+        """The time of the whole: measured, or estimated as the mean of sampled pages times their number.
 
-        The depths are the middles of equal strata, so for a cost that is linear in the depth (a skip's)
-        this is exact but for noise.
+        The depths are the middles of equal strata. So for a cost that is linear in the depth, as that of a
+        skip, the estimate is exact except for noise.
         """
         if self.planned is None:
             return sum(page.seconds for page in self.pages)
@@ -45,38 +45,38 @@ class Reading:
 
     @property
     def estimated(self) -> bool:
-        """Whether the whole is an estimate."""
+        """Whether the time of the whole is an estimate."""
         return self.planned is not None
 
     def estimate_ratio(self, samples: int) -> float:
-        """What an estimate from sampled pages of this reading would have been, over what was measured."""
+        """Divides the estimate that sampled pages of this reading would give by the measured time."""
         sampled = [self.pages[at] for at in sampled_pages(len(self.pages), samples)]
         return Reading(sampled, len(self.pages)).seconds / self.seconds
 
 
 def sampled_pages(pages: int, samples: int) -> list[int]:
-    """Indexes of pages at the middles of equal strata; all of them if there are no more than `samples`."""
+    """Returns the indexes of pages at the middles of equal strata; of all pages if `samples` suffices."""
     if pages <= samples:
         return list(range(pages))
     return [int((stratum + 0.5) * pages / samples) for stratum in range(samples)]
 
 
 def sampled_offsets(size: int, page: int, samples: int) -> list[int]:
-    """Offsets of the sampled pages of a collection."""
+    """Returns the offsets of the sampled pages of a collection."""
     return [at * page for at in sampled_pages(-(-size // page), samples)]
 
 
 def skipped_documents(size: int, page: int) -> int:
-    """Documents that all the skips of a whole reading pass over: it grows with the square of the size."""
+    """Counts the documents that a whole read skips over; it grows with the square of the size."""
     pages = -(-size // page)
     return page * pages * (pages - 1) // 2
 
 
 async def read_whole(reader: PageReader, page: int, seen: ReadCounter | None = None) -> Reading:
-    """Reads everything.
+    """Reads everything, and times each page.
 
     Args:
-        seen: takes down what was read; outside the clock, so without it for measurements.
+        seen: counts what was read. The counting is not timed, but it disturbs the times a little.
     """
     times: list[PageTime] = []
     depth, began = 0, time.perf_counter()
@@ -91,10 +91,10 @@ async def read_whole(reader: PageReader, page: int, seen: ReadCounter | None = N
 
 
 async def read_sampled(reader: SkipReader, page: int, offsets: Iterable[int]) -> Reading:
-    """Reads only the pages at those offsets.
+    """Reads only the pages at these offsets.
 
     Raises:
-        RuntimeError: a page is not full, so its time says nothing.
+        RuntimeError: a page is not full, so its time is meaningless.
     """
     times: list[PageTime] = []
     for offset in offsets:
@@ -107,9 +107,9 @@ async def read_sampled(reader: SkipReader, page: int, offsets: Iterable[int]) ->
 
 
 def median_pages(readings: Sequence[Reading], most: int) -> list[PageTime]:
-    """The pages of repeated readings, each with its median time; at most `most` of them, spread evenly.
+    """Returns the pages of repeated readings, each with its median time; at most `most`, spread evenly.
 
-    Where pages differ from reading to reading, because their size adapts, those of the median reading.
+    If the pages differ between the readings, because their size adapts, those of the median reading.
     """
     middle = sorted(readings, key=lambda reading: reading.seconds)[len(readings) // 2]
     shapes = [[(page.depth, page.documents) for page in reading.pages] for reading in readings]

@@ -1,4 +1,4 @@
-"""The demo's exit status and its words."""
+"""The exit status and the messages of the demo's commands."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from demo.errors import DemoError
 
 @pytest.fixture
 def invoke(monkeypatch, tmp_path):
-    """Runs the command with a function in place of the demo; restores the signal handlers."""
+    """Runs a command with a function in place of `run_demo`; restores the signal handlers afterwards."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def call(run_demo, *arguments, command="run"):
@@ -26,13 +26,13 @@ def invoke(monkeypatch, tmp_path):
 
 
 def test_the_exit_status_says_whether_all_is_well(invoke):
-    """0 only for a run that reconciled."""
+    """It is 0 only if `run_demo` says that every check passed."""
     assert invoke(lambda *_: True).exit_code == 0
     assert invoke(lambda *_: False).exit_code == 1
 
 
 def test_an_error_is_told_with_the_end_of_its_log(invoke, tmp_path):
-    """The message, the last lines, and where the rest is."""
+    """The output has the message, the last lines of the log, and its path."""
     log = tmp_path / "mongod.log"
     log.write_text("the disk is full\n", encoding="utf-8")
 
@@ -47,7 +47,7 @@ def test_an_error_is_told_with_the_end_of_its_log(invoke, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_unwinds_the_demo(invoke, number):
-    """Ctrl-C, an end asked for, and a closed terminal alike; a second one changes nothing."""
+    """Ctrl-C, SIGTERM and a closed terminal all end the demo; a second signal changes nothing."""
 
     def interrupted(*_):
         try:
@@ -61,7 +61,7 @@ def test_a_signal_unwinds_the_demo(invoke, number):
 
 
 def test_the_window_is_three_days_or_everything(invoke):
-    """A demo is short unless asked otherwise."""
+    """By default the demo is short; `--all` takes the whole history."""
     seen = []
     invoke(lambda options, _: seen.append(options) or True)
     invoke(lambda options, _: seen.append(options) or True, "--all", "--keep")
@@ -72,7 +72,7 @@ def test_the_window_is_three_days_or_everything(invoke):
 
 
 def test_the_demo_with_celery_has_a_folder_of_its_own(invoke, tmp_path):
-    """It never touches what `run` keeps; its window has several ranges for each slot of each worker."""
+    """It does not touch the data of `run`; its window has several ranges for each slot of each worker."""
     seen = []
     invoke(lambda options, _: seen.append(options) or True, "--keep", command="celery")
     (options,) = seen
@@ -84,6 +84,6 @@ def test_the_demo_with_celery_has_a_folder_of_its_own(invoke, tmp_path):
 
 
 def test_down_with_nothing_running_says_so(tmp_path):
-    """And is no failure."""
+    """Its exit status is 0 then, too."""
     result = CliRunner().invoke(cli.app, ["down", "--state-dir", str(tmp_path)])
     assert (result.exit_code, result.output) == (0, "Nothing is running.\n")

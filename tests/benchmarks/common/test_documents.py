@@ -1,4 +1,4 @@
-"""The documents of the benchmarks, and the account of which were read."""
+"""The documents of the benchmarks, and the counter of how often each was read."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_an_id_holds_the_number_also_at_another_place():
     assert document(29)["_id"] < moved["_id"] < document(33)["_id"]
 
 
-def test_seen_names_what_was_lost_and_what_was_read_twice():
-    """Only among the documents asked about."""
+def test_the_counter_finds_what_was_lost_and_what_was_read_twice():
+    """It looks only at the given documents."""
     seen = ReadCounter(4)
     seen.add(document(n)["_id"] for n in (0, 1, 1))
     assert seen.lost(range(4)) == 2

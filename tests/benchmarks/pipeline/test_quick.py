@@ -10,7 +10,7 @@ from pymongo import MongoClient
 
 from benchmarks.common.process import Job
 from benchmarks.pipeline.benchmark import QUICK, chosen, complete, measure, publish, shortened
-from benchmarks.pipeline.measuring import tell
+from benchmarks.pipeline.measuring import run_candidate
 from benchmarks.pipeline.scenarios import scenarios_of
 
 
@@ -30,7 +30,7 @@ def result(directory):
 
 
 def test_every_entry_is_measured(result):
-    """As often as the scenarios say, without an error of the benchmark's own."""
+    """Each entry of each scenario has its rows, and no candidate has an error."""
     entries = [
         (scenario.name, entry.candidate, entry.concurrency, entry.documents)
         for scenario in shortened(scenarios_of(QUICK))
@@ -42,7 +42,7 @@ def test_every_entry_is_measured(result):
 
 
 def test_nobody_gets_a_wrong_result(result):
-    """Stored or not, what is stored is what the service's rule gives."""
+    """Everything that is stored is what the service's rule gives."""
     assert {row["wrong"] for row in result["rows"]} == {0}
 
 
@@ -63,7 +63,7 @@ def test_the_engine_loses_nothing_but_says_what_failed(result):
 
 
 def test_faults_were_met(result):
-    """The service has done what the scenario says."""
+    """The service has caused the faults of each scenario."""
     ended = {row["scenario"]: row["ended"] for row in result["rows"] if row["candidate"] == "engine"}
     assert ended["faulty"]["failed"] > 0
     assert ended["narrow"]["throttled"] > 0
@@ -78,7 +78,7 @@ def test_the_figures_are_drawn(directory):
 
 
 def test_a_part_replaces_no_whole(result, tmp_path):
-    """It has files of its own, with figures of what there is."""
+    """It has files of its own, and its figures show what was measured."""
     part = {name: [] for name in ("scenarios", "medians", "rows")}
     publish({**result, **part}, tmp_path, quick=True, whole=False)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -92,10 +92,10 @@ def test_nothing_stays_on_the_server(result, mongod_uri):
         assert not [name for name in client.list_database_names() if name.startswith("bench_")]
 
 
-def test_what_a_candidate_dies_of_is_a_result(mongod_uri):
-    """A missing library, or a service that is not there."""
+def test_the_error_of_a_candidate_is_a_result(mongod_uri):
+    """Here a library is missing, or the service does not answer."""
     job = Job(mongod_uri, "nothing", "messages", "nothing_too", "http://127.0.0.1:9/", "bare", 1)
-    assert "Error" in tell("python3", replace(job, candidate="ray"))["error"]
+    assert "Error" in run_candidate("python3", replace(job, candidate="ray"))["error"]
 
 
 def test_settings_and_candidates_can_be_chosen():

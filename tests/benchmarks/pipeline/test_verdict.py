@@ -26,7 +26,7 @@ def measured(scenario, candidate="engine", **changes):
 
 
 def everything():
-    """A run that just passes in every point."""
+    """Rows of a run that keeps every limit exactly."""
     return [
         measured("service"),
         measured("service", "workers", documents_per_second=900.0, concurrency=8),
@@ -44,7 +44,7 @@ def everything():
 
 
 def failing(rows, recoveries=BACK):
-    """What does not pass."""
+    """The checks that fail."""
     checks = acceptance(rows, recoveries, 10)
     return {(check.point, check.what) for check in checks if check.passed is False}
 
@@ -89,7 +89,7 @@ def test_every_limit_can_be_broken(scenario, worse, point):
 
 
 def test_memory_grows_by_at_most_15_percent_and_recovery_takes_at_most_ten_seconds():
-    """Both ways."""
+    """Both limits can be broken."""
     rows = everything()
     rows[-1]["peak_mb"] = 69.1
     assert [point for point, _ in failing(rows)] == [7]
@@ -97,7 +97,7 @@ def test_memory_grows_by_at_most_15_percent_and_recovery_takes_at_most_ten_secon
 
 
 def test_what_was_not_measured_is_neither_passed_nor_failed():
-    """But what never came back has failed."""
+    """But a rate that never recovered has failed."""
     assert {check.passed for check in acceptance([], {}, 10)} == {None}
     assert [point for point, _ in failing(everything(), {"halved": None, "restored": 1.0})] == [1]
 
@@ -112,13 +112,13 @@ def test_a_rate_is_back_from_the_first_second_that_reaches_90_percent_of_it():
 
 
 def test_recoveries_are_told_for_each_change():
-    """Against what the slots give that are there from then on."""
+    """The attainable rate is that of the slots after the change."""
     row = {"slices": [160] * 10 + [80] * 10 + [80] * 5 + [160] * 15}
     assert recoveries_of(row, ((1.0, 8), (2.0, 16)), 100.0) == {"halved": 0.0, "restored": 0.3}
 
 
 def test_medians_hide_no_loss():
-    """Numbers by their median; what is lost or wrong adds up; an error of any repetition is told."""
+    """Lost and wrong documents are summed, and an error of any repetition is kept; the rest are medians."""
     row = {"scenario": "a", "candidate": "b", "concurrency": 0, "documents": 10, "ended": {}}
     rows = [
         {**row, "seconds": seconds, "lost": lost, "wrong": 0, **more}
@@ -135,9 +135,9 @@ def test_latencies_are_told_in_multiples_of_their_own_unloaded_ones():
     for unloaded in (0.01, 0.1):
         seen.arrived()
         seen.answered(100.25, 3 * unloaded, unloaded, 4)
-    told = seen.to_json()
-    assert (told["latency_p95_ms"], told["latency_p95_times"]) == (300.0, 3.0)
-    assert told["slices"] == [0, 0, 8]
+    statistics = seen.to_json()
+    assert (statistics["latency_p95_ms"], statistics["latency_p95_times"]) == (300.0, 3.0)
+    assert statistics["slices"] == [0, 0, 8]
 
 
 def test_the_percentile_is_a_value_that_came():
@@ -159,7 +159,7 @@ def test_poison_lies_apart():
 
 
 def test_settings_have_names_of_their_own():
-    """And the engine is in every one of them."""
+    """The engine is a candidate in each of them."""
     scenarios = scenarios_of(Setup())
     assert len({scenario.name for scenario in scenarios}) == len(scenarios) == 10
     assert all("engine" in {entry.candidate for entry in scenario.entries} for scenario in scenarios)
@@ -168,14 +168,14 @@ def test_settings_have_names_of_their_own():
 
 
 class Stored(dict):
-    """A database of lists."""
+    """A database whose collections are lists."""
 
     def __missing__(self, name):
         return Listed([])
 
 
 class Listed(list):
-    """A collection that gives all it has."""
+    """A collection that returns all its documents."""
 
     def find(self, *_):
         """Everything."""

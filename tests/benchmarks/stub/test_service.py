@@ -1,4 +1,4 @@
-"""The stub service of the pipeline benchmark, on paper and over sockets."""
+"""The stub service of the benchmarks: its description, and its behaviour over sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXTS = ["Anna met Bob in Paris", "nobody", "\N{GRINNING FACE} Eve", ""]
 
 
 async def posted(url, texts, times=1):
-    """The statuses, headers and bodies of as many requests at once."""
+    """Sends some requests at once, and returns status, headers and body of each."""
 
     async def one(session):
         async with session.post(url, json={"texts": texts}) as response:
@@ -29,7 +29,7 @@ async def posted(url, texts, times=1):
 
 
 def asked(service, texts, times=1):
-    """What a stub answers, and what it has seen."""
+    """Returns the answers of a stub, and its statistics."""
     with stub(service) as running:
         answers = asyncio.run(posted(running.url, texts, times))
         return answers, running.stop()
@@ -43,14 +43,14 @@ def test_capacity_is_slots_times_texts_over_the_time_of_a_request():
 
 
 def test_a_service_goes_through_json_unchanged():
-    """As it reaches the stub's process."""
+    """This is how it reaches the process of the stub."""
     service = Service(slots=3, changes=((1.0, 2), (2.0, 4)), outage=(0.5, 1.0))
     assert Service.from_json(json.loads(json.dumps(asdict(service)))) == service
     assert Service.from_json(json.loads(json.dumps(asdict(Service())))) == Service()
 
 
 def test_the_stub_finds_what_the_rule_finds():
-    """With offsets in code points, to a client of aiohttp, texts without entities included."""
+    """Offsets are code points; texts without entities have an empty list."""
     [(status, headers, body)], seen = asked(Service(slots=None), TEXTS)
     assert (status, headers["Content-Type"]) == (200, "application/json")
     results = json.loads(body)["results"]
@@ -62,7 +62,7 @@ def test_the_stub_finds_what_the_rule_finds():
 
 
 def test_beyond_slots_and_queue_requests_are_refused_with_a_hint():
-    """One works, two wait, two are put off; most are there while one of these is being refused."""
+    """One is worked on, two wait, two are refused; at most four are there at once."""
     answers, seen = asked(Service(slots=1, queue=2, base_s=0.3, retry_after_s=7), ["a"], times=5)
     assert sorted(status for status, _, _ in answers) == [200, 200, 200, 429, 429]
     assert {headers.get("Retry-After") for status, headers, _ in answers if status == 429} == {"7"}
@@ -71,7 +71,7 @@ def test_beyond_slots_and_queue_requests_are_refused_with_a_hint():
 
 
 def test_poison_fails_its_whole_request_after_the_work():
-    """With status 500; the others that come alone are answered."""
+    """The status is 500."""
     [(status, _, _)], seen = asked(Service(), ["fine", f"bad {POISON}"])
     assert status == 500
     assert seen["ended"] == {"poisoned": 1}
@@ -101,7 +101,7 @@ def test_an_outage_resets_what_is_there_and_what_comes():
 
 
 def test_what_is_no_request_is_refused():
-    """And does not end the stub."""
+    """The stub goes on afterwards."""
     with stub(Service()) as running:
 
         async def spoil():
@@ -115,7 +115,7 @@ def test_what_is_no_request_is_refused():
 
 
 def test_capacity_changes_when_told():
-    """Those that wait for a slot get it then; before, there is none."""
+    """Requests that wait get the new slots; before, there is no slot."""
     answers, seen = asked(Service(slots=0, changes=((0.1, 3),)), ["a"], times=3)
     assert [status for status, _, _ in answers] == [200] * 3
     assert seen["ended"] == {"answered": 3}

@@ -35,7 +35,7 @@ def airflow(monkeypatch, tmp_path):
 
 
 def test_airflow_is_led_to_the_servers_of_the_demo(airflow):
-    """Executor, database in both drivers, results and broker; the caller's own environment wins."""
+    """The environment names executor, database, results and broker; `extra_env` overrides it."""
     environment = airflow.environment()
     database = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     place = database.partition("://")[2]
@@ -49,7 +49,7 @@ def test_airflow_is_led_to_the_servers_of_the_demo(airflow):
 
 
 def test_a_task_may_miss_several_heartbeats_before_it_is_lost(airflow):
-    """And one that waits for a free slot of the surviving worker is not taken for stuck at once."""
+    """A task that waits for a free slot of the surviving worker does not count as stuck at once."""
     environment = airflow.environment()
     timeout_s = int(environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"])
     assert timeout_s >= 5 * int(environment["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"])
@@ -57,7 +57,7 @@ def test_a_task_may_miss_several_heartbeats_before_it_is_lost(airflow):
 
 
 def test_each_worker_has_a_name_and_half_of_the_pool(monkeypatch):
-    """Airflow takes the name for the host that a task runs on."""
+    """Airflow records the name as the host of a task."""
     assert len(WORKERS) * WORKER_SLOTS == POOL_SLOTS
     for name in WORKERS:
         command = worker_command(name)
@@ -72,7 +72,7 @@ def test_each_worker_has_a_name_and_half_of_the_pool(monkeypatch):
 
 
 def test_what_is_missing_is_told_before_anything_is_started(monkeypatch, tmp_path):
-    """Not even the state directory is made."""
+    """Not even the state directory is created."""
 
     def missing():
         raise DemoError("apt-get install redis-server")
@@ -93,12 +93,12 @@ def test_everything_is_sent_a_second_time_too(tmp_path):
 
 
 def instance(index, state, hostname, **more):
-    """A mapped task's instance, as Airflow's API tells it."""
+    """An instance of the mapped task, as Airflow's API returns it."""
     return {"task_id": "run_range", "map_index": index, "state": state, "hostname": hostname, **more}
 
 
 def checkpoint(index, read, status="running"):
-    """A range's checkpoint, of 500 documents."""
+    """The checkpoint of a range of 500 documents."""
     return {"range_id": f"{index:04d}", "read": read, "expected": 500, "status": status, "run_id": RUN.run_id}
 
 
@@ -128,13 +128,13 @@ BUSY = [
     ],
 )
 def test_a_worker_with_work_behind_it_and_in_every_slot_is_found(ranges, instances, worker):
-    """Each of the three conditions counts."""
+    """Each of the three conditions is necessary."""
     found = busy_worker(instances, {index: checkpoint(index, 100) for index in ranges})
     assert found == (None if worker is None else (worker, {i: checkpoint(i, 100) for i in (1, 2)}))
 
 
 class Api:
-    """Answers with the same instances, and counts the questions."""
+    """Returns the same instances each time, and counts the calls."""
 
     def __init__(self, instances):
         self.instances, self.asked = instances, 0
@@ -147,7 +147,7 @@ class Api:
 
 
 def test_one_worker_is_killed_once():
-    """Not for an earlier run's ranges; those that it was running are noted as they were."""
+    """Ranges of another run do not count; the checkpoints of the killed worker's ranges are kept."""
     killed = []
 
     class Supervisor:
@@ -176,7 +176,7 @@ ENDED = [instance(0, "success", "worker-2", try_number=1, start_date=LATER)]
 
 
 def test_a_range_that_another_worker_has_finished_is_told_with_its_wait():
-    """What was behind it, who went on and when; and how many ranges each worker has finished."""
+    """The checks say how far it was, who continued it and when, and how many ranges each worker finished."""
     again = instance(1, "success", "worker-1", try_number=2, start_date=LATER)
     found = what_became(LOST, [*ENDED, again])
     assert [check.passed for check in found] == [True] * 3
@@ -194,14 +194,14 @@ def test_a_range_that_another_worker_has_finished_is_told_with_its_wait():
     ],
 )
 def test_a_range_that_nobody_has_taken_over_is_a_problem(again):
-    """Finished by the killed worker after all, or by nobody."""
+    """It was finished by the killed worker after all, or failed."""
     ended = what_became(LOST, [*ENDED, again])[1]
     assert not ended.passed
     assert "was not finished by another worker" in ended.text
 
 
 def test_a_run_in_which_nobody_was_killed_is_a_problem():
-    """The demo has not shown what it is for."""
+    """The demo has not shown what it is meant to show."""
     (check,) = what_became(None, ENDED)
     assert not check.passed
     assert "no worker was killed" in check.text

@@ -23,7 +23,7 @@ ME = Account("me", os.geteuid(), os.getegid())
 
 
 def test_root_hands_over_to_an_account_without_privileges():
-    """PostgreSQL refuses to run as root; anybody else runs it as himself."""
+    """PostgreSQL refuses to run as root; other users run it under their own account."""
     assert account_to_use(1000) is None
     account = account_to_use(0)
     assert account is not None
@@ -32,14 +32,14 @@ def test_root_hands_over_to_an_account_without_privileges():
 
 
 def test_a_system_without_such_an_account_is_told(monkeypatch):
-    """Rather than a failure of initdb."""
+    """The message comes before initdb would fail."""
     monkeypatch.setattr(postgres, "_ACCOUNTS", ("no-such-user-here",))
     with pytest.raises(DemoError, match="does not run as root, and there is no user no-such-user-here"):
         account_to_use(0)
 
 
 def test_a_command_of_another_account_drops_all_groups_and_stands_in_its_own_folder(tmp_path):
-    """Ours may be closed to it."""
+    """Our working directory may be closed to the account."""
     command = as_account(["initdb", "-D", "x"], Account("nobody", 65534, 65533), tmp_path)
     assert command == [
         *("env", "-C", str(tmp_path)),
@@ -50,7 +50,7 @@ def test_a_command_of_another_account_drops_all_groups_and_stands_in_its_own_fol
 
 
 def test_the_cluster_listens_on_the_loopback_interface_alone_and_asks_for_a_password(tmp_path):
-    """The system's own cluster has its socket and its port."""
+    """So it cannot collide with the system's own cluster."""
     server = server_arguments(tmp_path, 5555)
     for setting in ("listen_addresses=127.0.0.1", "port=5555", "unix_socket_directories="):
         assert server[server.index(setting) - 1] == "-c"
@@ -59,7 +59,7 @@ def test_the_cluster_listens_on_the_loopback_interface_alone_and_asks_for_a_pass
 
 @pytest.mark.parametrize("account", [None, ME])
 def test_a_cluster_is_fresh_private_and_removed(tmp_path, account):
-    """With another account it is among the temporary files, and the state directory leads there."""
+    """With another account it is among the temporary files, and the state directory has a link to it."""
     state = tmp_path / "odd 'name' %s"
     first = make_cluster_folder(state, account)
     assert stat.S_IMODE(first.stat().st_mode) == 0o700
@@ -77,7 +77,7 @@ def test_a_cluster_is_fresh_private_and_removed(tmp_path, account):
 
 
 def test_redis_keeps_nothing_and_its_password_is_in_no_command(tmp_path):
-    """Everybody may read the commands of processes; the file is its owner's alone."""
+    """Every user may read the command lines of processes, but only the owner the file."""
     started = []
 
     class Supervisor:

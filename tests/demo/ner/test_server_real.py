@@ -119,7 +119,7 @@ def test_a_full_queue_is_answered_with_429_and_loses_nothing(service, sample):
 
 
 def test_a_killed_server_leaves_no_workers(tmp_path):
-    """They wait for work for ever, were they not told of their parent's end."""
+    """The workers notice its end; otherwise they would wait for work forever."""
     with Supervisor(tmp_path) as supervisor:
         _, child = start(supervisor, workers=2)
         members = living_members(SessionLeader.of(child.popen.pid))

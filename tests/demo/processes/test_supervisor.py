@@ -51,7 +51,7 @@ with Supervisor(Path(sys.argv[1]), grace_s=0.2) as supervisor:
 
 
 def processes(path: Path):
-    """The processes whose ids the file holds, once it is there."""
+    """Waits for the file, and returns the processes whose ids it contains."""
     pids = wait_for(lambda: path.read_text().split() if path.exists() else None, "the file", timeout_s=30)
     return [psutil.Process(int(pid)) for pid in pids]
 
@@ -85,7 +85,7 @@ def killed_demo(start_demo, tmp_path):
 
 
 def test_stopping_ends_grandchildren_in_other_groups(tmp_path):
-    """Those that ignore SIGTERM too."""
+    """Even one that ignores SIGTERM."""
     with Supervisor(tmp_path, grace_s=0.2) as supervisor:
         supervisor.start("stubborn", [sys.executable, "-c", STUBBORN, str(tmp_path / "pids")])
         members = processes(tmp_path / "pids")
@@ -94,7 +94,7 @@ def test_stopping_ends_grandchildren_in_other_groups(tmp_path):
 
 
 def test_stopping_ends_orphans_of_a_server_that_died(tmp_path):
-    """Their parent is gone, their session is not."""
+    """Their parent has ended, but they are members of its session."""
     with Supervisor(tmp_path, grace_s=0.2) as supervisor:
         child = supervisor.start("stubborn", [sys.executable, "-c", STUBBORN, str(tmp_path / "pids")])
         members = processes(tmp_path / "pids")
@@ -183,7 +183,7 @@ def test_nothing_runs_that_is_not_recorded(tmp_path, monkeypatch):
 
 
 def test_a_server_that_died_is_noticed_with_its_log(tmp_path):
-    """Whoever waits for something else learns of it."""
+    """`check` raises, so whoever waits for another server learns of it."""
     with Supervisor(tmp_path) as supervisor:
         child = supervisor.start("short", ["/bin/sh", "-c", "echo the disk is full; exit 3"])
         child.popen.wait()
@@ -193,7 +193,7 @@ def test_a_server_that_died_is_noticed_with_its_log(tmp_path):
 
 
 def test_a_killed_server_is_gone_at_once_and_missed_by_nobody(tmp_path):
-    """With all that it has started, as if its machine were lost; the others go on."""
+    """Everything that it has started is gone too, as if its machine were lost; the other servers go on."""
     with Supervisor(tmp_path, grace_s=0.2) as supervisor:
         supervisor.start("stubborn", [sys.executable, "-c", STUBBORN, str(tmp_path / "pids")])
         other = supervisor.start("other", ["sleep", "600"])
@@ -205,7 +205,7 @@ def test_a_killed_server_is_gone_at_once_and_missed_by_nobody(tmp_path):
 
 
 def test_a_command_runs_to_its_end(tmp_path):
-    """Its failure is an error; its success leaves nothing to watch."""
+    """A failure raises an error; after a success nothing is watched."""
     with Supervisor(tmp_path) as supervisor:
         supervisor.call("fine", ["/bin/sh", "-c", "exit 0"])
         supervisor.check()
@@ -214,7 +214,7 @@ def test_a_command_runs_to_its_end(tmp_path):
 
 
 def test_nothing_starts_once_everything_is_being_stopped(tmp_path):
-    """A thread that is late must not leave a server behind."""
+    """A thread that comes late cannot leave a server behind."""
     supervisor = Supervisor(tmp_path)
     supervisor.stop()
     with pytest.raises(DemoError, match="being stopped"):

@@ -1,4 +1,4 @@
-"""Waiting for a server, on a clock of the test's."""
+"""Waiting for a server, with a simulated clock."""
 
 import pytest
 
@@ -27,21 +27,21 @@ def clock():
 
 
 def test_the_first_answer_ends_the_waiting(clock):
-    """None means not yet; everything else is the answer, False too."""
+    """None means "not yet". Any other value is the answer, also False."""
     answers = iter([None, None, False])
     assert wait_for(lambda: next(answers), "it", timeout_s=9, clock=clock, sleep=clock.sleep) is False
     assert clock.now == pytest.approx(0.4)
 
 
 def test_waiting_ends_at_the_time_limit(clock):
-    """The message names what did not come."""
+    """The message names the server that was not ready."""
     with pytest.raises(DemoError, match="the moon was not ready after 9 s"):
         wait_for(lambda: None, "the moon", timeout_s=9, clock=clock, sleep=clock.sleep)
     assert clock.now == pytest.approx(9.0)
 
 
 def test_a_dead_server_is_not_waited_for(clock):
-    """What the check raises comes through at once."""
+    """An error that `check` raises ends the waiting at once."""
 
     def check():
         raise DemoError("it died")

@@ -36,7 +36,7 @@ def test_connections_and_extra_settings_are_in_the_environment(airflow):
 
 
 def test_the_reports_have_their_place(airflow, tmp_path):
-    """Reports stay with the Airflow that makes them."""
+    """Reports are saved below the AIRFLOW_HOME of the Airflow that makes them."""
     environment = airflow.environment()
     assert environment["NER_REPORTS_PATH"] == str(tmp_path / "airflow" / "reports")
     saved = airflow.settings.report_of("ner_backfill", "demo-1")
@@ -44,7 +44,7 @@ def test_the_reports_have_their_place(airflow, tmp_path):
 
 
 def test_secrets_are_made_once_and_are_the_owners_alone(airflow):
-    """All processes and later starts share them; nobody else reads them."""
+    """All processes and later starts share them; no other user can read them."""
     first, second = airflow.environment(), airflow.environment()
     assert first["AIRFLOW__API_AUTH__JWT_SECRET"] == second["AIRFLOW__API_AUTH__JWT_SECRET"]
     assert len(first["AIRFLOW__API__SECRET_KEY"]) > 32
@@ -58,7 +58,7 @@ def test_a_folder_without_dags_is_refused_at_once(airflow):
 
 
 def test_the_log_of_the_first_failure_is_found(tmp_path):
-    """Tasks that failed only because of others, or later, are not the cause."""
+    """Tasks that failed later, or only because others failed, are not the cause."""
     place = tmp_path / "logs/dag_id=ner_backfill/run_id=demo-1/task_id=run_range/map_index=3"
     place.mkdir(parents=True)
     log = place / "attempt=2.log"

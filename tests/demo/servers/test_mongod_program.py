@@ -15,13 +15,13 @@ def program(path, body):
 
 
 def test_a_program_on_the_path_comes_first(tmp_path):
-    """The user's installation is preferred to the packaged one."""
+    """The user's installation has priority over the packaged one."""
     mine = program(tmp_path / "mongod", "exit 0")
     assert find_mongod(lambda _: str(mine)) == mine
 
 
 def test_a_missing_curl_library_is_named_with_its_package(tmp_path):
-    """One line, with the command to type."""
+    """The message is one line with the command to type."""
     complaint = "mongod: error while loading shared libraries: libcurl.so.4: cannot open shared object file"
     mine = program(tmp_path / "mongod", f"echo '{complaint}' >&2; exit 127")
     with pytest.raises(DemoError, match="apt-get install libcurl4") as caught:
@@ -30,7 +30,7 @@ def test_a_missing_curl_library_is_named_with_its_package(tmp_path):
 
 
 def test_a_program_of_another_platform_is_refused_in_one_line(tmp_path):
-    """The system's own words, and what to do."""
+    """The message has the error of the system, and says what to do."""
     mine = tmp_path / "mongod"
     mine.write_bytes(b"\x00not for this machine")
     mine.chmod(0o755)
@@ -39,7 +39,7 @@ def test_a_program_of_another_platform_is_refused_in_one_line(tmp_path):
 
 
 def test_without_any_program_the_ways_to_get_one_are_told(monkeypatch):
-    """Install one, or name a server."""
+    """The message says: install one, or name a server."""
     monkeypatch.setattr(mongod_program.metadata, "distribution", _not_installed)
     with pytest.raises(DemoError, match=r"install MongoDB.*MONGODB_URI"):
         find_mongod(lambda _: None)
@@ -58,5 +58,5 @@ def _not_installed(name):
     ],
 )
 def test_other_complaints_lead_to_some_advice(complaint, advice):
-    """Whatever the program says, there is a next step."""
+    """The message always names a next step."""
     assert advice in explain(complaint)
