@@ -173,7 +173,7 @@ class Counts:
         return self.read == self.written + self.unchanged + self.dead_lettered
 
     def to_document(self) -> dict[str, Any]:
-        """Returns the fields as they are stored; the digest is hexadecimal, because BSON's integers are shorter."""
+        """Returns the fields as they are stored, with a hexadecimal digest: BSON's integers are shorter."""
         return {**asdict(self), "digest": f"{self.digest:032x}"}
 
     @classmethod

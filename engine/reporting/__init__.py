@@ -1,4 +1,4 @@
-"""The HTML page about a run.
+"""Renders the HTML report of a run, one self-contained page.
 
-Read `page.py` first; `lookup.py` gathers what the page shows.
+Read `page.py` first, which has the sections in order; `lookup.py` queries the data they show.
 """

@@ -1,7 +1,7 @@
-"""Charts as SVG without a script: shapes that stretch with their place, labels in HTML that do not. Pure.
+"""Renders charts as SVG without a script: the shapes are stretched to the page, the labels are not. Pure.
 
-A chart's shapes are drawn on a plane of `WIDE` by `HIGH`, which is stretched to its place; so strokes
-keep their width by `vector-effect`, and all text stands beside the SVG, placed in percent.
+The shapes of a chart are drawn on a plane of `WIDE` by `HIGH`, which the browser stretches. So strokes keep
+their width by `vector-effect`, and labels are HTML beside the SVG, with positions in percent.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NICE_S = (
     *(n * HOUR_S for n in (1, 2, 3, 6, 12)),
     *(n * DAY_S for n in (1, 2, 7, 14, 28)),
 )
-"""Steps between labels of an axis of time."""
+"""Possible steps between the labels of a time axis."""
 
 
 def ticks(most: float, about: int = 4) -> list[float]:
-    """Round values from 0 to the first that is not below `most`: 1, 2 or 5 times a power of ten apart."""
+    """Returns round values from 0 to at least `most`, in steps of 1, 2 or 5 times a power of ten."""
     if most <= 0:
         return [0.0, 1.0]
     rough = most / about
@@ -35,18 +35,18 @@ def ticks(most: float, about: int = 4) -> list[float]:
 
 
 def time_ticks(span_s: float, about: int = 5) -> list[float]:
-    """Round seconds from 0 to `span_s`."""
+    """Returns round numbers of seconds from 0 to `span_s`."""
     step = next((nice for nice in NICE_S if nice >= span_s / about), span_s)
     return [step * n for n in range(int(span_s / step + 1e-9) + 1)] if step else [0.0]
 
 
 def axis_time(seconds: float) -> str:
-    """As short as an axis needs it: whole minutes are no seconds."""
+    """Formats seconds for an axis, where `60 s` is `1 min`."""
     return "1 min" if seconds == MINUTE_S else duration(seconds)
 
 
 def steps_path(values: Sequence[float], most: float, *, filled: bool) -> str:
-    """A line of equal steps, one for each value, from the left to the right of the plane."""
+    """Returns the path of a line with one step for each value, from the left to the right of the plane."""
     width = WIDE / len(values)
     heights = [HIGH - HIGH * min(value, most) / most for value in values]
     line = "".join(f"V{height:.1f}H{(at + 1) * width:.1f}" for at, height in enumerate(heights))
@@ -58,10 +58,12 @@ def steps_path(values: Sequence[float], most: float, *, filled: bool) -> str:
 def over_time(
     title: str, note: str, span_s: float, areas: Sequence[float], line: Sequence[float] | None = None
 ) -> Html:
-    """A figure of values in equal steps of time as an area, and of others as a dashed line.
+    """Renders a chart over time, with one series as an area and another as a dashed line.
 
     Args:
-        note: what a reader who does not see it must know.
+        note: the chart in words, for those who cannot see it.
+        areas: values in equal steps of time.
+        line: values in the same steps.
     """
     marks = ticks(max(*areas, *(line or ()), 0.0))
     shapes: list[Child] = [_grid(marks)]
@@ -97,23 +99,23 @@ def _plot(shapes: Child, label: str, levels: Iterable[tuple[float, str]], span_s
 
 
 def plane(shapes: Child, label: str, high: float = HIGH) -> Html:
-    """An image that is stretched to its place."""
+    """Renders an SVG image that is stretched to the space it has."""
     box = f"0 0 {WIDE:.0f} {high:.0f}"
     return tag("svg", shapes, viewBox=box, preserveAspectRatio="none", role="img", aria_label=label)
 
 
 def placed(side: str, part: float, text: str) -> Html:
-    """A label at a part of the way from a side."""
+    """Renders a label at the given fraction of the distance from a side."""
     return tag("span", text, style=f"{side}:{100 * part:.2f}%")
 
 
 def bar(part: float) -> Html:
-    """A bar that fills a part of its place; for the eye only, the number stands beside it."""
+    """Renders a bar of the given fraction, hidden from screen readers, because the number is beside it."""
     return _strip("bar", [tag("rect", width=max(0.0, min(1.0, part)) * 100, height=1)])
 
 
 def stacked(parts: Sequence[tuple[str, float]]) -> Html:
-    """One bar of several parts, each with its class; for the eye only."""
+    """Renders one bar of several parts, each with its class, hidden from screen readers."""
     whole = sum(size for _, size in parts) or 1.0
     shapes: list[Child] = []
     left = 0.0
@@ -128,26 +130,26 @@ def _strip(class_: str, shapes: Child) -> Html:
     return tag("svg", shapes, class_=class_, aria_hidden="true", **box)
 
 
-# --- columns: one for each range ---
+# --- columns, a pair for each range ---
 
 FEWEST_PLACES = 16
-"""Fewer columns than this do not grow wider."""
+"""Columns are at most as wide as if there were this many."""
 
 GAP = 12.0
-"""Between what rises and what hangs: the strip of states."""
+"""Height of the strip between rising and hanging columns, which shows the states."""
 
 HIGHEST = 2 * HIGH + GAP
 
 
 class Pair(NamedTuple):
-    """Two columns, one above the other, with a mark of a state between them.
+    """A rising and a hanging column, with the mark of a state between them.
 
     Attributes:
-        name: shown under some of them.
-        title: shown where a pointer rests.
-        state: a class.
-        rises: seconds.
-        hangs: a number.
+        name: label on the axis, shown for some pairs.
+        title: text shown under the pointer.
+        state: CSS class of the pair.
+        rises: seconds, the height of the rising column.
+        hangs: a number, the length of the hanging column.
     """
 
     name: str
@@ -158,10 +160,10 @@ class Pair(NamedTuple):
 
 
 def columns(pairs: Sequence[Pair], label: str) -> Html:
-    """One pair of columns beside another.
+    """Renders pairs of columns side by side.
 
     Args:
-        label: what a reader who does not see them must know.
+        label: the chart in words, for those who cannot see it.
     """
     rise = max(pair.rises for pair in pairs) or 1.0
     hang = max(pair.hangs for pair in pairs) or 1.0
@@ -182,7 +184,7 @@ def columns(pairs: Sequence[Pair], label: str) -> Html:
 
 
 def _levels(rise: float, hang: float) -> list[tuple[float, str]]:
-    """Parts of the height from the bottom, with the value there."""
+    """Returns the axis labels with their heights as fractions from the bottom."""
     above = [(HIGH + GAP + HIGH * at / rise, axis_time(at)) for at in ticks(rise)[1:] if at <= rise]
     below = [(HIGH - HIGH * at / hang, number(at)) for at in ticks(hang)[1:] if at <= hang]
     return [(height / HIGHEST, text) for height, text in (*above, *below)]

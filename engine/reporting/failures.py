@@ -1,28 +1,28 @@
-"""The sections of an HTML report about what failed, and what was found. Pure."""
+"""The sections of the HTML report about retries, dead letters and entities. Pure."""
 
 from __future__ import annotations
 
 from engine.report import Report
 from engine.reporting import tables
 from engine.reporting.charts import bar
-from engine.reporting.findings import Findings
-from engine.reporting.markup import Html, foreign, tag
+from engine.reporting.markup import Html, tag, untrusted
+from engine.reporting.report_data import ReportData
 from engine.reporting.sections import section
 from engine.wording import plural, share
 
 
 def retries(report: Report) -> Html:
-    """Repeats of requests, by the class of the failure before them."""
+    """Renders the numbers of retries, by the class of the failure before them."""
     transient = report.retries - report.throttled - report.refused
     rows = (
-        ("Throttled", "the service asked for patience", report.throttled),
+        ("Throttled", "the service asked to wait", report.throttled),
         ("Transient", "connection, timeout or server error", transient),
-        ("Refused", "refused for good, and an outage was the cause", report.refused),
+        ("Refused", "permanent failure, explained by an outage", report.refused),
     )
     most = max(*(count for *_, count in rows), 1)
     items = (_meter(name, why, count, count / most) for name, why, count in rows)
     part = share(report.retries, report.requests)
-    said = f"{report.retries:,} of {plural(report.requests, 'request')} were repeats ({part})."
+    said = f"{report.retries:,} of {plural(report.requests, 'request')} were retries ({part})."
     return section("Retries by class", tag("p", said), tag("ul", *items, class_="meters"))
 
 
@@ -31,14 +31,14 @@ def _meter(name: str, why: str, count: int, part: float) -> Html:
     return tag("li", words, tag("span", f"{count:,}", class_="count"), bar(part))
 
 
-def entities(found: Findings) -> Html | None:
-    """The most frequent ones, and of how many documents; None where a setting keeps them out."""
-    top = found.entities
+def entities(data: ReportData) -> Html | None:
+    """Renders the most frequent entities, and of how many documents; None if a setting leaves them out."""
+    top = data.entities
     if top is None:
         return None
-    problem = tag("p", foreign(top.problem, 300), class_="note") if top.problem else None
+    problem = tag("p", untrusted(top.problem, 300), class_="note") if top.problem else None
     if not top.top:
-        said = "None were found." if top.documents else "This run wrote no extractions to the target."
+        said = "No entities were found." if top.documents else "This run wrote no extractions to the target."
         return section("Top entities", tag("p", said, class_="none"), problem)
     of = (
         f"A sample: the {top.documents:,} documents written last, of {top.written:,}."
@@ -48,20 +48,20 @@ def entities(found: Findings) -> Html | None:
     return section("Top entities", tag("p", of), problem, tables.entities(top))
 
 
-def letters(found: Findings) -> Html:
-    """How many by class, and the first of them."""
-    known = found.letters
+def letters(data: ReportData) -> Html:
+    """Renders the number of dead letters by class, and a table of the first."""
+    known = data.letters
     counted = sum((known.by_kind or {}).values())
-    if not (counted or known.first or known.problem or found.report.dead_lettered):
+    if not (counted or known.first or known.problem or data.report.dead_lettered):
         return section("Dead letters", tag("p", "None.", class_="none"))
     kinds = sorted((known.by_kind or {}).items(), key=lambda item: -item[1])
-    each = (tag("li", tag("b", f"{count:,}"), " ", foreign(kind, 30)) for kind, count in kinds)
-    said = [f"{plural(found.report.dead_lettered, 'document')} failed for good in this run."]
+    each = (tag("li", tag("b", f"{count:,}"), " ", untrusted(kind, 30)) for kind, count in kinds)
+    said = [f"{plural(data.report.dead_lettered, 'document')} failed for good in this run."]
     if known.resolved:
         said.append(f"{known.resolved:,} of them have succeeded since.")
     if counted > len(known.first) > 0:
         said.append(f"The first {len(known.first):,} of {counted:,}, by _id:")
-    problem = tag("p", foreign(known.problem, 300), class_="note") if known.problem else None
+    problem = tag("p", untrusted(known.problem, 300), class_="note") if known.problem else None
     chips = tag("ul", *each, class_="chips") if kinds else None
     listed = tables.letters(known.first) if known.first else None
     return section("Dead letters", tag("p", " ".join(said)), chips, problem, listed)

@@ -1,4 +1,4 @@
-"""The HTML report: its sections in order, in one self-contained file."""
+"""Renders the HTML report: its sections in order, in one self-contained page."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from functools import cache
 from importlib.resources import files
 
 from engine.reporting import failures, sections
-from engine.reporting.findings import Findings
 from engine.reporting.markup import Html, tag
+from engine.reporting.report_data import ReportData
 from engine.verdict import verdict_of
 from engine.wording import moment
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""It may load and run nothing, whatever might have been slipped into it."""
+"""The page may load and run nothing, whatever a text in it contains."""
 
 
-def render(found: Findings) -> str:
-    """The HTML file about a run, to be written in UTF-8.
+def render(data: ReportData) -> str:
+    """Returns the HTML report of a run, to be written in UTF-8.
 
-    It holds counts, times, ids and classes; entities (which are parts of texts) only if they were looked up;
-    never a text or what a service answered.
+    It contains counts, times, ids and classes. It contains entities, which are parts of texts, only if the
+    data has them. It never contains a whole text or an answer of the service.
     """
-    verdict = verdict_of(found.report)
+    verdict = verdict_of(data.report)
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -29,10 +29,10 @@ def render(found: Findings) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{found.plan.namespace}: {verdict.title}"),
+        tag("title", f"{data.plan.namespace}: {verdict.title}"),
         tag("style", _style()),
     )
-    whole = tag("html", head, tag("body", _main(found), _foot(found)), lang="en")
+    whole = tag("html", head, tag("body", _main(data), _foot(data)), lang="en")
     return f"<!doctype html>\n{whole}\n"
 
 
@@ -41,24 +41,24 @@ def _style() -> Html:
     return Html(files("engine.reporting").joinpath("style.css").read_text(encoding="utf-8"))
 
 
-def _main(found: Findings) -> Html:
-    report = found.report
+def _main(data: ReportData) -> Html:
+    report = data.report
     return tag(
         "main",
-        sections.head(found),
+        sections.head(data),
         sections.verdict(report),
         sections.sums(report),
-        sections.figures(found),
-        sections.course(found),
-        sections.ranges(found),
-        sections.slowest(found),
-        tag("div", failures.retries(report), failures.entities(found), class_="pair"),
-        failures.letters(found),
-        sections.all_ranges(found),
-        sections.provenance(found),
+        sections.figures(data),
+        sections.course(data),
+        sections.ranges(data),
+        sections.slowest(data),
+        tag("div", failures.retries(report), failures.entities(data), class_="pair"),
+        failures.letters(data),
+        sections.all_ranges(data),
+        sections.provenance(data),
     )
 
 
-def _foot(found: Findings) -> Html:
-    texts = "" if found.entities is None else ", but for the entities named"
-    return tag("footer", tag("p", f"Made {moment(found.made_at)}. Holds no part of any text{texts}."))
+def _foot(data: ReportData) -> Html:
+    texts = "" if data.entities is None else " except for the entities listed"
+    return tag("footer", tag("p", f"Made {moment(data.made_at)}. Contains no part of any text{texts}."))

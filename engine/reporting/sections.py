@@ -1,4 +1,4 @@
-"""The sections of an HTML report, each from what is known of the run. Pure."""
+"""The sections of the HTML report about the run, its course and its ranges. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from engine.observing.timeline import course_of
 from engine.report import Report
 from engine.reporting import tables
 from engine.reporting.charts import Pair, columns, over_time, stacked
-from engine.reporting.findings import Findings
-from engine.reporting.markup import Child, Html, foreign, tag
+from engine.reporting.markup import Child, Html, tag, untrusted
+from engine.reporting.report_data import ReportData
 from engine.verdict import verdict_of
 from engine.wording import duration, moment, number, plural, share
 
@@ -27,20 +27,20 @@ ICONS = {
 
 
 def section(title: str, *children: Child, class_: str | None = None) -> Html:
-    """A part of the report under a heading of its own."""
+    """Renders a section with a heading."""
     return tag("section", tag("h2", title), *children, class_=class_)
 
 
-# --- what came of it ---
+# --- outcome ---
 
 
-def head(found: Findings) -> Html:
-    """What was run."""
-    plan, run = found.plan, tag("code", foreign(found.report.run_id))
+def head(data: ReportData) -> Html:
+    """Renders the name of the collection, the window and the run."""
+    plan, run = data.plan, tag("code", untrusted(data.report.run_id))
     return tag(
         "header",
         tag("p", "Run report", class_="eyebrow"),
-        tag("h1", foreign(plan.namespace)),
+        tag("h1", untrusted(plan.namespace)),
         tag("p", _window(plan.parameters), " · run ", run, class_="window"),
     )
 
@@ -49,24 +49,28 @@ def _window(parameters: Mapping[str, str]) -> Html:
     start, end = parameters.get("start", "None"), parameters.get("end", "None")
     first = "the first document" if start == "None" else start
     last = "the last one at planning" if end == "None" else end
-    return foreign(f"{first} to {last}")
+    return untrusted(f"{first} to {last}")
 
 
 def verdict(report: Report) -> Html:
-    """Reconciled or not, and why."""
+    """Renders whether the run reconciles, with its problems and differences."""
     found = verdict_of(report)
     icon = tag("svg", tag("path", d=ICONS[found.kind]), viewBox="0 0 24 24", aria_hidden="true")
     more = len(report.problems) - MOST_PROBLEMS
     notes = [*report.problems[:MOST_PROBLEMS], *([f"and {more:,} more"] if more > 0 else [])]
-    why = tag("ul", *(tag("li", foreign(note, 600)) for note in notes)) if notes else None
-    differences = [tag("li", foreign(difference)) for difference in report.differences]
-    since = [tag("p", "Since planning, which is no failure:"), tag("ul", *differences)] if differences else []
+    why = tag("ul", *(tag("li", untrusted(note, 600)) for note in notes)) if notes else None
+    differences = [tag("li", untrusted(difference)) for difference in report.differences]
+    since = (
+        [tag("p", "Changes since planning, which are no failure:"), tag("ul", *differences)]
+        if differences
+        else []
+    )
     words = tag("div", tag("h2", found.title), tag("p", found.text), why, *since)
     return tag("section", icon, words, class_=f"verdict {found.kind}")
 
 
 def sums(report: Report) -> Html:
-    """The identity that must hold, and the parts of what was read."""
+    """Renders the equation `read = written + unchanged + dead-lettered`, which must hold, as a bar too."""
     parts = (
         ("Written", "written", report.written),
         ("Unchanged", "unchanged", report.unchanged),
@@ -86,31 +90,31 @@ def _term(name: str, class_: str, count: int, sign: str) -> Html:
     return tag("div", signed, tag("dd", f"{count:,}"), class_=class_)
 
 
-def figures(found: Findings) -> Html:
-    """What it took."""
-    report = found.report
+def figures(data: ReportData) -> Html:
+    """Renders the run's duration, rate, requests and ranges."""
+    report = data.report
     seconds = report.duration_s
     rate = report.read / seconds if seconds else None
     succeeded = sum(r.status is Status.SUCCEEDED for r in report.ranges)
     pairs: list[tuple[str, Child]] = [
-        ("From start to end", tables.duration_or_none(seconds)),
+        ("Duration", tables.duration_or_none(seconds)),
         ("Documents a second", "unknown" if rate is None else number(rate)),
         ("Ranges succeeded", f"{succeeded:,} of {report.planned_ranges or len(report.ranges):,}"),
         ("Requests", f"{report.requests:,}"),
-        ("Repeated", share(report.retries, report.requests)),
+        ("Retries", share(report.retries, report.requests)),
         ("Work of all ranges", duration(report.active_s)),
     ]
     return tables.facts(pairs, "figures")
 
 
-# --- how it went ---
+# --- course ---
 
 
-def course(found: Findings) -> Html:
-    """Throughput, and requests in flight, over time."""
-    steps = course_of(found.timelines.values())
+def course(data: ReportData) -> Html:
+    """Renders charts of throughput and of requests in flight over time."""
+    steps = course_of(data.timelines.values())
     if steps is None:
-        return section("Over time", tag("p", "No samples were kept: it was over too soon.", class_="none"))
+        return section("Over time", tag("p", "The run was too short for samples.", class_="none"))
     span_s = steps.step_s * len(steps.limit)
     rates, flights = steps.documents_per_s, steps.in_flight
     rate_note, flight_note = _mean_and_most(rates), f"{_mean_and_most(flights)}; dashed: the limit"
@@ -125,26 +129,26 @@ def course(found: Findings) -> Html:
 
 
 def _mean_and_most(values: Sequence[float]) -> str:
-    return f"{number(sum(values) / len(values))} in the mean, {number(max(values))} at most"
+    return f"{number(sum(values) / len(values))} on average, {number(max(values))} at most"
 
 
-def _in_order(found: Findings) -> list[tuple[str, Report | None]]:
-    """Every planned range with its report, if there is one."""
-    by_id = {r.range_id or "": r for r in found.report.ranges}
-    return [(r.range_id, by_id.get(r.range_id)) for r in found.plan.ranges]
+def _in_order(data: ReportData) -> list[tuple[str, Report | None]]:
+    """Returns every planned range with its report, if there is one."""
+    by_id = {r.range_id or "": r for r in data.report.ranges}
+    return [(r.range_id, by_id.get(r.range_id)) for r in data.plan.ranges]
 
 
-def labels_of(found: Findings) -> dict[str, str]:
-    """The keys of each range, by its id."""
-    return {r.range_id: r.label.rpartition(" · ")[0] or r.label for r in found.plan.ranges}
+def labels_of(data: ReportData) -> dict[str, str]:
+    """Returns the keys of each range as text, by range id."""
+    return {r.range_id: r.label.rpartition(" · ")[0] or r.label for r in data.plan.ranges}
 
 
-def ranges(found: Findings) -> Html | None:
-    """Each range's duration and documents as a pair of columns, and which did not succeed."""
-    ordered = _in_order(found)
+def ranges(data: ReportData) -> Html | None:
+    """Renders each range's duration and documents as columns, and lists those that did not succeed."""
+    ordered = _in_order(data)
     if not ordered:
         return None
-    labels = labels_of(found)
+    labels = labels_of(data)
     pairs = [_pair(range_id, r, labels.get(range_id, "")) for range_id, r in ordered]
     note = _least_to_most([pair.rises for pair in pairs], [pair.hangs for pair in pairs])
     caption = tag("figcaption", tag("strong", plural(len(pairs), "range")), " ", tag("span", note))
@@ -179,47 +183,47 @@ def _not_succeeded(ordered: Sequence[tuple[str, Report | None]]) -> Html | None:
     listed: list[Child] = []
     for range_id, r in others[:MOST_PROBLEMS]:
         status = tables.state("missing" if r is None else r.status.value)
-        listed.append(tag("li", tag("code", foreign(range_id, 30)), " ", status))
+        listed.append(tag("li", tag("code", untrusted(range_id, 30)), " ", status))
     if len(others) > MOST_PROBLEMS:
         listed.append(tag("li", f"and {len(others) - MOST_PROBLEMS:,} more"))
     return tag("ul", *listed, class_="others", aria_label="Ranges that did not succeed")
 
 
-def slowest(found: Findings) -> Html | None:
-    """The ranges that took longest, if there are more than those."""
-    reports = sorted(found.report.ranges, key=lambda r: r.active_s, reverse=True)[:SLOWEST]
-    if len(found.report.ranges) <= SLOWEST:
+def slowest(data: ReportData) -> Html | None:
+    """Renders a table of the slowest ranges; None if the run has no more than these."""
+    reports = sorted(data.report.ranges, key=lambda r: r.active_s, reverse=True)[:SLOWEST]
+    if len(data.report.ranges) <= SLOWEST:
         return None
     caption = f"The {len(reports)} slowest ranges"
-    return section("Slowest ranges", tables.ranges(caption, reports, labels_of(found)))
+    return section("Slowest ranges", tables.ranges(caption, reports, labels_of(data)))
 
 
-def all_ranges(found: Findings) -> Html | None:
-    """Every range that reported."""
-    reports = found.report.ranges
+def all_ranges(data: ReportData) -> Html | None:
+    """Renders a table of all ranges that have reported."""
+    reports = data.report.ranges
     if not reports:
         return None
-    table = tables.ranges("All ranges, in the order of their keys", reports, labels_of(found), "long")
+    table = tables.ranges("All ranges, in the order of their keys", reports, labels_of(data), "long")
     return section("All ranges", table)
 
 
-# --- how it was made ---
+# --- provenance ---
 
 
-def provenance(found: Findings) -> Html:
-    """How the run was made, so that somebody can make it again."""
-    report, plan = found.report, found.plan
+def provenance(data: ReportData) -> Html:
+    """Renders the parameters of the run, with which it can be repeated."""
+    report, plan = data.report, data.plan
     pairs: list[tuple[str, Child]] = [
-        ("Run", tag("code", foreign(report.run_id, 300))),
+        ("Run", tag("code", untrusted(report.run_id, 300))),
         ("Started", moment(report.started_at)),
         ("Ended", moment(report.finished_at)),
-        ("Tries of a range", f"{report.attempts:,} at most"),
+        ("Attempts of a range", f"{report.attempts:,} at most"),
         ("Digest of the _ids read", tag("code", report.digest)),
     ]
     names = (("Order", "order"), ("Text", "text_field"), ("Filter", "filter"), ("Extractor", "extractor"))
-    pairs += [(name, foreign(plan.parameters.get(key, ""), 300)) for name, key in names]
+    pairs += [(name, untrusted(plan.parameters.get(key, ""), 300)) for name, key in names]
     planned = f"{moment(plan.planned_at)}, {plan.strategy} plan"
     pairs += [("Planned", planned), ("Guarantee", plan.guarantee)]
     outside = ", ".join(f"{count:,} {kind}" for kind, count in report.outside.items())
-    pairs.append(("Outside every window of this type", foreign(outside or "none", 300)))
+    pairs.append(("Outside every window of this type", untrusted(outside or "none", 300)))
     return section("How it was run", tables.facts(pairs, "facts"))

@@ -1,4 +1,4 @@
-"""Tables of a run's ranges, entities and dead letters. Pure."""
+"""Renders tables of a run's ranges, entities and dead letters. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from engine.report import Report
 from engine.reporting.charts import bar
-from engine.reporting.findings import Letter, TopEntities
-from engine.reporting.markup import Child, Html, foreign, tag
+from engine.reporting.markup import Child, Html, tag, untrusted
+from engine.reporting.report_data import DeadLetterRow, TopEntities
 from engine.wording import duration, moment, number
 
 
 class Column(NamedTuple):
-    """The head of a column; numbers stand on the right."""
+    """The head of a column, and its class; columns of class `number` are aligned to the right."""
 
     name: str
     class_: str | None = None
@@ -32,7 +32,7 @@ MARKS = {
 
 
 def table(caption: str, heads: Sequence[Column], rows: Iterable[Sequence[Child]], class_: str = "") -> Html:
-    """A table that scrolls sideways inside itself where there is no room; the first cell names its row."""
+    """Renders a table that scrolls sideways if it is too wide; the first cell of a row is its heading."""
     head = tag("tr", *(tag("th", h.name, scope="col", class_=h.class_) for h in heads))
     body = (tag("tr", *_cells(heads, row)) for row in rows)
     parts = tag("caption", caption), tag("thead", head), tag("tbody", *body)
@@ -46,7 +46,7 @@ def _cells(heads: Sequence[Column], row: Sequence[Child]) -> Iterable[Html]:
 
 
 def state(name: str) -> Html:
-    """A status with its mark, so that colour is not all there is to it."""
+    """Renders a status with a mark, so that it does not depend on colour alone."""
     mark = tag("span", MARKS.get(name, "·"), aria_hidden="true")
     return tag("span", mark, f" {name}", class_=f"status {name}")
 
@@ -60,16 +60,16 @@ RANGES = (
     Column("", "bars"),
     Column("Docs/s", NUMBER),
     Column("Dead", NUMBER),
-    Column("Repeats", NUMBER),
-    Column("Tries", NUMBER),
+    Column("Retries", NUMBER),
+    Column("Attempts", NUMBER),
 )
 
 
 def ranges(caption: str, reports: Sequence[Report], labels: Mapping[str, str], class_: str = "") -> Html:
-    """One row a range.
+    """Renders a table with a row for each range.
 
     Args:
-        labels: the keys of each, by range id.
+        labels: the keys of each range as text, by range id.
     """
     longest_s = max((r.active_s for r in reports), default=0.0) or 1.0
     return table(caption, RANGES, [_range(r, labels, longest_s) for r in reports], class_)
@@ -78,8 +78,8 @@ def ranges(caption: str, reports: Sequence[Report], labels: Mapping[str, str], c
 def _range(r: Report, labels: Mapping[str, str], longest_s: float) -> list[Child]:
     range_id = r.range_id or ""
     return [
-        foreign(range_id, 30),
-        foreign(labels.get(range_id, "")),
+        untrusted(range_id, 30),
+        untrusted(labels.get(range_id, "")),
         [state(r.status.value), *([" ", tag("span", r.reason, class_="reason")] if r.reason else [])],
         f"{r.read:,}",
         f"{r.active_s:,.1f}",
@@ -95,10 +95,15 @@ ENTITIES = (Column("Entity", "entity"), Column("Label"), Column("Count", NUMBER)
 
 
 def entities(found: TopEntities) -> Html:
-    """One row for each of the most frequent."""
+    """Renders a table with a row for each of the most frequent entities."""
     most = max((count for *_, count in found.top), default=1)
     rows: list[list[Child]] = [
-        [foreign(text, 60), tag("span", foreign(label, 30), class_="tag"), f"{count:,}", bar(count / most)]
+        [
+            untrusted(text, 60),
+            tag("span", untrusted(label, 30), class_="tag"),
+            f"{count:,}",
+            bar(count / most),
+        ]
         for label, text, count in found.top
     ]
     return table("Most frequent entities", ENTITIES, rows)
@@ -114,30 +119,30 @@ LETTERS = (
 )
 
 
-def letters(first: Sequence[Letter]) -> Html:
-    """One row for each of the first."""
+def letters(first: Sequence[DeadLetterRow]) -> Html:
+    """Renders a table with a row for each dead letter given."""
     return table("Dead letters, by _id", LETTERS, [_letter(letter) for letter in first])
 
 
-def _letter(letter: Letter) -> list[Child]:
+def _letter(letter: DeadLetterRow) -> list[Child]:
     status = "" if letter.status is None else str(letter.status)
     since = [" ", tag("span", "resolved since", class_="reason")] if letter.resolved else []
     return [
-        foreign(letter.id, 60),
-        [foreign(letter.kind, 30), *since],
+        untrusted(letter.id, 60),
+        [untrusted(letter.kind, 30), *since],
         status,
         f"{letter.attempts:,}",
-        foreign(letter.range_id, 30),
+        untrusted(letter.range_id, 30),
         moment(letter.last_at),
     ]
 
 
 def facts(pairs: Iterable[tuple[str, Child]], class_: str) -> Html:
-    """Names and values, as a list of definitions."""
+    """Renders names and values as a description list."""
     items = (tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs)
     return tag("dl", *items, class_=class_)
 
 
 def duration_or_none(seconds: float | None) -> str:
-    """A duration, if it is known."""
+    """Formats a duration; None is `unknown`."""
     return "unknown" if seconds is None else duration(seconds)

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 from engine import Key, KeyRange, Plan, Report, Status
 from engine.model import QueryForm
 from engine.report import merge
-from engine.reporting.findings import Findings
 from engine.reporting.page import render
+from engine.reporting.report_data import ReportData
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -83,7 +83,7 @@ def findings(*reports, planned=None, allowed=9, **more):
     plan = plan_of(len(reports) if planned is None else planned)
     ids = [r.range_id for r in plan.ranges]
     report = merge("run-1", ids, reports, expected=plan.documents, max_dead_letters=allowed)
-    return Findings(report, plan, START, **more)
+    return ReportData(report, plan, START, **more)
 
 
 def html_of(*reports, **more):

@@ -142,7 +142,7 @@ async def test_only_the_first_letters_are_listed(pymongo_database):
 async def test_what_takes_too_long_is_left_out_and_said(pymongo_database, monkeypatch):
     """The report is made all the same, from the report."""
     report, _ = await ended(pymongo_database, [message(1, 1, "Anna wrote"), message(2, 2, "Bad")])
-    monkeypatch.setattr(lookup, "LOOK_S", 0.0)
+    monkeypatch.setattr(lookup, "QUERY_S", 0.0)
     html = await html_of(pymongo_database, report)
-    assert html.count("Not all could be looked up") == 2
+    assert html.count("so this is incomplete") == 2
     assert "Reconciled: nothing was lost" in html

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from engine import Key, KeyRange, Status
 from engine.observing.timeline import Sample, Timeline
 from engine.report import merge
-from engine.reporting.findings import Findings, Letter, Letters, TopEntities
-from engine.reporting.markup import foreign, tag
+from engine.reporting.markup import tag, untrusted
 from engine.reporting.page import render
+from engine.reporting.report_data import DeadLetterRow, DeadLetters, ReportData, TopEntities
 from tests.support.report_pages import START, Parsed, plan_of, range_of
 
 HOSTILE = [
@@ -32,7 +32,7 @@ HOSTILE = [
 
 def hostile_findings(words):
     """A run in which everything that somebody else could have written is this."""
-    letter = Letter(words, words, 500, 1, words, START)
+    letter = DeadLetterRow(words, words, 500, 1, words, START)
     report = range_of(0, Status.FAILED, 40, problems=(words,), reason=words, outside={words: 1})
     report = replace(report, range_id=words, run_id=words)
     key = Key((words, words))
@@ -42,7 +42,7 @@ def hostile_findings(words):
     run = merge(words, [words], [report], expected=1, max_dead_letters=0, outside={words: 1})
     entities = TopEntities(((words, words, 3),), 1, 2, words)
     line = Timeline().begun(START, 0).seen(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
-    return Findings(run, plan, START, {words: line}, Letters({words: 2}, 0, (letter,), words), entities)
+    return ReportData(run, plan, START, {words: line}, DeadLetters({words: 2}, 0, (letter,), words), entities)
 
 
 def shape_of(found):
@@ -69,10 +69,10 @@ def test_any_text_stays_a_text(words):
 
 def test_what_somebody_else_wrote_is_cut_short():
     """One `_id` or entity of a megabyte is no reason for a report of one."""
-    assert foreign("x" * 200, 5) == "<bdi>xxxxx…</bdi>"
-    assert foreign("xxxxx", 5) == "<bdi>xxxxx</bdi>"
+    assert untrusted("x" * 200, 5) == "<bdi>xxxxx…</bdi>"
+    assert untrusted("xxxxx", 5) == "<bdi>xxxxx</bdi>"
     long, short = "y" * 100_000, hostile_findings("harmless")
-    letters = Letters({long: 2}, 0, (Letter(long, long, 500, 1, long, START),), long)
+    letters = DeadLetters({long: 2}, 0, (DeadLetterRow(long, long, 500, 1, long, START),), long)
     entities = TopEntities(((long, long, 3),), 1, 2, long)
     assert len(render(replace(short, letters=letters, entities=entities))) < 50_000
 

@@ -9,8 +9,8 @@ import pytest
 
 from engine import Status
 from engine.observing.timeline import Sample, Timeline
-from engine.reporting.findings import Letter, Letters, TopEntities
 from engine.reporting.page import render
+from engine.reporting.report_data import DeadLetterRow, DeadLetters, TopEntities
 from tests.support.report_pages import START, findings, html_of, range_of
 
 VERDICTS = {
@@ -64,7 +64,7 @@ def test_retries_are_told_by_class():
     """What is neither throttled nor refused was transient."""
     report = range_of(0, requests=100, retries=20, throttled=7, refused=1)
     text = html_of(report).text
-    assert "20 of 100 requests were repeats (20%)" in text
+    assert "20 of 100 requests were retries (20%)" in text
     counts = re.findall(r"(Throttled|Transient|Refused)\D+(\d+)", text[text.index("Retries by class") :])
     assert counts[:3] == [("Throttled", "7"), ("Transient", "12"), ("Refused", "1")]
 
@@ -98,15 +98,15 @@ def test_the_course_is_drawn_where_there_are_samples():
     """Mean and most are told in words; without samples, that is said."""
     line = Timeline().begun(START, 0).seen(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
     text = html_of(range_of(0), timelines={"0000": line}).text
-    assert "Documents a second 10 in the mean, 10 at most" in text
-    assert "Requests in flight 4 in the mean, 4 at most; dashed: the limit" in text
-    assert "No samples were kept" in html_of(range_of(0)).text
+    assert "Documents a second 10 on average, 10 at most" in text
+    assert "Requests in flight 4 on average, 4 at most; dashed: the limit" in text
+    assert "too short for samples" in html_of(range_of(0)).text
 
 
 def test_dead_letters_are_counted_by_class_and_the_first_listed():
     """With how many have succeeded since; a letter has no text and no message to show."""
-    first = Letter('{"$oid": "5b"}', "permanent", 422, 3, "0000", START, resolved=True)
-    text = html_of(range_of(0), letters=Letters({"permanent": 7, "transient": 2}, 1, (first,))).text
+    first = DeadLetterRow('{"$oid": "5b"}', "permanent", 422, 3, "0000", START, resolved=True)
+    text = html_of(range_of(0), letters=DeadLetters({"permanent": 7, "transient": 2}, 1, (first,))).text
     assert "1 of them have succeeded since. The first 1 of 9, by _id:" in text
     assert "7 permanent 2 transient" in text
     assert '{"$oid": "5b"} permanent resolved since 422 3 0000 2026-01-01 00:00:00 UTC' in text
@@ -120,4 +120,4 @@ def test_entities_are_there_only_if_they_were_looked_up():
     assert "Paris GPE 1,234 NASA ORG 5" in text
     without = html_of(range_of(0)).text
     assert "entities" not in without.lower()
-    assert "Holds no part of any text." in without
+    assert "Contains no part of any text." in without

@@ -1,4 +1,4 @@
-"""What is known of a run besides its report: the parts that its HTML report is made of. Pure."""
+"""The data that the HTML report of a run is rendered from. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from engine.report import Report
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterRow:
     """One dead letter, without its message and its text.
 
     Attributes:
         id: the document's `_id` in relaxed Extended JSON.
-        kind: its class.
-        resolved: whether the document has succeeded since.
+        kind: class of the failure.
+        resolved: whether it has been resolved since.
     """
 
     id: str
@@ -31,30 +31,31 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Letters:
+class DeadLetters:
     """The dead letters of a run.
 
     Attributes:
-        by_kind: how many, by class; None if they could not be counted in time.
+        by_kind: their number by class; None if they could not be counted in time.
+        resolved: how many of them have been resolved since.
         first: the first of them by `_id`.
-        problem: why they are not known, for people.
+        problem: why the query failed, for people.
     """
 
     by_kind: Mapping[str, int] | None = None
     resolved: int = 0
-    first: tuple[Letter, ...] = ()
+    first: tuple[DeadLetterRow, ...] = ()
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TopEntities:
-    """The most frequent entities of what a run wrote.
+    """The most frequent entities of the documents that a run wrote.
 
     Attributes:
-        top: label, surface form and count; the most frequent first.
-        documents: that were counted, the latest first.
-        written: that there are to count.
-        problem: why no more were counted, for people.
+        top: label, text and count of each; the most frequent first.
+        documents: number of documents counted, beginning with the last one written.
+        written: number of documents that the run wrote.
+        problem: why the count is incomplete, for people.
     """
 
     top: tuple[tuple[str, str, int], ...] = ()
@@ -64,23 +65,23 @@ class TopEntities:
 
     @property
     def sampled(self) -> bool:
-        """Whether some were left out."""
+        """Whether only a part of the documents was counted."""
         return self.documents < self.written
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """A run and all that is known of it.
+class ReportData:
+    """All data of one run's HTML report.
 
     Attributes:
-        timelines: of its ranges, by range id.
-        entities: None where a setting keeps them out.
-        made_at: when this was looked up.
+        made_at: time of the queries.
+        timelines: the timelines of its ranges, by range id.
+        entities: None if a setting leaves them out.
     """
 
     report: Report
     plan: Plan
     made_at: datetime
     timelines: Mapping[str, Timeline] = field(default_factory=dict)
-    letters: Letters = field(default_factory=Letters)
+    letters: DeadLetters = field(default_factory=DeadLetters)
     entities: TopEntities | None = None
