@@ -45,8 +45,8 @@ PYTEST := .venv/bin/pytest -n 2 --max-worker-restart=0
 check: lint       ## lint and the tests that need no server, in less than a minute: for each commit
 	@$(PYTEST) tests/unit tests/contract
 
-test: lint        ## lint and all tests, about six minutes: before each push
-	@$(PYTEST)
+test: lint        ## lint and all tests but the long ones, about six minutes: before each push
+	@$(PYTEST) -m 'not long'
 
 # One after another, also under `make -j`: benchmarks that run side by side disturb each other.
 .NOTPARALLEL:
