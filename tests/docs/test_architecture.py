@@ -10,7 +10,7 @@ import pytest
 from tests.support.places import DOCS, ROOT
 
 PAGE = (DOCS / "architecture.md").read_text()
-FOLDERS = "engine|airflow_dags|demo|benchmarks|tests|docs"
+FOLDERS = "engine|keyset_batch_airflow|airflow_dags|demo|benchmarks|tests|docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
