@@ -1,4 +1,4 @@
-"""A position in the order, a range of positions and a window: values only, without I/O.
+"""Values without I/O: a key, a range of keys, a window, and the BSON values in them.
 
-Read `key.py` first: everything else builds on Key and KeyRange.
+Read `key.py` first.
 """

@@ -1,7 +1,7 @@
-"""BSON values: identity, Extended JSON, order of types, and what comes just after a value. Pure.
+"""BSON values: identity, digests, Extended JSON, the order of types, and the successor of a value. Pure.
 
-The order of values is the server's (BSON type order, the index's collation): Python's `<` knows neither, so
-nothing here sorts or compares them except for equality of their bytes.
+The server orders values by BSON type and by the index's collation. Python's `<` knows neither, so nothing
+here sorts values, or compares them except for equality of their bytes (trap 8, docs/traps.md).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ EXACT_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     uuid_representation=UuidRepresentation.UNSPECIFIED,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
-"""Decodes every BSON type to a value that encodes to the same bytes (dates beyond year 9999 too).
+"""Decodes every BSON type to a value that encodes to the same bytes, dates beyond year 9999 included.
 
-Dates come without a zone, and mean UTC: a zone would cost a microsecond a document.
+Dates are naive and mean UTC: time zones would cost a microsecond a document.
 """
 
 AWARE_CODEC = EXACT_CODEC.with_options(tz_aware=True)
-"""The same with UTC on its dates, for what people and reports see."""
+"""The same, but dates have the time zone UTC: for people and reports."""
 
 _JSON = json_util.CANONICAL_JSON_OPTIONS.with_options(
     tz_aware=True,
@@ -54,9 +54,9 @@ _RELAXED = json_util.RELAXED_JSON_OPTIONS.with_options(
 
 
 def identity(value: Any) -> Any:
-    """A hashable that is equal for two BSON values exactly when their type and bytes are.
+    """A hashable that is equal for two BSON values exactly if their types and bytes are equal.
 
-    Python takes 1, 1.0 and True for one dictionary key; MongoDB keeps three documents.
+    For Python, 1, 1.0 and True are the same dictionary key; for MongoDB they are three `_id`s.
     """
     if type(value) in (ObjectId, str):
         return value
@@ -64,14 +64,14 @@ def identity(value: Any) -> Any:
 
 
 _OBJECT_ID_HEAD = b"\x13\x00\x00\x00\x07\x00"
-"""What precedes an ObjectId in the BSON of `{"": ObjectId}`: length 19, type 7, the empty name."""
+"""The bytes before an ObjectId in the BSON of `{"": ObjectId}`: length 19, type 7, the empty name."""
 
 
 def digests_of(ids: Iterable[Any]) -> list[int]:
     """The first 16 bytes of BLAKE2b over the BSON of `{"": _id}`, as a big-endian number, for each `_id`.
 
     Summed modulo 2**128 over documents these identify a set of `_id`s, whatever order they come in
-    (AdHash: Bellare and Micciancio, 1997). ObjectIds are assembled here: half the time of an encoder's call.
+    (AdHash: Bellare and Micciancio, 1997). The BSON of ObjectIds is assembled here, twice as fast.
     """
     encoded = [
         _OBJECT_ID_HEAD + value.binary + b"\x00"
@@ -124,7 +124,7 @@ BRACKETS: tuple[tuple[str, Any], ...] = (
     ("javascript", Code("")),
     ("maxKey", MaxKey()),
 )
-"""Type brackets in the server's order, each with its least value (manual: "Comparison/Sort Order").
+"""Type brackets in the server's order, each with its least value (MongoDB manual: "Comparison/Sort Order").
 
 A missing field and null share one index key, and NaN is the least number.
 """
@@ -152,7 +152,7 @@ def bracket_of(value: Any) -> str:
 
 
 def is_nan(value: Any) -> bool:
-    """Whether it is NaN, which is the least number as a key, and comparable to nothing for operators."""
+    """Whether the value is NaN: the least number as a key, but operators compare it to nothing."""
     if isinstance(value, Decimal128):
         return value.to_decimal().is_nan()
     return isinstance(value, float) and math.isnan(value)
@@ -162,9 +162,9 @@ _MS = timedelta(milliseconds=1)
 
 
 def successor(value: Any) -> Any:
-    """The least value, or nearly, that sorts after `value`; `MaxKey` for types without one.
+    """The least value, or nearly the least, that sorts after `value`; MaxKey for types without a successor.
 
-    An end pinned there includes `value` and leaves what sorts later to the next run. Strings follow the
+    A range that ends there includes `value` and nothing that sorts later. Strings are taken to follow the
     simple collation, where `s + NUL` is the very next string.
     """
     if isinstance(value, datetime):
@@ -175,7 +175,7 @@ def successor(value: Any) -> Any:
     if isinstance(value, ObjectId):
         number = int.from_bytes(value.binary, "big") + 1
         return ObjectId(number.to_bytes(12, "big")) if number < 1 << 96 else MaxKey()
-    if type(value) is str:  # bson.Code is a str too, of another type
+    if type(value) is str:  # not bson.Code, which is a str of another BSON type
         return value + "\x00"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return math.nextafter(float(value), math.inf) if value < math.inf else MaxKey()

@@ -1,4 +1,7 @@
-"""Keys, orders and ranges of keys, and the filters that select them: pure, never compared on the client."""
+"""Key, Order and KeyRange: a position, the fields it consists of, and a range between two positions. Pure.
+
+Keys are compared for equality only. Only the server knows their order (trap 8, docs/traps.md).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class Key:
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Self:
-        """The Key that `to_json` was called on: same BSON types, same bytes."""
+        """The Key that `to_json` was called on, with the same BSON types and bytes."""
         return cls(tuple(from_extended_json(data)))
 
 
@@ -51,11 +54,11 @@ class Order:
 
     @property
     def spec(self) -> list[tuple[str, int]]:
-        """The index that serves this order; its sort too."""
+        """The fields of the index that serves this order, as `createIndex` and `sort` take them."""
         return [(name, 1) for name in self.fields]
 
     def bounds(self, key: Key) -> list[tuple[str, Any]]:
-        """The argument of a cursor's `min` or `max`."""
+        """The Key as the argument of a cursor's `min` or `max`."""
         return list(zip(self.fields, key.values, strict=True))
 
     def first(self, value: Any) -> Key:
@@ -67,7 +70,7 @@ class Order:
         return tuple(value_at(document, name) for name in self.fields)
 
     def page_of(self, documents: Sequence[dict[str, Any]], text_field: str) -> Page:
-        """What the engine reads of these documents."""
+        """The Page of these documents: the values of the order's fields, and the texts."""
         return Page(tuple(_column(documents, name) for name in self.fields), _column(documents, text_field))
 
 
@@ -79,16 +82,16 @@ def _column(documents: Sequence[dict[str, Any]], path: str) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """The half-open stretch `[start, stop)` of an order: what one mapped task is given.
+    """The half-open range `[start, stop)` of an order, which one mapped task processes.
 
     Attributes:
         start: the first Key that may be inside.
         stop: the first Key that is outside; `MaxKey` in the first field means "to the end of the order".
-        range_id: identity within its run; by default a hash of the bounds.
-        run_id: the run it belongs to; empty for a range made by hand.
-        expected: documents counted in it at planning, if counted.
-        about: an estimate of them, where they were not.
-        fresh: whether the target held no extraction at planning: then the first attempt looks for none.
+        range_id: its identity within its run; by default a hash of the bounds.
+        run_id: the run to which it belongs; empty for a range made by hand.
+        expected: the number of its documents, if they were counted at planning.
+        about: an estimate of that number, if they were not counted.
+        fresh: the target held no extractions at planning, so the first attempt does not look for any.
     """
 
     start: Key
@@ -107,12 +110,12 @@ class KeyRange:
             object.__setattr__(self, "range_id", hashlib.sha256(bounds).hexdigest()[:16])
 
     def covers_same(self, other: KeyRange) -> bool:
-        """Whether both have the same bounds, whatever they are called."""
+        """Whether both have the same bounds, even if their ids differ."""
         return (self.start, self.stop) == (other.start, other.stop)
 
     @property
     def label(self) -> str:
-        """For people: `2018-10-04 00:00 .. 03:12 · 1,000 docs`, with the date of the end if it is another."""
+        """For people: `2018-10-04 00:00 .. 03:12 · 1,000 docs`; the end shows its date only if it differs."""
         documents = "" if self.about is None else f" · about {self.about:,} docs"
         documents = documents if self.expected is None else f" · {self.expected:,} docs"
         return f"{_readable(self.start)} .. {_readable(self.stop, after=self.start)}{documents}"
@@ -131,10 +134,10 @@ class KeyRange:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The KeyRange that `to_json` was called on: same BSON types, same bytes.
+        """The KeyRange that `to_json` was called on, with the same BSON types and bytes.
 
         Raises:
-            ConfigError: the dict is no KeyRange.
+            ConfigError: the dict is not the JSON form of a KeyRange.
         """
         try:
             return cls(
@@ -151,7 +154,7 @@ class KeyRange:
 
 
 def _readable(key: Key, after: Key | None = None) -> str:
-    """A Key's first value, of a time only what is needed: no date where `after` has the same."""
+    """The first value of a Key for people; a time without its date if `after` has the same date."""
     value = key.values[0]
     if isinstance(value, datetime):
         before = after.values[0] if after else None
@@ -166,6 +169,3 @@ def _precision(value: datetime) -> str:
     if value.microsecond:
         return "milliseconds"
     return "seconds" if value.second else "minutes"
-
-
-# --- the filter form: for servers, views and mocks without min() and max() ---

@@ -1,4 +1,4 @@
-"""The ends of a window as the BSON values they stand for. Pure."""
+"""The Window that a user asks for, and the BSON values of its ends. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ class Window:
     """What the user asks for: the documents in `[start, end)` of the order's first field.
 
     Attributes:
-        start: datetime or ISO-8601 string (naive means UTC); None is "from the first document".
-        end: likewise; None is "to the last document now": later ones belong to the next run. Where
-            `order_type` is `string` or `number`, both ends are values of that type.
+        start: a datetime or ISO-8601 string (naive means UTC); None means "from the first document".
+        end: a datetime or ISO-8601 string; None means "to the last document at planning", so that later
+            documents belong to the next run.
+
+    If the setting `order_type` is `string` or `number`, both ends are values of that type instead.
     """
 
     start: Any = None
@@ -26,7 +28,7 @@ class Window:
 
 
 def window_bound(value: Any, order_type: str, name: str) -> Any:
-    """One end of a window as the BSON value it stands for.
+    """Converts one end of a window to the BSON value that it stands for.
 
     Args:
         value: a datetime or ISO-8601 string (naive means UTC) for dates; a string or number for the others.
@@ -34,17 +36,19 @@ def window_bound(value: Any, order_type: str, name: str) -> Any:
         name: `start` or `end`, for the message.
 
     Raises:
-        ConfigError: the value cannot be an end of a window of that type.
+        ConfigError: the value is not of that type, or cannot be expressed in it.
     """
     if order_type == "string":
-        return _checked(value, str, name, "the window's ends must be strings as the collection has them")
+        return _checked(
+            value, str, name, "the window's ends must be strings, in the form that the collection uses"
+        )
     if order_type == "number":
         return _checked(value, int | float, name, "the window's ends must be numbers")
     moment = _ceil_to_ms(_moment(value, name))
     if order_type == "date":
         return moment
     if moment.microsecond:
-        raise ConfigError(f"window {name}={value!r}: ObjectIds have whole seconds; give a whole second")
+        raise ConfigError(f"window {name}={value!r}: an ObjectId holds whole seconds; give a whole second")
     return ObjectId.from_datetime(moment)
 
 
@@ -60,7 +64,7 @@ def _moment(value: Any, name: str) -> datetime:
             value = datetime.fromisoformat(value)
         except ValueError:
             raise ConfigError(
-                f"window {name}={value!r} is no ISO-8601 time such as 2018-10-01T00:00:00Z"
+                f"window {name}={value!r} is not an ISO-8601 time such as 2018-10-01T00:00:00Z"
             ) from None
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
@@ -70,6 +74,6 @@ def _moment(value: Any, name: str) -> datetime:
 
 
 def _ceil_to_ms(moment: datetime) -> datetime:
-    """BSON keeps milliseconds: `stored >= moment` exactly when `stored >= ceil(moment)`; likewise for `<`."""
+    """Rounds up to the milliseconds that BSON keeps; stored times compare to the result as to `moment`."""
     excess = moment.microsecond % 1000
     return moment + timedelta(microseconds=1000 - excess) if excess else moment

@@ -1,4 +1,4 @@
-"""MongoDB's drivers, logins and errors.
+"""Hides how the MongoDB drivers differ, and checks before work that the logins have their privileges.
 
-Read `driver.py` first: it holds what differs between Motor, PyMongo and mongomock-motor.
+Read `driver.py` first.
 """

@@ -1,4 +1,4 @@
-"""What the engine needs of an asynchronous driver, and where Motor, PyMongo and mongomock-motor differ."""
+"""Calls whose form differs between Motor, PyMongo's asynchronous client and mongomock-motor."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
-from pymongo import WriteConcern
+from pymongo import ReplaceOne, WriteConcern
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
 from engine.keys.bson_values import AWARE_CODEC, EXACT_CODEC
 
 Collection: TypeAlias = Any
-"""A Motor or PyMongo asynchronous collection (they share no type), or mongomock-motor's imitation."""
+"""A collection of Motor, of PyMongo's asynchronous client, or of mongomock-motor. They share no type."""
 
 Database: TypeAlias = Any
 """The database of such a collection."""
@@ -22,28 +22,46 @@ MAJORITY = WriteConcern("majority")
 NO_LIST_INDEXES = frozenset({166, 168})
 """Server codes of `listIndexes` on a view: CommandNotSupportedOnView, InvalidPipelineOperator."""
 
+_HAS_SERVER: dict[type, bool] = {}
+
+
+def has_server(handle: Collection | Database) -> bool:
+    """Whether there is a server behind a collection or database. Probed once for each class of a driver.
+
+    False of mongomock-motor, which imitates MongoDB in memory for tests. It lacks all that needs a server:
+    commands, index bounds, codecs and write concerns, the options of a collection, and bulk replacements.
+    """
+    kind = type(handle)
+    if kind not in _HAS_SERVER:
+        _HAS_SERVER[kind] = _takes_options(handle)
+    return _HAS_SERVER[kind]
+
+
+def _takes_options(handle: Collection | Database) -> bool:
+    """Whether `with_options` works. mongomock-motor raises, or returns an object of mongomock instead."""
+    try:
+        changed = handle.with_options(codec_options=EXACT_CODEC)
+    except NotImplementedError:
+        return False
+    return type(changed) is type(handle)
+
 
 def exact(collection: Collection) -> Collection:
-    """The collection, decoding so that every BSON value survives a round trip."""
+    """The same collection, which decodes so that every BSON value survives a round trip."""
     return _with_options(collection, codec_options=EXACT_CODEC)
 
 
 def durable(collection: Collection) -> Collection:
-    """The collection, decoding exactly and acknowledging writes by a majority only."""
+    """The same collection, whose writes a majority acknowledges; decodes exactly, with UTC on dates."""
     return _with_options(collection, codec_options=AWARE_CODEC, write_concern=MAJORITY)
 
 
 def _with_options(collection: Collection, **options: Any) -> Collection:
-    """`with_options`; mongomock-motor has it not, or answers with a synchronous collection: left as it is."""
-    try:
-        changed = collection.with_options(**options)
-    except NotImplementedError:
-        return collection
-    return changed if type(changed) is type(collection) else collection
+    return collection.with_options(**options) if has_server(collection) else collection
 
 
 async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:
-    """The collection's indexes by name; None for a view, which has none of its own."""
+    """The collection's indexes by name; None for a view, which has no indexes of its own."""
     try:
         found: dict[str, dict[str, Any]] = await collection.index_information()
     except OperationFailure as error:
@@ -54,23 +72,20 @@ async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:
 
 
 async def default_collation(collection: Collection) -> Any:
-    """The collection's default collation; None is the simple one."""
+    """The collection's default collation; None for the simple collation."""
     return (await options(collection)).get("collation")
 
 
 async def options(collection: Collection) -> Mapping[str, Any]:
-    """What the collection was created with."""
-    try:
-        found: Mapping[str, Any] = await collection.options()
-    except TypeError:  # mongomock has no options(), nor any of them
-        return {}
+    """The options that the collection was created with."""
+    found: Mapping[str, Any] = await collection.options() if has_server(collection) else {}
     return found
 
 
 async def aggregate(
     collection: Collection, pipeline: list[dict[str, Any]], **options: Any
 ) -> list[dict[str, Any]]:
-    """The documents of an aggregation: PyMongo's is awaited to its cursor, Motor's is the cursor."""
+    """The documents of an aggregation. PyMongo's must be awaited to get the cursor; Motor's is the cursor."""
     cursor = collection.aggregate(pipeline, **options)
     if isawaitable(cursor):
         cursor = await cursor
@@ -79,21 +94,24 @@ async def aggregate(
 
 
 async def insert(collection: Collection, documents: list[dict[str, Any]]) -> Mapping[str, Any]:
-    """Inserts them, unordered; what the server says: `writeErrors` and `writeConcernErrors`, if any.
+    """Inserts the documents in any order, and returns `writeErrors` and `writeConcernErrors` of the server.
 
-    One command, without `insert_many`'s checks of each document: a tenth of what a document costs in all.
-    Where that does not work, `insert_many` does: it repeats what met an election, and splits what is too
-    large for one message. Documents that were in by then come back as duplicate keys.
+    It sends one command. `insert_many` would check each document first, which costs a tenth of all that a
+    document costs. If the command fails, `insert_many` takes over: it repeats the insert after an election,
+    and splits documents that are too large for one message. Documents that the command had inserted before
+    it failed are then reported as duplicate keys.
 
     Raises:
-        PyMongoError: of `insert_many`, other than those of single documents.
-        DocumentTooLarge: one alone is.
+        PyMongoError: `insert_many` failed as a whole.
+        DocumentTooLarge: a single document is too large.
     """
+    if not has_server(collection):
+        return await _insert_many(collection, documents)
     concern = collection.write_concern.document
     command = {"insert": collection.name, "documents": documents, "ordered": False, "writeConcern": concern}
     try:
         reply = await collection.database.command(command)
-    except (PyMongoError, DocumentTooLarge, NotImplementedError):  # mongomock knows no such command
+    except (PyMongoError, DocumentTooLarge):
         return await _insert_many(collection, documents)
     unconfirmed = reply.get("writeConcernError")
     return {
@@ -108,6 +126,21 @@ async def _insert_many(collection: Collection, documents: list[dict[str, Any]]) 
     except BulkWriteError as error:
         return error.details or {}
     return {}
+
+
+async def replace(collection: Collection, documents: list[dict[str, Any]]) -> None:
+    """Replaces the documents of the same `_id`s, in any order; inserts those that are not there.
+
+    Raises:
+        BulkWriteError: the server refused some of them.
+        PyMongoError: the replacement failed as a whole.
+    """
+    if has_server(collection):
+        requests = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
+        await collection.bulk_write(requests, ordered=False)
+        return
+    for document in documents:
+        await collection.replace_one({"_id": document["_id"]}, document, upsert=True)
 
 
 def namespace(collection: Collection) -> str:

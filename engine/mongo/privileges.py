@@ -1,6 +1,6 @@
-"""What the logins may do in MongoDB: looked up before work, so that it does not end half-way through.
+"""Checks, before any work, that the MongoDB logins have the privileges that a run needs.
 
-`docs/security.md` has the least roles as commands.
+Without the check a run would fail half-way. `docs/security.md` has commands that create the least roles.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from engine.settings import Settings
 
 UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
-"""Server codes of a command that is not allowed, and of a login that is none."""
+"""Server error codes: 13 Unauthorized (command not allowed), 18 AuthenticationFailed (login failed)."""
 
 Needs = Mapping[str, frozenset[str]]
-"""Actions by collection; those of the empty name are on the database."""
+"""The actions needed on each collection; those under the empty name are needed on the database."""
 
 _ROLES = "docs/security.md has the roles as commands"
 
@@ -40,39 +40,39 @@ _ACTIONS = {
     "update": "insert and update",
     "delete": "remove",
 }
-"""Of commands that are not called as the action that they need."""
+"""The actions that a command needs, where they are not called as the command."""
 
 
 def needs_of_source(name: str) -> Needs:
-    """To plan and to read: documents, the indexes, and with what options the collection was made."""
+    """What planning and reading need: the documents, the indexes, and the options of the collection."""
     return {name: _WALK, "": _LIST}
 
 
 def needs_of_plan(settings: Settings) -> Needs:
-    """To keep the plan of a run, and its checkpoints."""
+    """What storing the plan and the checkpoints of a run needs."""
     return {settings.plans_collection: _KEEP, settings.checkpoints_collection: _KEEP}
 
 
 def needs_of_results(name: str, settings: Settings) -> Needs:
-    """To write results."""
+    """What writing results needs."""
     return {settings.entities_of(name): _WRITE, settings.dead_letters_of(name): _WRITE}
 
 
 def needs_of_replay(name: str, settings: Settings) -> Needs:
-    """To write results, and to walk the dead letters in the order of an index."""
+    """What a replay needs: to write results, and to read the dead letters in the order of an index."""
     return {settings.entities_of(name): _WRITE, settings.dead_letters_of(name): _WRITE | _WALK, "": _LIST}
 
 
 def needs_of_verification(name: str, settings: Settings) -> Needs:
-    """To look results up."""
+    """What a verification needs: to read results."""
     return {settings.entities_of(name): _READ, settings.dead_letters_of(name): _READ}
 
 
 async def check_source(source: driver.Collection) -> None:
-    """Makes sure that the source may be read.
+    """Checks that the login may read the source.
 
     Raises:
-        ConfigError: it may not, or the login is none; names collection and action.
+        ConfigError: the login failed or lacks a privilege; names collection and action.
         SourceError: the server did not answer.
     """
     try:
@@ -82,10 +82,10 @@ async def check_source(source: driver.Collection) -> None:
 
 
 async def check_target(target: driver.Database, needs: Needs) -> None:
-    """Makes sure of what is needed in the target.
+    """Checks that the login may do what is needed in the target.
 
     Raises:
-        ConfigError: it is not allowed, or the login is none; names collection and action.
+        ConfigError: the login failed or lacks a privilege; names collection and action.
         WriteError: the server did not answer.
     """
     try:
@@ -95,9 +95,10 @@ async def check_target(target: driver.Database, needs: Needs) -> None:
 
 
 def explained(error: BaseException) -> str | None:
-    """What the server refused, if an error of the engine tells of a refused login or command.
+    """The missing privilege or failed login behind an error of the engine; None if it has another cause.
 
-    The driver's words tell it: of an error that came through a group of tasks they are all that is left.
+    It is read from the text of the message, because an error that passed through a group of tasks has lost
+    the driver's exception.
     """
     if not isinstance(error, SourceError | WriteError):
         return None
@@ -111,9 +112,9 @@ async def _check(database: driver.Database, needs: Needs) -> None:
     except OperationFailure as error:
         if error.code == AUTHENTICATION_FAILED:
             raise ConfigError(_refusal(error.code, str(error))) from error
-        return  # not every server tells
+        return  # not every server answers connectionStatus
     granted = status.get("authenticatedUserPrivileges")
-    if not granted:  # no access control, or a server that does not tell
+    if not granted:  # no access control, or a server that does not list privileges
         return
     missing = [
         f"{action} on {f'{database.name}.{name}' if name else f'database {database.name}'}"
@@ -127,17 +128,16 @@ async def _check(database: driver.Database, needs: Needs) -> None:
 
 
 async def _connection_status(database: driver.Database) -> Mapping[str, Any]:
-    query = {"connectionStatus": 1, "showPrivileges": True}
-    try:
-        answer = await database.command(query, read_preference=ReadPreference.PRIMARY_PREFERRED)
-    except NotImplementedError:  # mongomock has no commands
+    if not driver.has_server(database):
         return {}
+    query = {"connectionStatus": 1, "showPrivileges": True}
+    answer = await database.command(query, read_preference=ReadPreference.PRIMARY_PREFERRED)
     status: Mapping[str, Any] = answer["authInfo"]
     return status
 
 
 def _grants(privilege: Mapping[str, Any], database: str, collection: str, action: str) -> bool:
-    """Whether a privilege allows an action; an empty name in its resource stands for all."""
+    """Whether a privilege allows an action. An empty name in its resource stands for every name."""
     resource = privilege["resource"]
     inside = resource.get("db") in ("", database) and resource.get("collection") in ("", collection)
     return (inside or bool(resource.get("anyResource"))) and action in privilege["actions"]

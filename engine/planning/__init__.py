@@ -1,4 +1,4 @@
-"""A window to ranges of keys.
+"""Turns a window into a stored plan: ranges of keys that cover it, each counted or estimated.
 
 Read `planner.py` first.
 """

@@ -1,6 +1,6 @@
-"""The proof of a plan's counts: they sum to an independent count of the window, all at one snapshot time.
+"""Compares the counts of a plan with an independent count of the window, all at one snapshot time.
 
-`count` reads no snapshots; an aggregation does, and the server answers it by COUNT_SCAN too.
+The `count` command cannot read a snapshot. An aggregation can, and the server answers it by COUNT_SCAN, too.
 """
 
 from __future__ import annotations
@@ -20,27 +20,26 @@ from engine.planning.plan import Proof
 from engine.reading.scan import Scan
 
 NO_SNAPSHOT = frozenset({20, 72, 115, 123, 238, 303})
-"""Server codes for "no snapshot reads here": IllegalOperation, InvalidOptions, CommandNotSupported,
+"""Server codes of a server without snapshot reads: IllegalOperation, InvalidOptions, CommandNotSupported,
 NotAReplicaSet (a standalone server), NotImplemented, feature not supported (Amazon DocumentDB)."""
 
 ATTEMPTS = 3
-"""Counts of a window without snapshots, before it is taken for one that changes all the time."""
+"""Without snapshots, how often the counts are made before the window is reported as changing."""
 
 
 async def cross_check(scan: Scan, segments: Sequence[Segment]) -> tuple[Sequence[Segment], Proof]:
-    """Counts the segments again and, independently of their bounds, the window from the first to the last.
+    """Counts the segments again, and the window as a whole independently of the bounds between them.
 
     Returns:
-        The segments with their counts at that one time; where the server has no snapshots, as soon as the two
-        counts agree; as they were, if they never did.
+        The segments with their counts at one snapshot time. Without snapshots, with the first counts that
+        agree with the window's; unchanged if none agree.
 
     Raises:
-        PlanError: at one and the same time the ranges hold another number than the window.
+        PlanError: at one snapshot time the segments hold another number of documents than the window.
     """
-    try:
-        at = await _time_of_now(scan)
-    except NotImplementedError:  # mongomock has no commands
+    if not driver.has_server(scan.collection):
         return segments, Proof.NONE
+    at = await _operation_time(scan)
     if at is not None:
         try:
             return await _check_at_snapshot(scan, segments, at), Proof.SNAPSHOT
@@ -58,8 +57,9 @@ async def _check_at_snapshot(scan: Scan, segments: Sequence[Segment], at: Timest
     window, counted = await _counts(scan, segments, at)
     if window != _sum(counted):
         raise PlanError(
-            f"{driver.namespace(scan.collection)}: at one time the ranges hold {_sum(counted):,} documents, "
-            f"and their window {window:,}. Check the index {scan.index!r} by the validate command"
+            f"{driver.namespace(scan.collection)}: at one snapshot time the ranges hold {_sum(counted):,} "
+            f"documents, but their window holds {window:,}. Check the index {scan.index!r} with the validate "
+            "command"
         )
     return counted
 
@@ -68,18 +68,18 @@ def _sum(segments: Sequence[Segment]) -> int:
     return sum(segment.documents for segment in segments)
 
 
-async def _time_of_now(scan: Scan) -> Timestamp | None:
-    """The server's time after all that planning has read; None on a standalone server.
+async def _operation_time(scan: Scan) -> Timestamp | None:
+    """A snapshot time that includes everything planning has read; None on a standalone server.
 
-    A snapshot that the server chooses is the last one of a majority, and may lack what planning saw; of this
-    one it waits until a majority has it.
+    Left to itself, the server would choose the last snapshot of a majority, which may lack documents that
+    planning saw. Asked for this time, it waits until a majority has it.
     """
     query = {"find": scan.collection.name, "filter": {"_id": {"$in": []}}, "limit": 1}
     return (await scan.command(query)).get("operationTime")  # type: ignore[no-any-return]
 
 
 async def _counts(scan: Scan, segments: Sequence[Segment], at: Timestamp | None) -> tuple[int, list[Segment]]:
-    """The window's count, and the segments with theirs."""
+    """Counts the window as a whole, and each segment; at a snapshot time if one is given."""
 
     async def count(segment: Segment) -> list[Segment]:
         return [replace(segment, documents=await _count_at(scan, segment, at))]

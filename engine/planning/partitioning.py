@@ -1,7 +1,7 @@
-"""How a window is cut into ranges: by a walk of the index, by counts between sampled keys, or by a sample.
+"""Divides a window into segments: by walking the index, by counting between sampled keys, or by a sample.
 
-A boundary rests between two timestamps (`_id` MinKey) wherever it can, so that reading and counting are plain
-ranges of dates. It splits a group of ties by `_id` only where the group is larger than a range.
+A boundary lies between two timestamps (`_id` MinKey) wherever it can, so that reading and counting are plain
+ranges of dates. It splits documents of equal timestamp (ties) by `_id` only if they exceed a range.
 """
 
 from __future__ import annotations
@@ -23,29 +23,32 @@ from engine.reading.scan import Scan
 from engine.settings import Settings
 
 SAMPLES_A_RANGE = 48
-"""Sampled keys for each range. A range between every n-th of them holds Gamma(n)/n of its target: with 48,
-95% of ranges are below 1.25 of it (with 20, measured, below 1.45). The server draws at random up to a
-twentieth of a collection, which 48 in ranges of a thousand just keep."""
+"""Sampled keys for each range. The size of a range between every n-th key is Gamma(n)/n of its target: with
+n = 48, 95% of ranges are below 1.25 times the target (with 20, measured, below 1.45). The server uses a
+random cursor for samples of up to a twentieth of a collection; 48 keys for 1,000 documents are just below."""
 
 HOP_TAIL = 16
-"""Keys that a hop brings from before where it lands: mostly they tell its ties, and spare a round trip."""
+"""How many keys a hop also reads before the one where it lands.
+
+Mostly they show how many documents tie with it, which saves a round trip.
+"""
 
 SLICES = 4
-"""Stretches of the window that are walked side by side."""
+"""How many parts of a window are walked side by side."""
 
 CONCURRENCY = 4
-"""Planning queries in flight."""
+"""How many planning queries are in flight at once."""
 
 WALKED_DOCUMENTS = 100_000
-"""Up to this many documents a walk takes some tenths of a second: no other way is worth its round trips."""
+"""Windows of up to this many documents are always walked, which takes some tenths of a second."""
 
 LARGEST_RANGE = 2.0
-"""A counted range this many times its target is walked: it holds many ties, or the sample missed it."""
+"""A counted segment of more than this many times its target is walked: the sample missed its documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch `[start, stop)` and its documents; `exact` tells a count from an estimate."""
+    """A part `[start, stop)` of a window and its number of documents: counted if `exact`, else estimated."""
 
     start: Key
     stop: Key
@@ -55,7 +58,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a sample says of a window: its documents, about, and keys spread over it, in order."""
+    """A window as a sample shows it: about how many documents it holds, and keys spread over it, in order."""
 
     documents: int
     keys: Sequence[Key]
@@ -63,7 +66,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The segments of a window, the strategy that cut it, and the estimate it was chosen by."""
+    """The segments of a window, the strategy that made them, and the estimate that chose the strategy."""
 
     segments: Sequence[Segment]
     strategy: str
@@ -71,10 +74,10 @@ class Partition:
 
 
 async def partition_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> Partition:
-    """Cuts the window by the strategy of the settings, or the one that suits its size.
+    """Divides the window by the strategy of the settings; `auto` chooses one by the size of the window.
 
-    `auto` walks small windows, counts between sampled keys up to `max_counted_documents`, and beyond them
-    samples alone. Without index bounds there is only the walk.
+    `auto` walks small windows (`exact`), counts between sampled keys up to `max_counted_documents`
+    (`counted`), and only samples larger ones (`sample`). The filter form always walks.
     """
     if scan.form is QueryForm.FILTER:
         return Partition(await walk(scan, start, stop, settings), "exact")
@@ -94,23 +97,23 @@ def _chosen(estimate: Estimate, settings: Settings) -> str:
 
 
 async def estimate_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> Estimate:
-    """Draws a sample from the collection; the share of it inside the window tells the window's size."""
-    there = int(await scan.collection.estimated_document_count())
-    if there <= WALKED_DOCUMENTS and settings.strategy in ("auto", "exact"):
-        return Estimate(there, [])
-    ranges = min(settings.max_ranges, math.ceil(there / settings.range_documents))
+    """Estimates the window's size from the share of a random sample of the collection that lies inside it."""
+    total = int(await scan.collection.estimated_document_count())
+    if total <= WALKED_DOCUMENTS and settings.strategy in ("auto", "exact"):
+        return Estimate(total, [])
+    ranges = min(settings.max_ranges, math.ceil(total / settings.range_documents))
     size = SAMPLES_A_RANGE * (SLICES if settings.strategy == "exact" else max(1, ranges))
     keys = await scan.sample(start, stop, size)
-    return Estimate(round(there * len(keys) / min(size, there)) if keys else 0, keys)
+    return Estimate(round(total * len(keys) / min(size, total)) if keys else 0, keys)
 
 
 # --- exact: walk the index ---
 
 
 async def _exact(scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate) -> list[Segment]:
-    """Carves the window into a few slices at sampled keys, and walks them side by side."""
+    """Divides the window into a few slices at sampled keys, and walks them side by side."""
     bounds = [start, *_boundaries(scan, start, estimate.keys, SLICES), stop]
-    # A tenth more than the estimate asks for: one range too many would halve their number.
+    # A tenth more than the estimate asks for: one segment above the maximum would halve their number.
     size = max(settings.range_documents, math.ceil(1.1 * estimate.documents / settings.max_ranges))
     sized = settings.model_copy(update={"range_documents": size})
     walks = [partial(walk, scan, a, b, sized) for a, b in pairwise(bounds)]
@@ -118,10 +121,10 @@ async def _exact(scan: Scan, start: Key, stop: Key, settings: Settings, estimate
 
 
 async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Segment]:
-    """Walks a stretch in hops of a range's size: each is one covered query that yields the next boundary.
+    """Walks from `start` to `stop` in hops of a range's size: one covered query yields the next boundary.
 
-    When there are too many ranges, neighbours are joined and the hops double: the counts stay exact, and the
-    stretch need not be counted first.
+    When there are too many segments, neighbours are joined and the hops double. So the counts stay exact, and
+    nothing need be counted before the walk.
     """
     segments: list[Segment] = []
     size, at = settings.range_documents, start
@@ -138,7 +141,7 @@ async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Se
 
 
 async def _hop(scan: Scan, start: Key, stop: Key, size: int) -> list[Key] | None:
-    """The Key `size` documents after the first of `[start, stop)`, if there is one, and a few before it."""
+    """The Key `size` documents after the first of `[start, stop)`, and a few before it; None past `stop`."""
     if scan.form is QueryForm.WHOLE_TIES:
         landed = await scan.key_at(start, stop, size)
         return [landed] if landed else None
@@ -148,10 +151,10 @@ async def _hop(scan: Scan, start: Key, stop: Key, size: int) -> list[Key] | None
 
 
 async def _hopped(scan: Scan, start: Key, seen: Sequence[Key], stop: Key, size: int) -> Segment:
-    """What a hop went over, without the ties of the key it landed on: a boundary rests before them.
+    """The segment of one hop. It ends before the ties of the key where the hop landed.
 
-    If the whole hop was over ties, they are more than a range holds: the boundary splits them, or stands
-    after them where the index has no `_id` to split them by.
+    If all documents of the hop are such ties, they are more than a range holds. Then the boundary splits
+    them by `_id`, or lies after them if the index lacks `_id`.
     """
     landed = seen[-1]
     before = scan.order.first(landed.values[0])
@@ -173,9 +176,9 @@ async def _hopped(scan: Scan, start: Key, seen: Sequence[Key], stop: Key, size: 
 
 
 def _ties_seen(seen: Sequence[Key]) -> int | None:
-    """How many Keys before the last one tie with it; None where what was seen does not tell.
+    """How many Keys before the last one tie with it; None if more may lie before the first.
 
-    Of dates alone the same bytes are the same key, and other bytes another.
+    Only dates are compared. Of other types, values that differ in bytes may still be equal in the index.
     """
     *others, landed = (key.values[0] for key in seen)
     ties = sum(identity(value) == identity(landed) for value in others)
@@ -183,16 +186,16 @@ def _ties_seen(seen: Sequence[Key]) -> int | None:
 
 
 async def _count_few(scan: Scan, start: Key, stop: Key, few: int) -> int:
-    """The documents of a stretch that most often holds only a few."""
+    """Counts the documents of a part that mostly holds only a few: reads them up to `few`, else counts."""
     found = len(await scan.fetch(start, stop, limit=few))
     return found if found < few else await scan.count(start, stop)
 
 
 async def refuse_large_ties(scan: Scan, start: Key, stop: Key) -> None:
-    """Hops over the window to find an order value with more documents than a page of whole ties may hold.
+    """Refuses a window in which an order value has more documents than a page of whole ties may hold.
 
     Raises:
-        PlanError: there is one; the message holds the index that would tell its documents apart.
+        PlanError: there is such a value; the message holds the index that would order its documents.
     """
     at = start
     while (landed := await scan.key_at(at, stop, scan.most_ties)) is not None:
@@ -207,7 +210,7 @@ async def refuse_large_ties(scan: Scan, start: Key, stop: Key) -> None:
 async def _sampled(
     scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate
 ) -> list[Segment]:
-    """Boundaries at every n-th sampled key; each range holds about as many documents as the others."""
+    """Segments between every n-th sampled key; each holds about as many documents as the others."""
     wanted = max(1, min(settings.max_ranges, math.ceil(estimate.documents / settings.range_documents)))
     bounds = [start, *_boundaries(scan, start, estimate.keys, wanted), stop]
     about = max(1, round(estimate.documents / (len(bounds) - 1)))
@@ -217,9 +220,9 @@ async def _sampled(
 async def _counted(
     scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate
 ) -> list[Segment]:
-    """The ranges of `sample`, counted side by side; those far too large are walked."""
+    """The segments of `sample`, counted side by side; those that are far too large are walked."""
     segments = await _sampled(scan, start, stop, settings, estimate)
-    most = LARGEST_RANGE * max(p.documents for p in segments)
+    most = LARGEST_RANGE * max(segment.documents for segment in segments)
 
     async def count(segment: Segment) -> list[Segment]:
         documents = await scan.count(segment.start, segment.stop)
@@ -228,21 +231,20 @@ async def _counted(
         return [Segment(segment.start, segment.stop, documents)]
 
     counted = await gather_limited([partial(count, segment) for segment in segments])
-    return [segment for segments in counted for segment in segments if segment.documents] or [
-        Segment(start, stop, 0)
-    ]
+    filled = [segment for part in counted for segment in part if segment.documents]
+    return filled or [Segment(start, stop, 0)]
 
 
 def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> list[Key]:
-    """At most `wanted - 1` boundaries at evenly spaced sampled keys, between timestamps where that can be.
+    """At most `wanted - 1` boundaries at evenly spaced sampled keys, between two timestamps if possible.
 
-    Where the boundary before has the same timestamp already, its ties fill a range, and `_id` splits them.
+    If the boundary before has the same timestamp, its ties exceed a range, and `_id` splits them.
     """
     chosen: list[Key] = []
     before = start
     for number in range(1, min(wanted, len(keys))):
         key = keys[number * len(keys) // wanted]
-        # Under a collation other bytes may be the same string: only whole keys are sure to ascend.
+        # Under a collation, strings that differ in bytes may be equal; only whole keys are sure to ascend.
         whole = scan.collation is not None and isinstance(key.values[0], str)
         if scan.form is QueryForm.WHOLE_TIES or (
             not whole and identity(key.values[0]) != identity(before.values[0])
@@ -258,7 +260,7 @@ def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> lis
 
 
 def _capped(segments: Sequence[Segment], most: int) -> list[Segment]:
-    """At most that many segments: neighbours joined, two by two."""
+    """At most `most` segments: joins neighbours two by two until they are few enough."""
     capped = list(segments)
     while len(capped) > most:
         capped = _joined(capped)
@@ -266,7 +268,7 @@ def _capped(segments: Sequence[Segment], most: int) -> list[Segment]:
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:
-    """Every two neighbours as one."""
+    """Joins every two neighbours into one segment."""
     return [
         Segment(
             pair[0].start,
@@ -279,7 +281,7 @@ def _joined(segments: Sequence[Segment]) -> list[Segment]:
 
 
 async def gather_limited(jobs: Sequence[Callable[[], Awaitable[list[Segment]]]]) -> list[list[Segment]]:
-    """The results of the jobs in their order, `CONCURRENCY` at a time."""
+    """Runs the jobs, `CONCURRENCY` at a time; returns their results in the order of the jobs."""
     slots = asyncio.Semaphore(CONCURRENCY)
 
     async def one(job: Callable[[], Awaitable[list[Segment]]]) -> list[Segment]:

@@ -1,4 +1,4 @@
-"""The Plan: the persisted list of KeyRanges that tile a window, and the identity of its run. Pure."""
+"""The Plan: the stored list of KeyRanges that cover a window, and the identity of its run. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.settings import Settings
 
 
 class Proof(StrEnum):
-    """What a plan's counts were compared with."""
+    """The outcome of the cross-check of a plan's counts with an independent count of its window."""
 
     NONE = "none"
     SNAPSHOT = "snapshot"
@@ -29,7 +29,7 @@ class Proof(StrEnum):
 
     @property
     def guarantee(self) -> str:
-        """What it says of the counts."""
+        """The outcome in words."""
         return _PROVEN[self]
 
 
@@ -42,25 +42,26 @@ _PROVEN = {
 
 
 def _now() -> datetime:
-    """This moment, with the milliseconds that BSON keeps."""
+    """The current time, in the milliseconds that BSON keeps."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The ranges that tile a window, with how they were made and what that guarantees.
+    """The ranges that cover a window, with how they were made and what that guarantees.
 
     Attributes:
         namespace: `database.collection` of the source.
-        parameters: what the run was asked for; a run is never planned with others.
+        parameters: what the run was asked for; a run is never planned again with other parameters.
         ranges: in order, each beginning where the one before ends; empty for an empty window.
-        documents: the sum of what the ranges hold, counted exactly where `exact`.
-        outside: documents that no window of this type reaches, by the type of their order field.
+        documents: the number of documents in all ranges; exact if `exact`, otherwise an estimate.
+        outside: how many documents lie outside the window's type, by the type of their order field.
+        form: the query form by which the ranges are read.
         index: name of the index that serves the order; None on a view.
         strategy: `exact`, `counted` or `sample` (engine.planning.partitioning).
-        estimate: the window's documents by a sample, where the strategy was chosen by it.
-        proof: what the counts were compared with.
+        estimate: the window's documents as estimated by a sample, if the strategy was chosen by it.
+        proof: the outcome of the cross-check of the counts.
     """
 
     run_id: str
@@ -90,7 +91,7 @@ class Plan:
         return f"{self.form.guarantee}; {counts}"
 
     def to_document(self) -> dict[str, Any]:
-        """For the plan store; Keys as text, because some BSON may not be nested in a document."""
+        """The plan as it is stored. Keys are text, because not all BSON may be nested in a document."""
         return {
             "run_id": self.run_id,
             "namespace": self.namespace,
@@ -139,9 +140,9 @@ class Plan:
 
 
 def parameters_of(namespace: str, window: Window, settings: Settings) -> dict[str, str]:
-    """What makes a run this run: source, window, order, filter, extractor, force, place of results.
+    """The parameters that identify a run: source, window, order, filter, extractor, force, place of results.
 
-    A forced run does not go on with the ranges of one that was not: half of them would not be sent again.
+    `force` is one of them: a forced run that resumed an ordinary one would leave out its finished ranges.
     """
     return {
         "source": namespace,
@@ -157,16 +158,16 @@ def parameters_of(namespace: str, window: Window, settings: Settings) -> dict[st
 
 
 def run_id_of(parameters: Mapping[str, str]) -> str:
-    """A run's identity where none is given: the same parameters give the same run."""
+    """The id of a run if none is given: the same parameters give the same id."""
     digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode()).hexdigest()
     return f"{parameters['source']}-{digest[:12]}"
 
 
 def check_parameters(plan: Plan, parameters: Mapping[str, str]) -> None:
-    """Refuses to go on with a plan that was made for something else (TRAPS 17).
+    """Refuses to resume a plan that was made with other parameters (trap 17, docs/traps.md).
 
     Raises:
-        ConfigError: names what differs.
+        ConfigError: names the parameters that differ.
     """
     differing = [
         f"{name} was {plan.parameters.get(name)!r}, now {value!r}"
@@ -176,5 +177,5 @@ def check_parameters(plan: Plan, parameters: Mapping[str, str]) -> None:
     if differing:
         raise ConfigError(
             f"run_id {plan.run_id!r} is planned already, with other parameters ({'; '.join(differing)}): "
-            "take another run_id"
+            "choose another run_id"
         )

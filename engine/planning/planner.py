@@ -1,4 +1,4 @@
-"""Window -> Plan: ranges of keys that tile the window exactly, each counted."""
+"""Turns a Window into a Plan: ranges of keys that cover the window exactly, each counted or estimated."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from engine.settings import Settings
 
 
 async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
-    """Plans the window: checks and counts what stands outside it, pins its ends, and cuts it into ranges.
+    """Plans a window: chooses the index, checks the collection, fixes open ends, divides it into ranges.
 
     Raises:
         ConfigError: the window's ends are of the wrong type or in the wrong order.
-        PlanError: the order has no full index, an array in it, or values of another type than the window's;
-            the collection is a time series; or the counts of the ranges are not those of the window.
+        PlanError: the order field has no full index, or it holds an array, or only values of another type
+            than the window's; the collection is a time series; or the cross-check of the counts failed.
         SourceError: the server could not be read.
     """
     try:
@@ -63,7 +63,7 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
 async def _cross_checked(
     scan: Scan, segments: Sequence[Segment], settings: Settings
 ) -> tuple[Sequence[Segment], Proof]:
-    """Returns the cross-checked segments; a check is made only where all were counted and they are few."""
+    """The segments after the cross-check, which needs counts of all of them and a small window."""
     exact = all(segment.exact for segment in segments)
     documents = sum(segment.documents for segment in segments)
     if exact and 0 < documents <= settings.max_proven_documents:
@@ -77,14 +77,14 @@ def _key_range(segment: Segment, at: int, run_id: str) -> KeyRange:
 
 
 def _window_type(scan: Scan, window: Window, settings: Settings) -> str | None:
-    """The type bracket that the window is in; None where everything is asked for, of any type."""
+    """The type bracket of the window; None if documents of every type are asked for."""
     if scan.order.fields != ("_id",):
         return settings.order_type
     return None if window.start is None and window.end is None else "objectId"
 
 
 async def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
-    """The window's ends as Keys with `_id` MinKey; those of its type where the window is open."""
+    """The window's ends as Keys with `_id` MinKey; for an open end, the end of its type bracket."""
     least, most = type_counts.bracket_bounds(scan, kind)
     if kind and window.start is not None:
         least = scan.order.first(window_bound(window.start, kind, "start"))
@@ -95,14 +95,17 @@ async def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]
     order = await scan.compare(least.values[0], most.values[0])
     if order > 0:
         raise ConfigError(f"window start={window.start!r} is after end={window.end!r}")
-    return least, most if order else least  # other bytes may be the same string: no bounds of a query
+    return (
+        least,
+        most if order else least,
+    )  # equal ends may differ in bytes under a collation, and the server refuses them as bounds
 
 
 async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Key, Key] | None:
-    """The window's ends with the open ones pinned to what is there now; None if nothing is.
+    """The window's bounds, with open ends fixed at the first and the last document; None if it is empty.
 
-    An open end stands just after the last document: later ones belong to the next run (TRAPS 11). Where it
-    is not known what comes just after (a string under a collation), it stays open.
+    An open end is fixed just after the last document, so later documents belong to the next run (trap 11,
+    docs/traps.md). It stays open if the next value is unknown, as for strings under a collation.
     """
     if least == most:
         return None

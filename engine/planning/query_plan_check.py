@@ -1,4 +1,4 @@
-"""The explain gate: no range is read before the server says that it reads it from the order's index."""
+"""Checks by `explain`, before any work, that pages are read from the order's index: no COLLSCAN, no SORT."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from engine.reading.filters import range_filter
 from engine.reading.scan import Scan, missing_index
 
 FORBIDDEN = {"COLLSCAN": "would scan the whole collection", "SORT": "would sort in memory"}
-"""Stages that no query of a range may have."""
+"""Stages that the query of a page must not have."""
 
 LEAVES_OUT = {
     "isPartial": "is partial and leaves documents out",
     "isSparse": "is sparse and leaves documents out",
 }
-"""What no stage may say of the index it reads; that of a view shows here only."""
+"""Properties of an index that would lose documents. The index behind a view can be seen only here."""
 
 NO_SUCH_INDEX = 2
-"""Server code BadValue: the hint names no index."""
+"""Server code BadValue: no index has the name of the hint."""
 
 
 async def refuse_time_series(collection: driver.Collection) -> None:
-    """A time series is refused: its `_id`s repeat, and can neither break ties nor name one result.
+    """Refuses a time series. Its `_id`s may repeat, so they neither order equal timestamps nor name a result.
 
     Raises:
-        PlanError: says what to do instead.
+        PlanError: the collection is a time series; the message says what to do instead.
     """
     if "timeseries" in await driver.options(collection):
         raise PlanError(
-            f"{driver.namespace(collection)} is a time series: its _ids are neither unique nor indexed, no "
-            "plan could promise each document once. Copy it to a collection with _ids of their own "
+            f"{driver.namespace(collection)} is a time series: its _ids are neither unique nor indexed, so "
+            "no plan can promise to read each document once. Copy it to a collection with new _ids "
             '([{"$unset": "_id"}, {"$out": ...}]) and read that'
         )
 
 
 async def stages_of_page(scan: Scan) -> list[Mapping[str, Any]]:
-    """The stages by which the server would read a page, as the ranges will ask for it.
+    """The stages by which the server would read a page of a range; empty without a server.
 
     Raises:
-        PlanError: there is no such index; the message holds the `createIndex` to run.
+        PlanError: the index is gone; the message holds the `createIndex` to run.
     """
     return list(_stages(await _explain(scan)))
 
 
 def check_query_plan(scan: Scan, stages: Iterable[Mapping[str, Any]]) -> None:
-    """Judges the stages of a page.
+    """Checks the stages by which a page would be read (trap 7, docs/traps.md).
 
     Raises:
-        PlanError: it would scan or sort the collection, or read an index that leaves documents out; the
-            message holds the `createIndex` to run.
+        PlanError: the server would scan or sort the collection, or read an index that leaves documents out;
+            the message holds the `createIndex` to run.
     """
     for stage in stages:
         reasons = [f"reading a page {does}" for name, does in FORBIDDEN.items() if stage["stage"] == name]
@@ -67,16 +67,15 @@ def check_query_plan(scan: Scan, stages: Iterable[Mapping[str, Any]]) -> None:
 
 
 def is_multikey(stages: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the index holds more than one key for some document."""
+    """Whether the index holds, or once held, several keys of one document."""
     return any(stage.get("isMultiKey") for stage in stages)
 
 
 async def _explain(scan: Scan) -> Any:
-    """The server's plan for a page; nothing where there is no explain (mongomock)."""
+    if not driver.has_server(scan.collection):
+        return {}
     try:
         return await scan.command({"explain": _page_query(scan)})
-    except NotImplementedError:
-        return {}
     except OperationFailure as error:
         if error.code == NO_SUCH_INDEX and "hint" in str(error):
             raise PlanError(missing_index(scan.collection, scan.order, [])) from error
@@ -98,14 +97,14 @@ def _page_query(scan: Scan) -> dict[str, Any]:
 
 
 def _stages(explained: Any) -> Iterator[Mapping[str, Any]]:
-    """Every stage of the winning plans, however deep (a view's and a shard's lie deeper)."""
+    """Every stage of the winning plans, at any depth; those of views and shards are nested deeper."""
     if isinstance(explained, list):
         for item in explained:
             yield from _stages(item)
     elif isinstance(explained, Mapping):
         if isinstance(explained.get("stage"), str):
             yield explained
-        if "$sort" in explained:  # a view's pipeline sorts where no index can
+        if "$sort" in explained:  # the pipeline of a view, which sorts by itself
             yield {"stage": "SORT"}
         for name, value in explained.items():
             if name not in ("rejectedPlans", "command", "parsedQuery"):

@@ -1,4 +1,4 @@
-"""Halves a range that keeps failing, or is far slower than its siblings, so that what is well goes on."""
+"""Splits a range that keeps failing, or is far slower than the others, into two halves."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ async def split_range(
     target: driver.Database,
     settings: Settings | None = None,
 ) -> Plan:
-    """The run's plan with that range halved at a real key, kept in the target in place of the one before.
+    """Splits one range of a stored plan into two halves at an existing key; returns and stores the new plan.
 
-    The halves cover exactly what the range covered, and begin anew: what was written is found unchanged.
+    The halves cover exactly what the range covered. They start from their beginning, and find the results
+    that the range has already written unchanged.
 
     Raises:
         ConfigError: the settings are not those that the run was planned with.
         PlanError: there is no such plan or range; the range is running or has succeeded; it holds fewer than
-            two documents; or somebody changed the plan meanwhile.
+            two documents; or the plan was changed meanwhile.
     """
     settings = settings or Settings()
     store = PlanStore(target, settings)
@@ -47,7 +48,7 @@ async def split_range(
     parameters = parameters_of(driver.namespace(source), Window(), settings)
     check_parameters(plan, {name: parameters[name] for name in ("source", "order", "filter")})
     at = _position(plan, range_id)
-    await _refuse_if_taken(plan.ranges[at], target, settings)
+    await _refuse_if_in_use(plan.ranges[at], target, settings)
     halves = await _halves(plan.ranges[at], source, settings)
     ranges = (*plan.ranges[:at], *halves, *plan.ranges[at + 1 :])
     documents = sum(r.expected if r.expected is not None else r.about or 0 for r in ranges)
@@ -66,14 +67,14 @@ def _position(plan: Plan, range_id: str) -> int:
     return at
 
 
-async def _refuse_if_taken(key_range: KeyRange, target: driver.Database, settings: Settings) -> None:
+async def _refuse_if_in_use(key_range: KeyRange, target: driver.Database, settings: Settings) -> None:
     for checkpoint in await MongoCheckpoints(target, settings).of_run(key_range.run_id):
         if checkpoint.key_range.range_id != key_range.range_id:
             continue
         if checkpoint.status in (Status.RUNNING, Status.SUCCEEDED):
             raise PlanError(
-                f"range {key_range.range_id} is {checkpoint.status}: only one that is neither running nor "
-                "succeeded can be split",
+                f"range {key_range.range_id} is {checkpoint.status}: only a range that is neither running "
+                "nor succeeded can be split",
                 range_id=key_range.range_id,
             )
 
@@ -90,7 +91,9 @@ async def _halves(whole: KeyRange, source: driver.Collection, settings: Settings
     if len(segments) < 2:  # noqa: PLR2004
         raise PlanError(f"range {whole.range_id} holds {documents} documents: nothing to split")
     first = segments[0]
-    rest = sum(segment.documents for segment in segments[1:])  # a boundary before ties leaves more than half
+    rest = sum(
+        segment.documents for segment in segments[1:]
+    )  # more than half, if the boundary rests before ties
     return [
         KeyRange(first.start, first.stop, f"{whole.range_id}.0", whole.run_id, first.documents),
         KeyRange(first.stop, whole.stop, f"{whole.range_id}.1", whole.run_id, rest),

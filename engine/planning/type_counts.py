@@ -1,4 +1,4 @@
-"""The census before work: what stands outside the window's type, or would stand in two ranges at once."""
+"""Checks the order field before work: counts documents of other BSON types, and refuses arrays."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from engine.reading.scan import Scan
 
 
 def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:
-    """The least Key of a type bracket, and the least one beyond it; everything for None.
+    """The first Key of a type bracket and the first Key after it; the ends of the order for None.
 
-    A filter compares within one type anyway and cannot reach across: there, everything again.
+    Without index bounds it is always the ends of the order: a filter compares within one type anyway.
     """
     if kind is None or scan.form is not QueryForm.INDEX_BOUNDS:
         return scan.order.first(MinKey()), Key((MaxKey(),) * len(scan.order.fields))
@@ -26,20 +26,21 @@ def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:
 
 
 def of_type(scan: Scan, kind: str | None) -> Scan:
-    """The scan, limited to one type where bounds alone do not do that."""
+    """The scan, limited to one type by its filter where the bounds do not limit it already."""
     if kind is None or scan.form is QueryForm.INDEX_BOUNDS:
         return scan
     return scan.limited_to({scan.order.fields[0]: {"$type": kind}})
 
 
 async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
-    """An array in the order field puts one document at several places of the index (TRAPS 6).
+    """Refuses arrays in the order field: they put one document in several ranges (trap 6, docs/traps.md).
 
     Args:
-        multikey: whether the server explains the index to be; where it has none of its own, all is looked at.
+        multikey: whether the index is multikey. If not, no document has an array, and none is searched. The
+            filter form may have no index of its own, and always searches.
 
     Raises:
-        PlanError: names the document.
+        PlanError: a document has an array, which the message names; or the index is still multikey.
     """
     name = scan.order.fields[0]
     if name == "_id" or (scan.form is not QueryForm.FILTER and not multikey):
@@ -48,7 +49,7 @@ async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
     if found is not None:
         raise PlanError(
             f"{name} holds an array in the document with _id {found['_id']!r}: it would be in several "
-            "ranges. Give it one value, or take another order_field",
+            "ranges. Give it a single value, or choose another order_field",
             document_id=found["_id"],
         )
     if scan.form is not QueryForm.FILTER:
@@ -59,11 +60,11 @@ async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
 
 
 async def count_outside(scan: Scan, kind: str | None) -> dict[str, int]:
-    """Counts the documents that no window of this type reaches (TRAPS 2), by type.
+    """Counts, by type, the documents outside the window's type (trap 2, docs/traps.md).
 
     Raises:
-        PlanError: nothing has the window's type, but something has another (TRAPS 9); or, where everything
-            is asked for, a document lies where index bounds do not reach.
+        PlanError: no document has the window's type, but some have another (trap 9); or everything is asked
+            for and a document has the `_id` MaxKey, which index bounds do not reach (trap 7).
     """
     if kind is None:
         await _refuse_maxkey(scan)
@@ -75,7 +76,7 @@ async def count_outside(scan: Scan, kind: str | None) -> dict[str, int]:
 
 
 async def _by_seeks(scan: Scan, kind: str) -> dict[str, int]:
-    """Jumps from type to type along the index: one seek for each type that is there."""
+    """Jumps along the index from type to type: one seek for each type that occurs."""
     counts: dict[str, int] = {}
     at, end = bracket_bounds(scan, None)
     while at != end and (key := await scan.key_at(at, end)) is not None:
@@ -90,7 +91,7 @@ async def _by_seeks(scan: Scan, kind: str) -> dict[str, int]:
 
 
 async def _by_type(scan: Scan, kind: str) -> dict[str, int]:
-    """One covered count for each other type."""
+    """Counts each other type by a covered count."""
     name, everything = scan.order.fields[0], bracket_bounds(scan, None)
     counts: dict[str, int] = {}
     for other, _ in BRACKETS:
@@ -105,7 +106,7 @@ def _shown(bracket: str) -> str:
 
 
 async def _by_count(scan: Scan, kind: str) -> dict[str, int]:
-    """Without index bounds the types cannot be told apart cheaply: all but the window's are one number."""
+    """Counts all other types as one number: without index bounds, counting each type would be slow."""
     inside = of_type(scan, kind).filter
     others = await scan.collection.count_documents(scan.filter)
     others -= await scan.collection.count_documents(inside)
@@ -116,9 +117,9 @@ _COUNTERS = {QueryForm.INDEX_BOUNDS: _by_seeks, QueryForm.WHOLE_TIES: _by_type, 
 
 
 async def _refuse_maxkey(scan: Scan) -> None:
-    """Index bounds end before MaxKey (TRAPS 7): a document there would be lost without a word."""
+    """Refuses a document with the `_id` MaxKey: index bounds end before it, and it would be lost silently."""
     if scan.form is QueryForm.INDEX_BOUNDS and await scan.collection.find_one({"_id": MaxKey()}, {"_id": 1}):
-        raise PlanError("the document with _id MaxKey lies beyond every range; give it another _id")
+        raise PlanError("the document with _id MaxKey lies beyond every range: give it another _id")
 
 
 def _wrong_type(name: str, kind: str, found: Mapping[str, int]) -> str:

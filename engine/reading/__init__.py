@@ -1,4 +1,4 @@
-"""A range to pages of documents.
+"""Reads the documents of a key range from MongoDB, page by page, by an index or by a filter.
 
 Read `reader.py` first.
 """

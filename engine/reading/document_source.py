@@ -1,4 +1,4 @@
-"""Where a range gets its documents, as the pipeline sees it."""
+"""The protocol by which the pipeline gets the documents of a range."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from engine.model import Page
 
 
 class DocumentSource(Protocol):
-    """Where a range gets its documents: a Reader, or what stands in its place."""
+    """Yields the documents of a range: a Reader or, in a repair or a replay, DocumentsByKey."""
 
     @property
     def resumes_anywhere(self) -> bool:
-        """Whether there is a Key to go on after for every document; if not, for the last ones of pages."""
+        """Whether reading can resume after every document, or only after the last one of a page."""
         ...
 
     def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:
-        """The documents after that Key, page by page, in an order that is the same at every attempt."""
+        """Yields the documents after a Key, page by page, in the same order at every attempt."""
         ...
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
-        """The Key to go on after once all up to this document is done, if there is one."""
+        """The Key to resume from after this document; None if a range cannot resume here."""
         ...
 
     async def count_unread(self, read: int) -> int:
-        """How many documents there are beyond that many read, as far as it is known."""
+        """How many documents remain beyond the `read` ones; 0 if that is not known."""
         ...

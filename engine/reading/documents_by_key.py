@@ -1,4 +1,4 @@
-"""Documents chosen by their `_id`s, in place of a Reader: what a repair or a replay runs."""
+"""Reads the documents with given `_id`s. A repair and a replay run on it instead of a Reader."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ AbsentCallback = Callable[[list[Any]], Awaitable[None]]
 
 
 class DocumentsByKey:
-    """Pages of the documents with these Keys; what it is asked for a second time, it does not have.
+    """Pages of the documents with these Keys. It can be iterated only once.
 
     Args:
         keys: pages of Keys; the `_id` is the last value of each.
-        scan: of the source; a document that its filter leaves out is not read.
-        absent: told the `_id`s of each page that no document read has.
+        scan: the Scan of the source; a document that its filter excludes is not read.
+        absent: called with the `_id`s of a page for which no document was found.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class DocumentsByKey:
         self._absent = absent
         self._text_field = settings.text_field
         paths = ["_id", *scan.order.fields, settings.text_field]
-        # Without those inside another one: a projection must not name both.
+        # Without paths inside another one: a projection must not name both.
         self._projection = {p: 1 for p in paths if not any(p.startswith(f"{other}.") for other in paths)}
 
     async def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:  # noqa: ARG002
-        """The documents; there is no checkpoint to begin after: what is done is not chosen again.
+        """Yields the documents. `after` is ignored: the keys already exclude what is done.
 
         Raises:
             SourceError: the source could not be read.
         """
         async for keys in self._keys:
             wanted = {identity(key.values[-1]): key.values[-1] for key in keys}
-            # A reply ends at 16 MiB: what it leaves out is asked for again, until nothing more is there.
+            # A reply ends at 16 MiB: documents beyond it are asked for again, until nothing more comes.
             while page := await self._fetch(wanted):
                 yield page
                 for document_id in page.ids:
@@ -59,19 +59,19 @@ class DocumentsByKey:
 
     @property
     def resumes_anywhere(self) -> bool:
-        """Nothing is resumed."""
+        """Always True; a repair or replay keeps no checkpoint."""
         return True
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:  # noqa: ARG002
-        """Any document's Key: nothing is resumed from it."""
+        """The Key of the document. The checkpoint that takes it is not kept."""
         return Key(values)
 
     async def count_unread(self, read: int) -> int:  # noqa: ARG002
-        """None: nothing was counted before."""
+        """Always 0; the documents were not counted before."""
         return 0
 
     async def _fetch(self, wanted: Mapping[Any, Any]) -> Page | None:
-        """Those of them that are there; None if none is."""
+        """A page of those wanted documents that exist; None if none does."""
         if not wanted:
             return None
         chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter

@@ -1,4 +1,4 @@
-"""The filter form of a range, for servers, views and mocks without `min()` and `max()`."""
+"""Filters that select a range of keys, for views and for servers without `min()` and `max()`. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from engine.keys.key import Key, Order
 def range_filter(order: Order, start: Key, stop: Key) -> dict[str, Any]:
     """A filter that selects `[start, stop)`, for `_id`s of any BSON types.
 
-    Query operators compare within one BSON type only. On the first of two fields that is what is wanted: a
-    window holds values of one type, and the plain bounds on it keep the scan of the index tight. On `_id`,
+    Query operators compare within one BSON type only (trap 1, docs/traps.md). On the first of two fields that
+    is right: a window holds values of one type, and plain bounds keep the scan of the index tight. On `_id`,
     `$expr` compares across types in the order of the index.
     """
     if len(order.fields) == 1:
@@ -29,17 +29,17 @@ def range_filter(order: Order, start: Key, stop: Key) -> dict[str, Any]:
 
 
 def filter_after_ties(order: Order, value: Any, stop: Key) -> dict[str, Any]:
-    """A filter that selects what lies beyond all documents with that value in the first field."""
+    """A filter that selects the documents before `stop` whose first field is greater than `value`."""
     return {"$and": [_above(order.fields[0], value), range_filter(order, order.first(value), stop)]}
 
 
 def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
-    """Plain bounds on the first field; both ends included where ties at them are told apart by `_id`."""
+    """Plain bounds on the first field. They include both ends where `_ties_of` then compares the `_id`s."""
     low, high = start.values[0], stop.values[0]
     lower = {} if isinstance(low, MinKey) else {name: {"$gte": low}}
-    if is_nan(low):  # the least number, and comparable to nothing
+    if is_nan(low):  # NaN is the least number as a key, and operators compare it to nothing
         lower = {name: {"$type": "number"}}
-    # An operator finds nothing below a value of another type: there the lower bound alone ends with its type.
+    # With ends of two types, `$lt` would find nothing; the lower bound alone already ends with its type.
     if isinstance(high, MaxKey) or (lower and bracket_of(low) != bracket_of(high)):
         return [lower]
     operator = "$lt" if isinstance(stop.values[1], MinKey) else "$lte"
@@ -47,7 +47,7 @@ def _bounds_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
 
 
 def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
-    """At the ends, the ties that `_id` leaves inside."""
+    """Conditions on `_id` for the documents whose first field equals one of the ends."""
     (low, first_id), (high, last_id) = start.values, stop.values
     clauses = []
     if not isinstance(first_id, MinKey):
@@ -59,18 +59,18 @@ def _ties_of(name: str, start: Key, stop: Key) -> list[dict[str, Any]]:
 
 
 def _above(name: str, low: Any) -> dict[str, Any]:
-    """Above `low`, which may be the least number."""
+    """A clause for values above `low`; NaN is the least number."""
     return {name: {"$gte": -math.inf}} if is_nan(low) else {name: {"$gt": low}}
 
 
 def _below(name: str, operator: str, high: Any, low: Any) -> dict[str, Any]:
-    """Below `high`; NaN too where the range goes from it to a number: no operator finds it below one."""
+    """A clause for values below `high`. If the range begins at NaN, it adds NaN, which no operator finds."""
     clause = {name: {operator: high}}
     return {"$or": [clause, {name: low}]} if is_nan(low) and not is_nan(high) else clause
 
 
 def _id_clause(operator: str, value: Any) -> dict[str, Any]:
-    """`_id` compared to a value of any type, as the index has them; nothing where all are meant."""
+    """A clause that compares `_id` to a value of any type in the index's order; empty for MinKey."""
     if isinstance(value, MinKey):
         return {}
     return {"$expr": {operator: ["$_id", {"$literal": value}]}}

@@ -1,4 +1,4 @@
-"""Which index serves an order, and in which form its stretches are asked for: decided once, at the start."""
+"""Chooses the index and the query form (bounds, filter or whole ties) for a collection, once per run."""
 
 from __future__ import annotations
 
@@ -16,42 +16,43 @@ from engine.reading.scan import Scan, missing_index
 from engine.settings import Settings
 
 _NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})
-"""Server codes for "no min/max here": FailedToParse, CommandNotSupported, InvalidPipelineOperator (views),
-feature not supported (Amazon DocumentDB), APIStrictError, unknown field."""
+"""Server codes of a server that refuses `min` and `max`: FailedToParse, CommandNotSupported,
+InvalidPipelineOperator (views), feature not supported (Amazon DocumentDB), APIStrictError, unknown field."""
 
 
 async def choose_scan(collection: driver.Collection, settings: Settings) -> Scan:
-    """Finds the index of the order and the form of its range queries.
+    """Returns the Scan of a collection: chooses the index that serves the order, and the query form.
 
     Raises:
         PlanError: there is no full index on the order; the message holds the `createIndex` to run.
         SourceError: the server could not be read.
     """
     try:
-        return await _opened(collection, settings)
+        return await _choose(collection, settings)
     except PyMongoError as error:
         raise SourceError(f"{driver.namespace(collection)} cannot be read: {error}") from error
 
 
-async def _opened(collection: driver.Collection, settings: Settings) -> Scan:
+async def _choose(collection: driver.Collection, settings: Settings) -> Scan:
     order = Order.of(settings.order_field)
     collection = driver.exact(collection)
     collation = await driver.default_collation(collection)
     index, spec = await _usable_index(collection, order, collation)
     form = QueryForm.FILTER
     if index is not None:
-        form = await _probe(collection, order, index) if spec == order.spec else QueryForm.WHOLE_TIES
+        form = await _form_of_bounds(collection, order, index) if spec == order.spec else QueryForm.WHOLE_TIES
     most = settings.max_tied_documents
     return Scan(collection, order, form, index, settings.filter, collation, most)
 
 
-async def _probe(collection: driver.Collection, order: Order, index: str) -> QueryForm:
+async def _form_of_bounds(collection: driver.Collection, order: Order, index: str) -> QueryForm:
+    """Index bounds if the server takes `min` and `max`, tried by one query; otherwise a filter."""
+    if not driver.has_server(collection):
+        return QueryForm.FILTER
     least, most = (Key((bound,) * len(order.fields)) for bound in (MinKey(), MaxKey()))
     try:
         cursor = collection.find({}, {"_id": 1}).hint(index)
         await cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)
-    except AttributeError:  # mongomock's cursor has no min()
-        return QueryForm.FILTER
     except OperationFailure as error:
         if error.code in _NO_BOUNDS:
             return QueryForm.FILTER
@@ -62,10 +63,13 @@ async def _probe(collection: driver.Collection, order: Order, index: str) -> Que
 async def _usable_index(
     collection: driver.Collection, order: Order, collation: Any
 ) -> tuple[str | None, list[tuple[str, int]]]:
-    """The name and fields of a full index on the order's fields, or else on the first alone; None for a view.
+    """The name and fields of a full index on the order's fields or, if none, on the first; None for a view.
 
-    A partial or sparse index as a hint silently leaves documents out; one with another collation has another
-    order: both are refused with their reason.
+    A partial or sparse index would leave documents out without an error, and an index with another collation
+    has another order (trap 7, docs/traps.md). Such an index is not taken, and the message says why.
+
+    Raises:
+        PlanError: there is no such index.
     """
     indexes = await driver.indexes(collection)
     if indexes is None:
@@ -78,7 +82,7 @@ async def _usable_index(
                 if reason is None:
                     return name, spec
                 reasons.append(f"index {name!r} cannot be used: {reason}")
-    if not indexes:  # the collection does not exist yet: an empty window
+    if not indexes:  # even an empty collection has the index on _id
         reasons.append("the collection does not exist or has no documents")
     raise PlanError(missing_index(collection, order, list(dict.fromkeys(reasons))))
 

@@ -1,19 +1,19 @@
-"""How many documents the next page asks for: by their number, their bytes and the time of a fetch. Pure."""
+"""Chooses the size of the next page from the documents, bytes and seconds of the pages before it. Pure."""
 
 from __future__ import annotations
 
 import math
 
 FIRST_PAGE_DOCUMENTS = 64
-"""Asked for while nothing is known of sizes. Time alone never asks for fewer: a slow spell stalls none."""
+"""The size of the first page. A slow fetch alone never makes a page smaller than this."""
 
 GROWTH = 4
-"""Most times a page may be the one before: 64 become 1,024 in two steps, and sizes are seen on the way."""
+"""A page has at most this many times the documents of the page before: 64 become 1,024 in two steps."""
 
 WEIGHT = 0.75
-"""What a page still counts for after the next: Percona Toolkit's weight for its chunks (`WeightedAvgRate`).
+"""Each page reduces the weight of the pages before it to this share (Percona Toolkit, `WeightedAvgRate`).
 
-Documents, bytes and seconds decay side by side, so each mean weighs pages by what they held.
+Documents, bytes and seconds decay alike, so a page counts in each mean by its size.
 """
 
 
@@ -22,7 +22,7 @@ class PageSize:
 
     Attributes:
         documents: how many documents the next page asks for.
-        expected_bytes: about how many bytes of texts that is; 0 while nothing is known.
+        expected_bytes: about how many bytes of text that is; 0 before the first page.
     """
 
     def __init__(self, most_documents: int, most_bytes: int, target_s: float) -> None:
@@ -33,12 +33,12 @@ class PageSize:
         self.expected_bytes = 0
 
     def observe(self, documents: int, bytes_: int, elapsed_s: float) -> None:
-        """Takes down a page: its documents (one at least), their bytes, and how long it took to fetch."""
+        """Records a page: its documents (at least one), the bytes of its texts, the seconds of its fetch."""
         self._least_s = min(self._least_s, elapsed_s)
         self._seen_documents = WEIGHT * self._seen_documents + documents
         self._seen_bytes = WEIGHT * self._seen_bytes + bytes_
         self._seen_s = WEIGHT * self._seen_s + elapsed_s - self._least_s
-        # A run of large documents counts at once, or the next page would hold it; it is forgotten slowly.
+        # Large documents count at once, or the next page would be too large; they are forgotten slowly.
         each = max(bytes_ / documents, self._seen_bytes / self._seen_documents)
         limits = (self._most_documents, GROWTH * documents, self._by_bytes(each), self._by_time())
         self.documents = max(1, math.floor(min(limits)))
@@ -48,10 +48,10 @@ class PageSize:
         return self._most_bytes / each if each else math.inf
 
     def _by_time(self) -> float:
-        """As many as the target time allows at the rate seen, beyond the round trip.
+        """How many documents the target time allows at the measured rate, not counting the round trip.
 
-        The least time of a page is taken for the round trip. Without that, a server further away than the
-        target would get smaller and smaller pages, none of them any faster.
+        The shortest fetch is taken for the round trip. Otherwise a server whose round trip is longer than the
+        target would be asked for smaller and smaller pages, and none of them would be faster.
         """
         if not self._seen_s:
             return math.inf

@@ -1,6 +1,6 @@
-"""Reads a KeyRange page by page. No cursor outlives its page, so none can time out or be lost.
+"""Reads a KeyRange page by page. No cursor outlives its page, so no cursor can time out or be lost.
 
-The next page is on its way while the one before is processed, within a bound of bytes.
+The next page is fetched while the one before is processed, as long as both are expected to fit in memory.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ from engine.settings import Settings
 T = TypeVar("T")
 
 READ_RETRIES = 6
-"""The first at once, then after up to 0.5, 1, 2, 4, 8 s: a replica set elects a primary within about 12 s."""
+"""Attempts after a lost connection: at once, then after up to 0.5, 1, 2, 4 and 8 s.
+
+A replica set elects a new primary within about 12 s.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """One reply without its anchor, and the Key that the next one follows; None for an empty reply."""
+    """The new documents of one reply, and the Key after which the next page begins; None at the end."""
 
     page: Page
     last: Key | None
 
 
 class Reader:
-    """Pages of one KeyRange, from its start or after a Key already finished."""
+    """Yields the pages of one KeyRange, from its start or from a saved position."""
 
     def __init__(
         self,
@@ -59,22 +62,22 @@ class Reader:
         self._projection = dict.fromkeys(_disjoint(["_id", *scan.order.fields, settings.text_field]), 1)
 
     async def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:
-        """The documents of the range in order, page by page; those up to and including `after` are left out.
+        """Yields the documents of the range in order, without those up to and including `after`.
 
-        While a page is processed the next one is fetched, if it is expected to fit `read_ahead_bytes`. Close
-        the generator (`contextlib.aclosing`) to end that fetch too.
+        While a page is processed, the next one is fetched if it is expected to fit `read_ahead_bytes`. Close
+        the generator (`contextlib.aclosing`) to end that fetch, too.
 
         Raises:
-            SourceError: the server could not be read; never taken for the end of the range (TRAPS 12). The
-                pages before have been yielded by then.
+            SourceError: the server could not be read. The pages before the error have been yielded by then.
+                An error is never taken for the end of the range (trap 12, docs/traps.md).
         """
         fetched = await self._fetch(after)
         ahead: asyncio.Task[_Fetched] | None = None
         try:
-            while fetched.last is not None:  # a short page may be a full reply: only an empty one is the end
+            while fetched.last is not None:  # a short page may be a full reply: only an empty page is the end
                 if self._paging.expected_bytes < self._read_ahead_bytes:
                     ahead = asyncio.create_task(self._fetch(fetched.last))
-                    await asyncio.sleep(0)  # the request leaves now, and the server works while we do
+                    await asyncio.sleep(0)  # lets the request leave now, so that the server works meanwhile
                 yield fetched.page
                 fetched = await (ahead or self._fetch(fetched.last))
                 ahead = None
@@ -83,7 +86,7 @@ class Reader:
 
     @property
     def resumes_anywhere(self) -> bool:
-        """Not where pages end with all documents of one value."""
+        """False in the form `whole_ties`, which resumes only between pages."""
         return self._scan.form is not QueryForm.WHOLE_TIES
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
@@ -91,14 +94,14 @@ class Reader:
         return self._scan.position(values, ends_page=ends_page)
 
     async def count_unread(self, read: int) -> int:
-        """How many documents the range holds beyond those read; counted if fewer were read than planned."""
+        """How many documents the range holds beyond the `read` ones; 0 if as many as planned were read."""
         expected = self._range.expected
         if expected is None or read >= expected:
             return 0
         return max(0, await self._retried(self._scan.count, self._range.start, self._range.stop) - read)
 
     async def _fetch(self, after: Key | None) -> _Fetched:
-        """The next reply: what follows `after`, or the beginning of the range."""
+        """Fetches the page after `after`, or the first page of the range."""
         found, last, elapsed_s = await self._retried(self._timed, after)
         page = self._scan.order.page_of(found, self._text_field)
         if found:
@@ -113,12 +116,12 @@ class Reader:
         found, last = await self._scan.page(*bounds, after, limit=limit, projection=self._projection)
         return found, last, self._clock() - began
 
-    async def _retried(self, read: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
+    async def _retried(self, read: Callable[..., Awaitable[T]], *args: Any) -> T:
         try:
             try:
-                return await read(*args, **options)
-            except AutoReconnect:  # only now: going through tenacity costs a tenth of a millisecond a page
-                return await self._retrying()(read, *args, **options)
+                return await read(*args)
+            except AutoReconnect:  # tenacity only now: each call through it costs 0.1 ms
+                return await self._retrying()(read, *args)
         except PyMongoError as error:
             raise SourceError(
                 f"range {self._range.range_id} could not be read: {error}",
@@ -136,16 +139,16 @@ class Reader:
 
 
 async def _ended(task: asyncio.Task[Any] | None) -> None:
-    """Cancels a task that nobody waits for any more, and sees it end; an error of its own concerns nobody."""
+    """Cancels the read-ahead task and waits for it; its error, if any, is dropped."""
     if task is not None:
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # else asyncio would complain that nobody asked
+            task.exception()  # asyncio logs an exception that was never retrieved
 
 
 def _bytes_of(texts: Sequence[Any]) -> int:
-    """What the texts take in memory: 0.05 microseconds each, a third of what encoding them would cost."""
+    """The memory of the texts. `__sizeof__` takes 0.05 microseconds a text, a third of encoding it."""
     strings = [text for text in texts if type(text) is str]
     others = [] if len(strings) == len(texts) else [text for text in texts if type(text) is not str]
     return sum(map(str.__sizeof__, strings)) + sum(
@@ -154,5 +157,5 @@ def _bytes_of(texts: Sequence[Any]) -> int:
 
 
 def _disjoint(paths: list[str]) -> list[str]:
-    """The paths without those inside another one: a projection must not name both."""
+    """The paths without those inside another path: a projection must not name both."""
     return [p for p in paths if not any(p.startswith(f"{other}.") for other in paths)]

@@ -1,4 +1,4 @@
-"""What is kept: extractions, dead letters, checkpoints and plans.
+"""Stores the results and the state of a run: extractions, dead letters, checkpoints and plans.
 
 Read `writer.py` first, then `checkpoint.py`.
 """

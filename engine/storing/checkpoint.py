@@ -16,16 +16,16 @@ from engine.observing.timeline import Timeline
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a range is, durably: its position, what became of everything before it, and what it took.
+    """The stored progress of a range: its position, the counts up to there, and the effort so far.
 
     Attributes:
-        position: the last Key finished with everything before it; None at the start.
+        position: the Key up to which every document is finished; None at the start.
         fingerprint: what the position depends on: order, collation, filter.
-        attempts: how often the range was begun, this time included.
-        active_s: seconds spent on it, over all attempts.
-        problem: what ended the last attempt early, for people; `reason` is its class, such as `ServiceDown`.
-        owner: token of the attempt that may move it; a later claim takes it away.
-        timeline: its course over time, all attempts together.
+        attempts: how often the range was begun, this attempt included.
+        active_s: seconds spent on the range in all attempts.
+        problem: why the last attempt ended early, for people; `reason` is its class, such as `ServiceDown`.
+        owner: token of the attempt that may save the checkpoint; a later claim replaces it.
+        timeline: the course of the range over time, over all attempts.
     """
 
     key_range: KeyRange
@@ -48,16 +48,16 @@ class CheckpointStore(Protocol):
     """Keeps the checkpoints of ranges."""
 
     async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
-        """Begins an attempt: the checkpoint to go on from, now owned by the caller.
+        """Begins an attempt: returns the checkpoint to resume from, which the caller now owns.
 
-        A range that has succeeded starts over: asked again, it reads again and finds everything unchanged. So
-        does one whose checkpoint is of other bounds, from a plan that was not kept (TRAPS 17).
+        A range that has succeeded starts over, and finds everything unchanged. So does a range whose stored
+        checkpoint has other bounds, from a plan that was not kept (trap 17, docs/traps.md).
 
         Args:
-            fingerprint: what positions depend on (`engine.reading.scan.Scan.fingerprint`).
+            fingerprint: what a position depends on (`engine.reading.scan.Scan.fingerprint`).
 
         Raises:
-            ConfigError: the range was begun under another fingerprint; the message names what changed.
+            ConfigError: the range was begun with another fingerprint; the message names what changed.
         """
         ...
 
@@ -71,7 +71,7 @@ class CheckpointStore(Protocol):
 
 
 class MemoryCheckpoints:
-    """Checkpoints that end with the process."""
+    """Keeps checkpoints in memory, for scripts and for runs that are never resumed."""
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._kept: dict[str, Checkpoint] = {}
@@ -98,7 +98,11 @@ def checkpoint_id(key_range: KeyRange) -> str:
 def begin_attempt(
     stored: Checkpoint | None, key_range: KeyRange, fingerprint: Mapping[str, str] | None, now: datetime
 ) -> Checkpoint:
-    """The checkpoint of the next attempt; a range that was begun before is fresh no more."""
+    """The checkpoint of the next attempt. A range that was begun before is no longer `fresh`.
+
+    Raises:
+        ConfigError: the range was begun with another fingerprint.
+    """
     if stored is not None:
         key_range = replace(key_range, fresh=False)
     if stored is None or stored.status is Status.SUCCEEDED or not stored.key_range.covers_same(key_range):
@@ -126,8 +130,8 @@ def _refuse_changed(stored: Checkpoint, fingerprint: Mapping[str, str]) -> None:
     ]
     if changed:
         raise ConfigError(
-            f"range {stored.key_range.range_id} cannot resume ({'; '.join(changed)}): go back to what it was "
-            "begun with, or take another run_id",
+            f"range {stored.key_range.range_id} cannot resume ({'; '.join(changed)}): go back to the "
+            "settings that it was begun with, or choose another run_id",
             range_id=stored.key_range.range_id,
         )
 

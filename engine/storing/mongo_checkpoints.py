@@ -1,4 +1,4 @@
-"""Checkpoints in a MongoDB collection."""
+"""Stores checkpoints in a MongoDB collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.storing.checkpoint import Checkpoint, begin_attempt, checkpoint_id, 
 
 
 class MongoCheckpoints:
-    """Checkpoints in one collection of the target, `_id` = `<run id>/<range id>`."""
+    """Stores checkpoints in one collection of the target, under `<run id>/<range id>`."""
 
     def __init__(
         self,
@@ -57,18 +57,21 @@ class MongoCheckpoints:
             raise taken_over(checkpoint.key_range)
 
     async def of_run(self, run_id: str) -> list[Checkpoint]:
-        """All checkpoints of a run, by range id."""
+        """All checkpoints of a run, in the order of their range ids."""
         cursor = self._collection.find({"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id})
         stored = await cursor.sort([("_id", 1)]).to_list(length=None)
         return [_decode(document) for document in stored]
 
     async def forget(self, run_id: str) -> None:
-        """Removes the checkpoints of a run that is planned anew."""
+        """Removes the checkpoints of a run, before the run is planned again."""
         await self._collection.delete_many({"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id})
 
 
 def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Flat, so that people can query it; Keys as text, because some BSON may not be nested in a document."""
+    """The stored document: flat, so that people can query it.
+
+    Keys are text, because not all BSON may be nested in a document.
+    """
     key_range = checkpoint.key_range
     return {
         "_id": checkpoint_id(key_range),

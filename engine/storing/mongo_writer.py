@@ -1,4 +1,4 @@
-"""Writes extractions and dead letters, idempotently: into MongoDB, or as JSON lines."""
+"""Writes extractions and dead letters into MongoDB, idempotently."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
 from engine.errors import WriteError
@@ -19,11 +18,11 @@ DUPLICATE_KEY = 11000
 
 
 class MongoWriter:
-    """Extractions and dead letters in two collections, each under the source document's own `_id`.
+    """Writes extractions and dead letters to two collections, each under the `_id` of its source document.
 
-    Insert first: most documents are new, and an unordered `insert_many` is far faster than upserts; what
-    comes back as a duplicate key is compared, and replaced only if it differs
-    (docs/decisions/0004-insert-first.md). With `force` everything is replaced, unseen.
+    It inserts first, because most documents are new and inserts are far faster than upserts. A document that
+    comes back as a duplicate key is compared with the stored one, and replaced only if it differs
+    (docs/decisions/0004-insert-first.md). With `force` it replaces all documents without comparing.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class MongoWriter:
         self._may_resolve: bool | None = None
 
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
-        """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
+        """The text hashes of stored extractions of the same extractor, by `identity` of the `_id`."""
         wanted = {"_id": {"$in": list(ids)}, "extractor": self._extractor}
         try:
             there = await self._entities.find(wanted, {"text_hash": 1}).to_list(length=None)
@@ -54,7 +53,7 @@ class MongoWriter:
     async def write(
         self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
     ) -> frozenset[Any]:
-        """Inserts, then replaces what differs; resolves and records dead letters."""
+        """Writes the extractions, resolves older dead letters of their documents, and records new ones."""
         try:
             unchanged = await self._store(self._stored(extractions)) if extractions else frozenset()
             await self._resolve(extractions)
@@ -65,7 +64,7 @@ class MongoWriter:
         return unchanged
 
     def _stored(self, extractions: Sequence[Extraction]) -> list[dict[str, Any]]:
-        now = self._now().astimezone(UTC).replace(tzinfo=None)  # a zone would cost a third of the encoding
+        now = self._now().astimezone(UTC).replace(tzinfo=None)  # a zone takes a third of the encoding
         return [
             {
                 "_id": document_id,
@@ -84,7 +83,7 @@ class MongoWriter:
         ]
 
     async def _store(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
-        """Inserts or replaces; returns the identities of those found unchanged."""
+        """Inserts or replaces the documents; returns the identities of those found unchanged."""
         if self._force:
             await self._replace(documents)
             return frozenset()
@@ -117,18 +116,14 @@ class MongoWriter:
         if not documents:
             return
         try:
-            requests = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
-            await self._entities.bulk_write(requests, ordered=False)
+            await driver.replace(self._entities, documents)
         except BulkWriteError as error:
             said = error.details or {}
-            # Not from that error, which shows what was written.
+            # `from None`, because the driver's error shows the contents of the documents.
             raise _refused(said.get("writeErrors", []), said, documents) from None
-        except TypeError:  # mongomock refuses every bulk replace that PyMongo 4.11 or later builds
-            for document in documents:
-                await self._entities.replace_one({"_id": document["_id"]}, document, upsert=True)
 
     async def _resolve(self, extractions: Sequence[Extraction]) -> None:
-        """Marks dead letters of documents that have succeeded now; their history stays."""
+        """Marks the dead letters of documents that have now succeeded as resolved. They are not removed."""
         if self._may_resolve is None:
             self._may_resolve = await self._dead_letters.find_one({}, {"_id": 1}) is not None
         if self._may_resolve and extractions:
@@ -155,7 +150,7 @@ class MongoWriter:
 def _refused(
     fatal: Sequence[Mapping[str, Any]], said: Mapping[str, Any], documents: list[dict[str, Any]]
 ) -> WriteError:
-    """Surfaces bulk errors one by one (TRAPS 30), by `_id` and without what was written."""
+    """The error that names each refused `_id`, without the contents of documents (trap 30, docs/traps.md)."""
     concerns = [str(c.get("errmsg", c)) for c in said.get("writeConcernErrors", [])]
     each = [f"_id {documents[e['index']]['_id']!r}: {e.get('errmsg', e.get('code'))}" for e in fatal]
     first = documents[fatal[0]["index"]]["_id"] if fatal else None

@@ -1,4 +1,4 @@
-"""The Writer protocol, and the writer of JSON lines."""
+"""The protocol of writers of results, and a writer of JSON lines."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from engine.model import DeadLetter, Extraction
 
 
 class Writer(Protocol):
-    """Where a range's results go. Up to `write_concurrency` writes run side by side."""
+    """Writes the results of a range. Up to `write_concurrency` writes run side by side."""
 
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
-        """Text hashes of extractions already made by the same extractor, by `identity` of the `_id`."""
+        """The text hashes of stored extractions of the same extractor, by `identity` of the `_id`."""
         ...
 
     async def write(
         self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
     ) -> frozenset[Any]:
-        """Makes them durable; returns identities of those found to be there already, unchanged.
+        """Makes the results durable; returns the identities of those that were stored already, unchanged.
 
         Raises:
-            WriteError: some could not be written; the checkpoint must not move.
+            WriteError: some could not be written, and the checkpoint must not move past them.
         """
         ...
 
@@ -35,11 +35,12 @@ class Writer(Protocol):
 class JsonLinesWriter:
     """Appends extractions to one file and dead letters to another, one JSON object a line.
 
-    Each write is flushed to disk before it counts. It keeps no index: a range that is run again appends its
-    lines again, and the last line of an `_id` is the one that holds.
+    Each write is flushed to disk before it counts. There is no index: a range that is run again appends its
+    lines again, and the last line of an `_id` is the valid one.
 
     Args:
-        path: file of the extractions; the dead letters go beside it, with the suffix `.dead_letters.jsonl`.
+        path: the file of extractions. The dead letters go to a file beside it, with the suffix
+            `.dead_letters.jsonl`.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -48,13 +49,13 @@ class JsonLinesWriter:
         self._one_at_a_time = asyncio.Lock()
 
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:  # noqa: ARG002
-        """Nothing is known: the files are never read."""
+        """Always empty, because the files are never read."""
         return {}
 
     async def write(
         self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
     ) -> frozenset[Any]:
-        """Appends one line each."""
+        """Appends one line for each extraction and each dead letter."""
         try:
             async with self._one_at_a_time:
                 await asyncio.to_thread(_append, self._path, [_extraction_line(e) for e in extractions])

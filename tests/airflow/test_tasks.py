@@ -13,7 +13,7 @@ from engine import Report, Status
 
 WRONG = {
     "order": ({"start": "2025-02-01", "end": "2025-01-01"}, "window start='2025-02-01' is after end="),
-    "time": ({"start": "yesterday"}, "window start='yesterday' is no ISO-8601 time"),
+    "time": ({"start": "yesterday"}, "window start='yesterday' is not an ISO-8601 time"),
     "number": ({"order_type": "number", "start": "many"}, "start='many': the window's ends must be numbers"),
     "type": ({"order_type": "string"}, "set order_type='date'"),
     "index": ({"order_field": "sent_at"}, 'createIndex({"sent_at": 1, "_id": 1})'),

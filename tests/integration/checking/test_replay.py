@@ -215,7 +215,7 @@ async def test_without_letters_nothing_is_asked(messages):
     ("window", "says"),
     [
         (Window("2020-01-02", "2020-01-01"), "is after end"),
-        (Window("yesterday"), "is no ISO-8601"),
+        (Window("yesterday"), "is not an ISO-8601"),
     ],
 )
 async def test_a_wrong_window_is_refused(messages, window, says):

@@ -72,7 +72,7 @@ async def test_ranges_that_leave_a_gap_are_refused(messages, monkeypatch):
         return replace(made, segments=[first, replace(second, start=second.stop, stop=second.stop), *others])
 
     monkeypatch.setattr(planner, "partition_window", cut)
-    with pytest.raises(PlanError, match=r"ranges hold 9\d\d documents, and their window 1,000"):
+    with pytest.raises(PlanError, match=r"ranges hold 9\d\d documents, but their window holds 1,000"):
         await plan_ranges(messages, Window(), Settings(strategy="exact", range_documents=100))
 
 

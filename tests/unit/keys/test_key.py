@@ -128,7 +128,7 @@ def test_trap_9_naive_means_utc_and_offsets_are_honoured(value):
 @pytest.mark.parametrize(
     ("value", "kind", "says"),
     [
-        ("yesterday", "date", "start='yesterday' is no ISO-8601 time"),
+        ("yesterday", "date", "start='yesterday' is not an ISO-8601 time"),
         (5, "date", "give a datetime"),
         (datetime(2020, 1, 1), "string", "must be strings"),
         ("5", "number", "must be numbers"),

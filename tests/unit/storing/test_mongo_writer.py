@@ -86,7 +86,6 @@ def duplicate(index):
 WAYS = {
     "by the command": None,
     "by insert_many": AutoReconnect("an election"),
-    "mocked": NotImplementedError(),
 }
 ways = pytest.mark.parametrize("command_error", WAYS.values(), ids=WAYS)
 
