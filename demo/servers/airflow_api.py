@@ -114,6 +114,8 @@ def _part(name: str) -> str:
 
 
 def _expect_success(status: int, answer: Any, what: str) -> Json:
+    if status == 0:
+        raise DemoError(f"Airflow did not answer a request about {what}: is the machine overloaded?")
     if not _OK <= status < _OK + 100 or not isinstance(answer, dict):
         raise DemoError(f"Airflow refused {what} with status {status}: {answer}")
     return answer
