@@ -8,100 +8,15 @@ import os
 import re
 import subprocess
 import sys
-import uuid
-from datetime import UTC, datetime
 
 import pytest
-from pymongo import MongoClient
 
 from demo.servers.ports import LOOPBACK, free_port
+from tests.support.stored_run import keep
 
 HEAVY = {"fastapi", "pymongo", "motor", "aiohttp", "keyset_batch_airflow.plugin.routes"}
 ROUTES = ("progress", "numbers", "report")
 REPORT = "<!DOCTYPE html><title>Report</title><p>all of it</p>"
-
-
-@pytest.fixture(scope="module")
-def client(airflow, tmp_path_factory):
-    """A client of Airflow's whole application, the plugin mounted in it as in production."""
-    from airflow.api_fastapi.app import create_app
-    from fastapi.testclient import TestClient
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NER_REPORTS_PATH", str(tmp_path_factory.mktemp("reports")))
-        with TestClient(create_app(apps="core"), raise_server_exceptions=False) as client:
-            yield client
-
-
-@pytest.fixture(scope="module")
-def as_user(client):
-    """Headers of somebody who has signed in with a role; without one, nothing is allowed."""
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    def headers(role="VIEWER"):
-        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ada", role=role))
-        return {"Authorization": f"Bearer {token}"}
-
-    return headers
-
-
-@pytest.fixture
-def ask(client, as_user):
-    """What a route answers a viewer about a run."""
-    return lambda route, dag_id, run_id: client.get(f"/ner/{route}/{dag_id}/{run_id}", headers=as_user())
-
-
-@pytest.fixture
-def stored(secret_uri):
-    """An empty target database, where a test writes what a run under way would have left."""
-    with MongoClient(secret_uri) as client:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        yield client[name]
-        client.drop_database(name)
-
-
-@pytest.fixture
-def begun(client, plain):
-    """Makes a DAG run that Airflow knows, and that nothing runs: `begun(dag_id, **conf)` is its id."""
-    from airflow.models.dag_version import DagVersion
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from airflow.utils.state import DagRunState
-    from airflow.utils.types import DagRunType
-
-    def make(dag_id="ner_backfill", **conf):
-        run_id = f"by-hand-{uuid.uuid4().hex[:8]}"
-        how = {"run_type": DagRunType.MANUAL, "state": DagRunState.RUNNING, "run_after": datetime.now(UTC)}
-        with create_session() as session:
-            run = DagRun(dag_id, run_id, conf=conf, **how)
-            run.created_dag_version_id = DagVersion.get_latest_version(dag_id, session=session).id
-            session.add(run)
-        return run_id
-
-    return make
-
-
-def keep(target, run_id, **checkpoint):
-    """A plan of two ranges and the checkpoint of the first."""
-    run = f"ner_backfill/{run_id}"
-    ranges = [
-        {"range_id": f"000{at}", "label": f"{at}:00 .. {at + 1}:00 · 100 docs", "expected": 100}
-        for at in range(2)
-    ]
-    target["engine_plans"].insert_one({"_id": run, "run_id": run, "ranges": ranges})
-    now = datetime.now(UTC)
-    begun = {
-        "status": "running",
-        "read": 40,
-        "active_s": 8.0,
-        "attempts": 1,
-        "started_at": now,
-        "updated_at": now,
-    }
-    target["engine_checkpoints"].insert_one(
-        {"_id": f"{run}/0000", "run_id": run, "range_id": "0000", **begun, **checkpoint}
-    )
 
 
 def test_the_plugin_loads_without_errors(client, as_user):
