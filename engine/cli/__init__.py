@@ -1,4 +1,4 @@
-"""What a person types, and what they see.
+"""The command line: its commands, their options, and what they print.
 
 Read `commands.py` first.
 """

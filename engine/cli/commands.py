@@ -1,7 +1,7 @@
 """The command line: `python -m engine plan | run | verify | replay | status`, or `keyset-batch ...`.
 
-Exit status: 0 if the run succeeded and reconciles, 1 if it lost or failed something, 2 for a usage or
-configuration error (nothing was read or written then).
+Exit status: 0 if the run succeeded and reconciles; 1 if it failed or does not reconcile; 2 for an error in
+usage or configuration, in which case nothing has been written.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def plan(
     run_id: RunId = None,
     set_: Set = None,
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the plan for the run to come.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Store the plan for a later run.")] = False,
     force: Force = False,
     verbose: Verbose = False,
 ) -> None:
@@ -99,7 +99,7 @@ def run(
     parameters: Parameters = None,
     extractor: Function = None,
     jsonl: Annotated[
-        Path | None, typer.Option(help="Write results to this file, not to the target's collections.")
+        Path | None, typer.Option(help="Write results to this file instead of the target's collections.")
     ] = None,
     html: HtmlFile = None,
     run_id: RunId = None,
@@ -108,7 +108,7 @@ def run(
     force: Force = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run a window here, to its reconciled report; again, to resume it.
+    """Run a window in this process and show its report; run it again to resume it.
 
     A token in the environment variable ENGINE_SERVICE_TOKEN is sent to the service as a bearer token.
     """
@@ -153,13 +153,15 @@ def verify(
     extractor: Function = None,
     set_: Set = None,
     *,
-    repair: Annotated[bool, typer.Option("--repair", help="Run what is missing, and verify again.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="Most missing documents to print.")] = 20,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Run the missing documents, and verify again.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Largest number of missing documents to print.")] = 20,
     verbose: Verbose = False,
 ) -> None:
-    """Find documents of a window with neither an extraction nor a dead letter; exit 1 while there are any.
+    """Find documents of a window with neither an extraction nor a dead letter; exit 1 if there are any.
 
-    With --repair, exactly these are run, by a service or function as in `run`.
+    With --repair, exactly these documents are run, by a service or function as in `run`.
     """
     places = Places(uri, database, target_uri, target_database)
     window = Window(start, end)
@@ -206,12 +208,13 @@ def replay(
     kind: Annotated[
         list[str] | None, typer.Option(help="Class of dead letters, such as permanent; repeatable.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most dead letters to try.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of dead letters to try.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Run the documents that have an unresolved dead letter again; what succeeds is resolved.
+    """Run the documents with an unresolved dead letter again, and resolve those that succeed.
 
-    All, or those of a window, of some classes, or the first few; by a service or function as in `run`.
+    All of them, or only those of a window or of some classes, or the first few. Give a service or function as
+    in `run`.
     """
     places = Places(uri, database, target_uri, target_database)
 
@@ -239,17 +242,17 @@ def replay(
 
 @app.command()
 def status(
-    run_id: Annotated[str, typer.Argument(help="The run, as `plan` and `run` show it.")],
+    run_id: Annotated[str, typer.Argument(help="Id of the run, as `plan` and `run` print it.")],
     database: Annotated[str, typer.Option("--database", "-d", help="Database of the results.")],
     uri: Annotated[
-        str, typer.Option(envvar=["ENGINE_TARGET_URI", "MONGODB_URI"], help="Its server.")
+        str, typer.Option(envvar=["ENGINE_TARGET_URI", "MONGODB_URI"], help="Server of the results.")
     ] = LOCAL,
     html: HtmlFile = None,
     set_: Set = None,
     *,
     verbose: Verbose = False,
 ) -> None:
-    """Show how far a run is, from its plan and checkpoints; exit 0 only if it reconciles."""
+    """Show the progress of a run from its plan and checkpoints; exit 0 only if it has succeeded."""
 
     async def command() -> int:
         settings = settings_from(set_, run_id)
@@ -265,7 +268,7 @@ def status(
 
 
 def _finish(command: Callable[[], Awaitable[int]], *, verbose: bool) -> None:
-    """Runs a command to its exit status; errors of the engine become one line."""
+    """Runs a command and exits with its status; an error of the engine is printed as one line."""
     if verbose:
         logging.basicConfig(
             level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=display.err)]
@@ -280,7 +283,7 @@ def _finish(command: Callable[[], Awaitable[int]], *, verbose: bool) -> None:
         display.fail(error)
         code = 1
     except (asyncio.CancelledError, KeyboardInterrupt):
-        display.fail("interrupted; the same command resumes from the checkpoints")
+        display.fail("interrupted; run the same command again to resume from the checkpoints")
         code = 1
     raise typer.Exit(code)
 
@@ -294,5 +297,5 @@ async def _cancelled_by_signals(command: Callable[[], Awaitable[int]]) -> int:
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Runs the command line; the entry point of the console script."""
     app(prog_name="keyset-batch")

@@ -1,4 +1,4 @@
-"""What the command line shows: a live progress line, plans and reports as tables."""
+"""Prints progress, plans, reports and verifications on the terminal."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ out = Console()
 err = Console(stderr=True)
 
 LINE_S = 5.0
-"""Without a terminal, one line of progress this often."""
+"""Seconds between two lines of progress if there is no terminal."""
 
 
 @contextmanager
 def live() -> Iterator[Callable[[Progress], None]]:
-    """A progress callback that draws a bar on a terminal, and prints a line now and then elsewhere."""
+    """Yields a progress callback that draws a bar on a terminal, or else prints a line every `LINE_S`."""
     if not err.is_terminal:
         yield _Lines()
         return
@@ -41,11 +41,11 @@ def live() -> Iterator[Callable[[Progress], None]]:
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:,.0f}/s · {task.fields[glance]}"),
+        TextColumn("{task.fields[rate]:,.0f}/s · {task.fields[requests]}"),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=err, transient=True) as bar:
-        yield _Drawn(bar, bar.add_task("planning", total=None, rate=0.0, glance=""))
+        yield _Drawn(bar, bar.add_task("planning", total=None, rate=0.0, requests=""))
 
 
 class _Drawn:
@@ -59,7 +59,7 @@ class _Drawn:
             completed=progress.documents,
             total=progress.expected,
             rate=self._rate(progress.documents),
-            glance=_glance(progress),
+            requests=_requests(progress),
         )
 
 
@@ -75,11 +75,11 @@ class _Lines:
         left = (progress.expected or 0) - progress.documents
         time_left = f"{max(0, left) / rate:.0f} s left" if rate else "time left unknown"
         of = f"{progress.documents:,} of {progress.expected or 0:,} documents"
-        err.print(f"{of}, {rate:,.0f}/s, {_glance(progress)}, {time_left}", highlight=False)
+        err.print(f"{of}, {rate:,.0f}/s, {_requests(progress)}, {time_left}", highlight=False)
 
 
 class _Rate:
-    """Documents a second since the first glance."""
+    """Documents a second since the first call."""
 
     def __init__(self) -> None:
         self._first: tuple[float, int] | None = None
@@ -91,14 +91,14 @@ class _Rate:
         return (documents - self._first[1]) / elapsed if elapsed > 0 else 0.0
 
 
-def _glance(progress: Progress) -> str:
+def _requests(progress: Progress) -> str:
     return (
         f"{progress.in_flight} in flight, {progress.retries} retries, {progress.dead_lettered} dead letters"
     )
 
 
 def show_plan(plan: Plan) -> None:
-    """A plan's ranges, and what it is worth."""
+    """Prints the plan's ranges and its guarantee."""
     table = Table(title=f"plan of run {plan.run_id}", box=SIMPLE_HEAD)
     table.add_column("range")
     table.add_column("keys")
@@ -116,7 +116,7 @@ def show_plan(plan: Plan) -> None:
 
 
 def show_report(report: Report) -> None:
-    """A report's table and verdict."""
+    """Prints the report as a table, with its differences, its problems and whether it reconciles."""
     table = Table(title=f"run {report.run_id}", box=SIMPLE_HEAD)
     for at, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if at < 2 else "right")  # noqa: PLR2004
@@ -133,7 +133,7 @@ def show_report(report: Report) -> None:
 
 
 async def save_html(path: Path | None, report: Report, target: driver.Database, settings: Settings) -> None:
-    """Writes the report as an HTML file, if there is a place for it.
+    """Writes the report as an HTML file, if a path is given.
 
     Raises:
         WriteError: the file cannot be written.
@@ -154,7 +154,7 @@ def _write(path: Path, html: str) -> None:
 
 
 def show_verification(found: Verification) -> None:
-    """What is missing, one document a line, and the totals."""
+    """Prints the missing documents, one a line, and the totals."""
     for key in found.first_missing:
         at = f" at {to_relaxed_json(key.values[0])}" if len(key.values) > 1 else ""
         out.print(
@@ -176,5 +176,5 @@ def _show_outside(outside: Mapping[str, int]) -> None:
 
 
 def fail(problem: object) -> None:
-    """One line on standard error."""
+    """Prints an error as one line on standard error."""
     err.print(f"[bold red]error:[/] {problem}", highlight=False, markup=True, soft_wrap=True)

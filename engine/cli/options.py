@@ -1,4 +1,4 @@
-"""The options of the command line, and what they stand for: servers, settings, services."""
+"""The options of the command line, and the servers, settings and services made from them."""
 
 from __future__ import annotations
 
@@ -27,21 +27,25 @@ DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source data
 CollectionName = Annotated[str, typer.Option("--collection", "-c", help="Source collection.")]
 Uri = Annotated[str, typer.Option(envvar=["ENGINE_SOURCE_URI", "MONGODB_URI"], help="Source server.")]
 TargetUri = Annotated[str | None, typer.Option(envvar="ENGINE_TARGET_URI", help="Server of the results.")]
-TargetDatabase = Annotated[str | None, typer.Option(help="Database of the results; by default the source's.")]
-Start = Annotated[str | None, typer.Option(help="First moment of the window (ISO-8601).")]
-End = Annotated[str | None, typer.Option(help="First moment after the window; the last now if left out.")]
-RunId = Annotated[str | None, typer.Option(help="The run; by default derived from its parameters.")]
+TargetDatabase = Annotated[
+    str | None, typer.Option(help="Database of the results; by default that of the source.")
+]
+Start = Annotated[str | None, typer.Option(help="Start of the window, inclusive (ISO 8601).")]
+End = Annotated[
+    str | None, typer.Option(help="End of the window, exclusive; by default the last document is included.")
+]
+RunId = Annotated[str | None, typer.Option(help="Id of the run; by default derived from its parameters.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="NAME=VALUE", help="Any setting of docs/settings.md; repeatable."),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Send every document, and replace what is there, unchanged or not.")
+    bool, typer.Option("--force", help="Send every document and replace its result, even if it is unchanged.")
 ]
 HtmlFile = Annotated[
     Path | None,
     typer.Option(
-        "--html", metavar="FILE", dir_okay=False, writable=True, help="Write the report as an HTML file too."
+        "--html", metavar="FILE", dir_okay=False, writable=True, help="Also write the report as an HTML file."
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show events.")]
@@ -49,26 +53,27 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show events.")]
 ServiceUrl = Annotated[
     str | None, typer.Option(envvar="ENGINE_SERVICE_URL", help="Address of the NER service.")
 ]
-ServiceFormat = Annotated[str, typer.Option("--format", help=f"Its format: {', '.join(FORMATS)}.")]
+ServiceFormat = Annotated[str, typer.Option("--format", help=f"Format of the service: {', '.join(FORMATS)}.")]
 Offsets = Annotated[
     str | None,
-    typer.Option(help=f"What the service counts, if not what its format says: {', '.join(OffsetUnit)}."),
+    typer.Option(help=f"Unit of offsets, if not the format's: {', '.join(OffsetUnit)}."),
 ]
 Parameters = Annotated[
     str | None,
-    typer.Option(metavar="JSON", help='Of every request, such as {"language": "de"} or {"labels": [...]}.'),
+    typer.Option(metavar="JSON", help='Added to requests, such as {"language": "de"} or {"labels": [...]}.'),
 ]
 Function = Annotated[
-    str | None, typer.Option(metavar="MODULE:FUNCTION", help="An async function instead of a service.")
+    str | None,
+    typer.Option(metavar="MODULE:FUNCTION", help="An async function to call instead of a service."),
 ]
 
 LOCAL = "mongodb://127.0.0.1:27017"
-"""Where a server is looked for when none is named."""
+"""Address of the server if no option or environment variable gives one."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a command reads and keeps things."""
+    """The servers and databases of source and target."""
 
     uri: str
     database: str
@@ -77,7 +82,7 @@ class Places:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Any, Any]]:
-        """The source and target databases, once both servers have answered."""
+        """Yields the source and target databases, after both servers have answered."""
         source = await connected(self.uri)
         target = await connected(self.target_uri) if self.target_uri else source
         try:
@@ -88,12 +93,16 @@ class Places:
 
 
 async def connected(uri: str) -> Any:
-    """A client of a server that has answered; the message names no credentials."""
+    """Connects to a server and waits for its answer.
+
+    Raises:
+        SourceError: it does not answer; the message contains no credentials.
+    """
     try:
-        patience: dict[str, Any] = (
+        timeout: dict[str, Any] = (
             {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
         )
-        client: Any = AsyncIOMotorClient(uri, **patience)
+        client: Any = AsyncIOMotorClient(uri, **timeout)
         await client.admin.command("ping")
     except PyMongoError as error:
         where = uri.rpartition("@")[2] if "@" in uri else uri
@@ -103,16 +112,16 @@ async def connected(uri: str) -> Any:
 
 
 def settings_from(assignments: list[str] | None, run_id: str | None, *, force: bool = False) -> Settings:
-    """Settings from the environment and from NAME=VALUE, where the value is JSON or plain text."""
+    """Makes settings from the environment and from NAME=VALUE, where the value is a JSON object or text."""
     values: dict[str, Any] = {"run_id": run_id} if run_id else {}
     for assignment in assignments or []:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise ConfigError(f"--set {assignment!r}: write NAME=VALUE")
+            raise ConfigError(f"--set {assignment!r}: write it as NAME=VALUE")
         try:
             values[name] = json.loads(value) if value.startswith("{") else value
         except ValueError as error:
-            raise ConfigError(f"--set {name}: not JSON ({error})") from None
+            raise ConfigError(f"--set {name}: the value is not valid JSON ({error})") from None
     if force:
         values["force"] = True
     return Settings(**values)
@@ -127,7 +136,7 @@ def service_from(
     offsets: str | None = None,
     parameters: str | None = None,
 ) -> Extractor | ExtractFunction:
-    """The service at an address, or a function by its name; exactly one of them."""
+    """Returns the extractor for a service's address or a function's name; exactly one must be given."""
     if (url is None) == (extractor is None):
         raise ConfigError("give either --service-url or --extractor")
     if extractor is not None:
@@ -148,7 +157,7 @@ def _object(text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
     except ValueError as error:
-        raise ConfigError(f"--parameters: not JSON ({error})") from None
+        raise ConfigError(f"--parameters: not valid JSON ({error})") from None
     if not isinstance(found, dict):
         raise ConfigError('--parameters: give a JSON object, such as {"language": "de"}')
     return found

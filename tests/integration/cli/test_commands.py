@@ -146,7 +146,7 @@ def test_an_interrupted_run_resumes(workplace):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "the same command resumes" in errors
+    assert "run the same command again to resume" in errors
     stopped = workplace.database["engine_checkpoints"].find_one({})
     assert (stopped["status"], 20 < stopped["read"] < 500) == ("interrupted", True)
     assert workplace.call("status", "r", collection=None)[0] == 1
@@ -236,7 +236,7 @@ def test_verify_exits_2_for_a_usage_or_configuration_error(workplace, arguments,
     [
         (["-s", "range_documents=0"], "range_documents = '0'"),
         (["-s", "range_document=5"], "did you mean 'range_documents'"),
-        (["-s", "range_documents"], "write NAME=VALUE"),
+        (["-s", "range_documents"], "write it as NAME=VALUE"),
         (["-s", "filter={broken"], "filter"),
         (["--start", "yesterday"], "start='yesterday' is not an ISO-8601"),
         (["--extractor", "mine:nothing"], "can be imported"),

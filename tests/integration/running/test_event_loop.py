@@ -78,7 +78,7 @@ def test_trap_31_the_command_line_is_interrupted_on_uvloop(mongod_uri, name, tmp
         check=False,
     )
     assert (done.returncode, done.stdout.split()[0]) == (1, "uvloop"), done.stderr
-    assert "the same command resumes" in done.stderr
+    assert "run the same command again to resume" in done.stderr
     assert "Warning" not in done.stderr
     with pymongo.MongoClient(mongod_uri) as client:
         assert client[name]["engine_checkpoints"].find_one()["status"] == "interrupted"
