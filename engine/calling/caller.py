@@ -1,36 +1,31 @@
 """Sends a batch to the service; when the batch fails for good, bisects it to find the texts at fault.
 
-A failing batch is halved until single texts fail alone (trap 23, docs/traps.md). Before a text is blamed, the
-service must have been shown to work: by another call that succeeded meanwhile, or by a probe with a text that
-succeeded before (trap 24). While the service does not work, all calls wait and no attempt counts
-(`circuit_breaker.py`).
+A failing batch is halved until single texts fail alone (trap 23, docs/traps.md). Before anything is blamed,
+the service must be shown to work: by another call that succeeded meanwhile, or by a text that went through
+before (trap 24). While it does not work, everything waits and nothing is counted (`circuit_breaker.py`).
 
-The cost of one bad text among n, in requests: `batch_attempts` for the batch, two halves at each level,
-`max_attempts` for the text alone, and one probe. That is 3 + 2 log2(n) + 5 + 1, or 19 for 32 texts. Halves do
-not wait for each other's backoff.
+What one bad text among n costs, in requests: `batch_attempts`, two halves a level, `max_attempts` alone and
+one probe: 3 + 2 log2(n) + 5 + 1, which is 19 for 32 texts. Halves do not wait for each other's backoff.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeAlias
 
-from engine.calling.adaptive_limit import AttemptResult
-from engine.calling.circuit_breaker import CircuitBreaker
-from engine.calling.concurrency import Slot, Slots
-from engine.calling.retry import RetryPolicy, RetryState
+from engine.calling.endpoint import Endpoint
+from engine.calling.retry import Call, EffortCounter
 from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown, classify
 from engine.extractors.answer_check import check_answer
+from engine.extractors.extractor import Extractor
 from engine.extractors.redaction import redact
-from engine.model import DeadLetter, Effort, Entity
+from engine.model import DeadLetter, Entity
 from engine.observing import metrics
-from engine.observing.events import Events
-
-PROBE_TEXT = "Ada Lovelace met Charles Babbage in London in 1833."
-"""The text of a probe as long as no other text has succeeded."""
+from engine.settings import Settings
 
 MAX_OUTAGES_BATCH = 2
 MAX_OUTAGES_TEXT = 5
@@ -74,167 +69,194 @@ Outcome: TypeAlias = tuple[Entity, ...] | Refusal
 
 @dataclass
 class _Attempts:
-    """The attempts to send one list of texts, and the state of the service when the last one began.
+    """The attempts at one set of texts, and how things stood when the last one began.
 
     Attributes:
-        count: attempts that count; those attempts during an outage do not.
+        successes_before, outages_before: those of the endpoint then.
+        count: attempts that count; those during an outage do not.
         outages_met: how often an outage was the cause of the failure.
     """
 
-    state: RetryState
     first_at: datetime
     successes_before: int
     outages_before: int
     count: int = 0
     outages_met: int = 0
 
-    def begin(self, successes: int, outages: int) -> None:
-        """Begins the next attempt; after an outage the count starts again from zero."""
-        if outages != self.outages_before:
-            self.state.reset()
-            self.count = 0
-        self.count += 1
-        # Only a success after this point shows that the service works now.
-        self.successes_before, self.outages_before = successes, outages
-
 
 class Caller:
     """Sends the texts of one range to the service.
 
-    Args:
-        slots: limit the attempts in flight; other ranges may share them.
-        prepare: awaited before each attempt. It is no part of the attempt, so that its time does not count as
-            latency of the service.
+    Attributes:
+        counter: what the calls have taken so far.
     """
 
     def __init__(
         self,
-        extract: Callable[[Sequence[str]], Awaitable[Sequence[Any]]],
-        policy: RetryPolicy,
-        slots: Slots,
+        extractor: Extractor,
+        endpoint: Endpoint,
+        settings: Settings,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        events: Events | None = None,
-        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._slots, self._prepare = slots, prepare
-        self._extract = extract
-        self._policy, self._settings = policy, policy.settings
-        self._now = now
+        self.counter = EffortCounter()
+        self._extractor, self._endpoint, self._settings, self._now = extractor, endpoint, settings, now
+        self._prepare = getattr(extractor, "prepare", None)
         self._metrics = metrics.current()
-        self._requests = self._successes = 0
-        self._known_good = PROBE_TEXT
-        time = policy.pause
-        self._circuit = CircuitBreaker(
-            policy.settings, self._probe, clock=time.clock, sleep=time.sleep, rng=policy.rng, events=events
-        )
-
-    @property
-    def requests(self) -> int:
-        """How many requests were sent so far."""
-        return self._requests
 
     async def extract(self, texts: Sequence[str]) -> list[Outcome]:
-        """Returns the entities of each text, or why it failed for good.
+        """The entities of each text, or why it failed for good.
 
         Raises:
-            ServiceDown: the service did not work for too long; the texts are not blamed.
-            ExtractionError: the service has never worked and refuses even a probe for good.
+            ServiceDown: the service did not work for too long; nothing is blamed on these texts.
+            ExtractionError: it has never worked, and does not look as if it will.
         """
-        return await self._outcomes(texts, self._settings.batch_attempts) if texts else []
+        return await self._in_requests(texts, self._settings.batch_attempts)
 
-    async def _outcomes(self, texts: Sequence[str], most: int) -> list[Outcome]:
-        """Sends the texts up to `most` times; a single text up to `max_attempts` times."""
-        max_attempts = self._settings.max_attempts
-        state = RetryState(max_attempts if len(texts) == 1 else min(most, max_attempts))
-        attempts = _Attempts(state, self._now(), self._successes, self._circuit.outages)
+    async def _in_requests(
+        self, texts: Sequence[str], attempts: int, *, searching: bool = False
+    ) -> list[Outcome]:
+        """The outcomes of the texts, in as many requests as their size needs.
+
+        A size that has not passed yet is tried by one request at a time, once one was refused for its size.
+
+        Args:
+            searching: whether this call holds `endpoint.size.search`.
+        """
+        size, outcomes = self._endpoint.size, list[Outcome]()
+        while len(outcomes) < len(texts):
+            left = texts[len(outcomes) :]
+            part = left[: size.fitting(left, searching=searching)]
+            if searching or not size.needs_search(part):
+                outcomes += await self._outcomes(part, attempts, searching=searching)
+                continue
+            async with size.search:  # meanwhile another request may have found out
+                part = left[: size.fitting(left, searching=True)]
+                if size.needs_search(part):
+                    outcomes += await self._outcomes(part, attempts, searching=True)
+        return outcomes
+
+    async def _outcomes(self, texts: Sequence[str], attempts: int, *, searching: bool) -> list[Outcome]:
+        """The outcomes of the texts of one request; a single text gets `max_attempts`, others `attempts`."""
+        endpoint, most = self._endpoint, self._settings.max_attempts
+        made = _Attempts(self._now(), endpoint.successes, endpoint.circuit.outages)
+        attempt = partial(self._try, texts, made)
+        call = Call(attempt, endpoint.clock, most if len(texts) == 1 else min(attempts, most), self.counter)
         while True:
             try:
-                return list(await self._policy.call(partial(self._try, texts, attempts), state))
+                return list(await endpoint.retries.call(call))
             except (ConfigError, Interrupted):
                 raise
             except Exception as error:  # noqa: BLE001  (an extractor may raise anything)
                 failed = error
-            if not await self._outage_to_blame(failed, texts, attempts):
+            if not await self._outage_to_blame(failed, texts, made):
                 break
         if len(texts) == 1:
-            return [self._refusal(failed, texts[0], attempts)]
-        return await self._bisect(texts, failed)
+            return [self._refusal(failed, texts[0], made)]
+        if classify(failed) is Failure.TRANSIENT:
+            await endpoint.retries.pay(call, Failure.TRANSIENT)
+            return await self._bisect(texts, searching=searching)
+        if searching or endpoint.size.proven(texts):
+            return await self._bisect(texts, searching=searching, too_large=True)
+        return await self._searched(texts)
 
-    async def _bisect(self, texts: Sequence[str], error: Exception) -> list[Outcome]:
-        if classify(error) is Failure.TRANSIENT:
-            await self._policy.repeat(Failure.TRANSIENT)
-        middle = len(texts) // 2  # one attempt each, since the halves repeat what failed
-        return [*await self._outcomes(texts[:middle], 1), *await self._outcomes(texts[middle:], 1)]
+    async def _searched(self, texts: Sequence[str]) -> list[Outcome]:
+        """The outcomes of texts whose request was refused for good, and larger than any that has passed."""
+        async with self._endpoint.size.search:
+            if self._endpoint.size.fitting(texts) < len(texts):  # another request has found out meanwhile
+                return await self._in_requests(texts, 1, searching=True)
+            return await self._bisect(texts, searching=True, too_large=True)
 
-    async def _try(self, texts: Sequence[str], attempts: _Attempts) -> list[tuple[Entity, ...]]:
-        """Makes one attempt, once a slot is free, the circuit is closed and no pause is on."""
-        while True:
-            if self._prepare is not None:
-                await self._prepare()
-            await self._policy.pause.wait()
-            await self._circuit.wait_until_closed()
-            async with self._slots.slot(retried=attempts.count > 0) as slot:
-                # Either may have changed while this call waited for the slot.
-                if self._circuit.is_open or self._policy.pause.remaining:
-                    slot.result = AttemptResult.IGNORED
-                    continue
-                attempts.begin(self._successes, self._circuit.outages)
-                return await self._attempt(texts, slot)
+    async def _bisect(
+        self, texts: Sequence[str], *, searching: bool, too_large: bool = False
+    ) -> list[Outcome]:
+        """The outcomes of both halves. Each gets one attempt as a whole, because it repeats what failed.
 
-    async def _attempt(self, texts: Sequence[str], slot: Slot) -> list[tuple[Entity, ...]]:
-        """Sends one request. Every call of the service, probes included, happens here, after all waits."""
-        self._requests += 1
+        Args:
+            too_large: whether the texts were refused for good, so that their number may be the reason.
+        """
+        middle = (len(texts) + 1) // 2
+        first = await self._in_requests(texts[:middle], 1, searching=searching)
+        outcomes = first + await self._in_requests(texts[middle:], 1, searching=searching)
+        if too_large and not any(isinstance(outcome, Refusal) for outcome in outcomes):
+            self._endpoint.size.refused(texts, texts[:middle])
+        return outcomes
+
+    async def _try(self, texts: Sequence[str], made: _Attempts, call: Call[Any]) -> list[tuple[Entity, ...]]:
+        """Makes one attempt, as soon as the endpoint lets it start."""
+        if self._prepare is not None:
+            await self._prepare()
+        endpoint, began = self._endpoint, None
+        try:
+            async with endpoint.attempt(texts, self._probe, retried=made.count > 0):
+                if made.outages_before != endpoint.circuit.outages:  # the first one after an outage
+                    call.forgive()
+                    made.count = 0
+                made.count += 1
+                # Only what succeeds from here on shows that the service works now.
+                made.successes_before = endpoint.successes
+                made.outages_before = endpoint.circuit.outages
+                began = endpoint.clock()
+                return await self._request(texts)
+        except Exception:
+            if began is not None:
+                call.spent_s += endpoint.clock() - began
+            raise
+
+    async def _request(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Makes one request. The service is called here and nowhere else, probes included.
+
+        Raises:
+            TimeoutError: there was no answer in time. The engine keeps the time itself, for any extractor.
+        """
+        self.counter.requests += 1
+        limit_s = self._settings.request_timeout_s + self._settings.text_timeout_s * len(texts)
         try:
             with self._metrics.request(texts):
-                answer = check_answer(texts, await self._extract(texts))
-        except Exception as error:
-            if classify(error) is not Failure.THROTTLED:  # a service that throttles does work
-                self._circuit.record_failure()
-            if _is_timeout(error):
-                slot.charge_for(self._settings.timeout_charge_s)
-            raise
-        self._circuit.record_success()
-        self._successes += 1
-        self._known_good = texts[0]
-        return answer
+                async with asyncio.timeout(limit_s) as timeout:
+                    return check_answer(texts, await self._extractor.extract(texts))
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            raise ExtractionError(f"no answer within {limit_s:g} s", failure=Failure.TRANSIENT) from error
 
-    async def _outage_to_blame(self, error: Exception, texts: Sequence[str], attempts: _Attempts) -> bool:
-        """Returns whether an outage explains the failure, after its end; the attempts do not count then.
+    async def _outage_to_blame(self, error: Exception, texts: Sequence[str], made: _Attempts) -> bool:
+        """Whether the service was down, so that the attempts do not count; then it is waited for.
 
-        A batch may be halved without a probe if another call succeeded since the batch's last attempt began.
-        Before a single text is blamed, a probe must show that the service works after the last failure.
+        A batch may be halved if another call succeeded since its last attempt began. Before a text is blamed,
+        the service must be shown to work after its last failure.
         """
+        endpoint = self._endpoint
         if classify(error) is Failure.THROTTLED:
             raise ServiceDown(
                 f"the service does not work ({redact(_reason(error), texts)}): it throttled a request for "
                 "longer than max_throttled_s; no document is blamed, run again to resume"
             ) from error
-        if len(texts) == 1 or self._successes <= attempts.successes_before:
-            self._circuit.open()
-            await self._circuit.wait_until_closed()
-        if attempts.outages_before == self._circuit.outages:
+        if len(texts) == 1 or endpoint.successes <= made.successes_before:
+            endpoint.circuit.open()
+            await endpoint.circuit.wait_until_closed(self._probe)
+        if made.outages_before == endpoint.circuit.outages:
             return False
-        attempts.outages_met += 1
-        if attempts.outages_met > (MAX_OUTAGES_TEXT if len(texts) == 1 else MAX_OUTAGES_BATCH):
+        made.outages_met += 1
+        if made.outages_met > (MAX_OUTAGES_TEXT if len(texts) == 1 else MAX_OUTAGES_BATCH):
             return False
-        self._policy.on_retry(classify(error))
+        self.counter.count_retry(classify(error))
         return True
 
     async def _probe(self) -> Exception | None:
-        """Sends a probe; returns the error if the service does not work, else None.
+        """Why the service does not work; None if it does.
 
         Raises:
-            ExtractionError: it refuses for good and no text has succeeded yet: a wrong address or token.
+            ExtractionError: it refuses for good, and nothing has ever gone through: a wrong address or token.
         """
-        text = self._known_good
+        text = self._endpoint.known_good
         try:
-            async with self._slots.slot(retried=True) as slot:
-                await self._attempt([text], slot)
+            async with self._endpoint.attempt([text], retried=True):
+                await self._request([text])
         except (ConfigError, Interrupted):
             raise
         except Exception as error:
             problem = _described(error, text)
-            if problem.failure is Failure.PERMANENT and not self._successes:
+            if problem.failure is Failure.PERMANENT and not self._endpoint.successes:
                 raise ExtractionError(
                     f"the service does not work ({problem}); no document is blamed, run again to resume",
                     failure=problem.failure,
@@ -243,26 +265,22 @@ class Caller:
             return problem
         return None
 
-    def _refusal(self, error: Exception, text: str, attempts: _Attempts) -> Refusal:
+    def _refusal(self, error: Exception, text: str, made: _Attempts) -> Refusal:
         described = _described(error, text)
         return Refusal(
             described.failure,
             str(described)[:500],
             described.status,
-            attempts.count,
-            attempts.first_at,
+            made.count,
+            made.first_at,
             self._now(),
             len(text),
             text if self._settings.keep_failed_text else None,
         )
 
 
-def _is_timeout(error: Exception) -> bool:
-    return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
-
-
 def _described(error: Exception, text: str) -> ExtractionError:
-    """Converts an error to an ExtractionError of the same class, status and hint, without the text in it."""
+    """The error as an ExtractionError: its class, status and hint, and a message without the text."""
     return ExtractionError(
         redact(_reason(error), [text]),
         failure=classify(error),
@@ -273,9 +291,3 @@ def _described(error: Exception, text: str) -> ExtractionError:
 
 def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, ExtractionError) else f"{type(error).__name__}: {error}"
-
-
-def effort_of(caller: Caller, failures: Sequence[Failure]) -> Effort:
-    """Sums what the calls of a range took, given the failures that were tried again."""
-    by_class = (failures.count(Failure.THROTTLED), failures.count(Failure.PERMANENT))
-    return Effort(caller.requests, len(failures), *by_class)

@@ -4,9 +4,7 @@
                                               open --a probe fails--> open: wait longer, probe again
                                               open for max_outage_s --> ServiceDown: the range is interrupted
 
-Each range has its own circuit breaker, retry quota and endpoint pause. Ranges that run side by side are
-mostly mapped tasks in other processes, which could not share them, and each finds an outage with a single
-probe (trap 24, docs/traps.md).
+The states are those of the circuit breaker of M. Nygard ("Release It!"); half-open is the moment of a probe.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from engine.errors import ExtractionError, ServiceDown
+from engine.model import Sleep
 from engine.observing.events import Events
 from engine.settings import Settings
 
@@ -31,22 +30,20 @@ class CircuitBreaker:
             was made in an outage and says nothing about its texts.
 
     Args:
-        probe: sends one request with a text that is known to be good.
         clock, sleep: in seconds; injected by tests.
     """
 
     def __init__(
         self,
         settings: Settings,
-        probe: Probe,
         *,
         clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
+        sleep: Sleep,
         rng: random.Random,
         events: Events | None = None,
     ) -> None:
         self.outages = 0
-        self._settings, self._probe = settings, probe
+        self._settings = settings
         self._clock, self._sleep, self._rng = clock, sleep, rng
         self._events = events or Events()
         self._failures = 0
@@ -57,7 +54,7 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls have to wait now."""
+        """Whether calls have to wait."""
         return self._opened_at is not None
 
     def record_success(self) -> None:
@@ -75,26 +72,34 @@ class CircuitBreaker:
         if self._opened_at is None:
             self._opened_at, self._failed_probes, self._problem = self._clock(), 0, None
 
-    async def wait_until_closed(self) -> None:
+    async def wait_until_closed(self, probe: Probe) -> None:
         """Waits until the circuit is closed; the calls that wait send the probes, one at a time (trap 25).
 
+        Args:
+            probe: one request with a text that is known to be good.
+
         Raises:
-            ServiceDown: the service has been down for `max_outage_s`.
+            ServiceDown: the service was down for `max_outage_s`, and a probe that was made while this call
+                waited has failed too.
         """
+        seen = self._failed_probes
         while self._opened_at is not None:
             async with self._probing:
                 if self._opened_at is not None:  # it may have been closed while this call waited
-                    await self._probe_once(self._opened_at)
+                    self._refuse_long_outage(self._opened_at, seen)
+                    await self._probe_once(self._opened_at, probe)
 
-    async def _probe_once(self, opened_at: float) -> None:
+    def _refuse_long_outage(self, opened_at: float, seen: int) -> None:
         down_s = self._clock() - opened_at
-        if self._failed_probes and down_s >= self._settings.max_outage_s:
+        if self._failed_probes > seen and down_s >= self._settings.max_outage_s:
             raise ServiceDown(
                 f"the service does not work ({self._problem}): it has been down for {down_s:.0f} s; "
                 "no document is blamed, run again to resume"
             ) from self._problem
+
+    async def _probe_once(self, opened_at: float, probe: Probe) -> None:
         await self._sleep(self._wait_s())
-        problem = await self._probe()
+        problem = await probe()
         if problem is None:
             self._close(opened_at)
         else:

@@ -10,11 +10,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
-from engine.calling.adaptive_limit import AdaptiveLimit, AttemptResult, AttemptStart
-from engine.errors import Failure, classify
+from engine.calling.adaptive_limit import AdaptiveLimit, AttemptResult
+from engine.errors import Failure
 from engine.observing.events import Changes, Events
 from engine.settings import Settings
 
@@ -38,49 +36,6 @@ def _call_later(seconds: float, do: Callable[[], None]) -> object:
     return asyncio.get_running_loop().call_later(seconds, do)
 
 
-class Slot:
-    """The slot of one attempt, held inside `async with`.
-
-    Attributes:
-        result: if set inside the block, it replaces the result that follows from the exception, or from none.
-    """
-
-    __slots__ = ("_charged_s", "_retried", "_slots", "_start", "result")
-
-    def __init__(self, slots: Slots, *, retried: bool) -> None:
-        self.result: AttemptResult | None = None
-        self._slots, self._retried = slots, retried
-        self._charged_s = 0.0
-        self._start: AttemptStart | None = None
-
-    def charge_for(self, seconds: float) -> None:
-        """Keeps the slot for a while after the attempt: an aborted call may still occupy the server.
-
-        See trap 22, docs/traps.md.
-        """
-        self._charged_s = seconds
-
-    async def __aenter__(self) -> Self:
-        slots = self._slots
-        if not slots.try_take():
-            await slots.take()
-        self._start = slots.limiter.begin(slots.taken)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._start is None:
-            raise RuntimeError("the slot was released before it was taken: use it in `async with`")
-        self._slots.limiter.end(self._start, self.result or self._result_of(error))
-        self._slots.give_back(self._charged_s)
-
-    def _result_of(self, error: BaseException | None) -> AttemptResult:
-        if error is None:
-            return AttemptResult.RETRIED if self._retried else AttemptResult.SUCCESS
-        return RESULTS[classify(error)] if isinstance(error, Exception) else AttemptResult.IGNORED
-
-
 class Slots:
     """As many slots as the limit allows at the moment.
 
@@ -89,14 +44,11 @@ class Slots:
         charged: slots of attempts that have ended but may still occupy the server.
         taken: slots that are held or charged; none is taken while there are as many as the limit.
         sharing: how many ranges are using the slots now.
-        reading_turn: held by the range that is reading. The next range begins to read when the one before has
-            read everything and waits for its last requests. So memory holds little more than one range needs.
     """
 
     def __init__(self, limiter: AdaptiveLimit, call_later: CallLater = _call_later) -> None:
         self.limiter = limiter
         self.taken = self.charged = self.sharing = 0
-        self.reading_turn = asyncio.Lock()
         self._call_later = call_later
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._limits = Changes(Events(), "limit_changed", limiter.limit)
@@ -111,14 +63,6 @@ class Slots:
         """How many attempts are in flight now."""
         return self.taken - self.charged
 
-    def slot(self, *, retried: bool = False) -> Slot:
-        """Returns the slot of one attempt: `async with slots.slot() as slot`.
-
-        Args:
-            retried: whether the same was tried before. Then a success is no evidence of capacity.
-        """
-        return Slot(self, retried=retried)
-
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Counts a range as using the slots while the block runs."""
@@ -127,8 +71,6 @@ class Slots:
             yield
         finally:
             self.sharing -= 1
-
-    # --- for Slot ---
 
     def try_take(self) -> bool:
         """Takes a slot if one is free and no attempt waits for one; returns whether it did."""
@@ -151,7 +93,7 @@ class Slots:
             self._admit()
             raise
 
-    def give_back(self, charged_s: float) -> None:
+    def give_back(self, charged_s: float = 0.0) -> None:
         """Frees a slot, either now or after `charged_s` seconds."""
         self._limits.see(self.limiter.limit)
         if charged_s > 0:

@@ -1,211 +1,228 @@
-"""Decides whether and when a failed call is tried again: one tenacity policy, its state kept per call."""
+"""When a failed call is tried again, and after what wait: one tenacity policy, composed of named parts.
+
+    stop:  enough transient failures | enough time spent | put off by the service for too long
+    wait:  full jitter
+    retry: the failure may pass (throttled or transient)
+
+The parts only look at the call; what a retry costs is taken in `before_sleep`, which tenacity runs only if
+there is another attempt. (It asks `wait` before `stop`, so a wait with effects would be paid for retries that
+are never made.)
+"""
 
 from __future__ import annotations
 
-import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity.stop import stop_base
+from tenacity.wait import wait_exponential
 
 from engine.calling.retry_quota import COSTS, SUCCESS_GAIN, RetryQuota
-from engine.errors import ExtractionError, Failure, classify
-from engine.model import Sleep
-from engine.settings import Settings
+from engine.errors import Failure, classify
+from engine.model import Effort, Sleep
 
 T = TypeVar("T")
 
 
-@dataclass
-class EndpointPause:
-    """The pause that a service asked for. All calls of the range wait for its end (trap 19, docs/traps.md).
+@dataclass(slots=True)
+class EffortCounter:
+    """Counts what the calls of one range take: requests, and those of them that repeat a failed one."""
 
-    Each call that waits adds a jitter of its own, uniform in [0, `spread_s` + a tenth of the wait]. Otherwise
-    all of them would return in the same instant.
-    """
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    refused: int = 0
 
-    clock: Callable[[], float] = time.monotonic
-    sleep: Sleep = asyncio.sleep
-    rng: random.Random = field(default_factory=random.Random)
-    spread_s: float = 0.2
-    _until: float = field(default=0.0, init=False)
-
-    def extend(self, seconds: float) -> None:
-        """Lets no call begin before `seconds` from now."""
-        self._until = max(self._until, self.clock() + seconds)
+    def count_retry(self, failure: Failure) -> None:
+        """Counts a failed request that is made again."""
+        self.retries += 1
+        self.throttled += failure is Failure.THROTTLED
+        self.refused += failure is Failure.PERMANENT
 
     @property
-    def remaining(self) -> float:
-        """Seconds until calls may start again."""
-        return max(0.0, self._until - self.clock())
-
-    async def wait(self) -> None:
-        """Waits until no pause is on."""
-        while (remaining := self.remaining) > 0:
-            await self.sleep(remaining + self.rng.uniform(0, self.spread_s + remaining / 10))
+    def effort(self) -> Effort:
+        """The counts so far."""
+        return Effort(self.requests, self.retries, self.throttled, self.refused)
 
 
 @dataclass
-class RetryState:
-    """What one call has used up so far. The policy is shared, so it keeps no state of calls (trap 28).
+class Call(Generic[T]):
+    """One call: how an attempt is made, and what the attempts have used up.
+
+    This state lives here and never in the policy, which all calls share (trap 28, docs/traps.md).
 
     Attributes:
-        max_attempts: the call ends with this many transient failures.
+        attempt: makes one attempt; it is given the call.
+        clock: monotonic, seconds.
+        max_attempts: transient failures that end the call.
+        effort: counts the retries.
         transient: transient failures so far.
-        spent_s: time in attempts and in waits between them, without pauses, outages and waits for the quota.
-        throttled_since: when it was throttled first; None if it was not.
-        tokens: what a success gives back to the quota: the cost of the last retry.
+        spent_s: time in failed attempts and in the random waits after them. Pauses, outages and waits for a
+            slot or for the retry quota are not the call's fault and do not count.
+        throttled_since: when the service put the call off for the first time.
+        tokens: what the last retry took from the quota; a success gives it back.
+        failed: how the first attempt failed, until the policy asks for it.
     """
 
+    attempt: Callable[[Call[T]], Awaitable[T]]
+    clock: Callable[[], float]
     max_attempts: int
+    effort: EffortCounter = field(default_factory=EffortCounter)
     transient: int = 0
     spent_s: float = 0.0
     throttled_since: float | None = None
     tokens: int = SUCCESS_GAIN
+    failed: BaseException | None = None
 
-    def reset(self) -> None:
-        """Forgets the failures and the time, after an outage that explains them."""
+    def forgive(self) -> None:
+        """Takes back what was counted against the call, because an outage was to blame."""
         self.transient, self.spent_s = 0, 0.0
 
-
-@dataclass
-class _Call(Generic[T]):
-    """One call: what it does, and its state."""
-
-    attempt: Callable[[], Awaitable[T]]
-    pause: EndpointPause
-    state: RetryState
-    pending: BaseException | None = None
-
     async def __call__(self) -> T:
-        if self.pending is not None:
-            error, self.pending = self.pending, None
+        """Makes an attempt and records how it failed; if `failed` is set, raises that instead."""
+        if self.failed is not None:
+            error, self.failed = self.failed, None
             raise error
-        if self.pause.remaining:
-            await self.pause.wait()
-        began = self.pause.clock()
         try:
-            return await self.attempt()
-        except Exception:
-            self.state.spent_s += self.pause.clock() - began
+            return await self.attempt(self)
+        except Exception as error:
+            failure = classify(error)
+            if failure is Failure.TRANSIENT:
+                self.transient += 1
+            elif failure is Failure.THROTTLED and self.throttled_since is None:
+                self.throttled_since = self.clock()
             raise
 
 
 class RetryPolicy:
-    """Retries with full jitter: transient failures cost attempts and time, throttled ones only time.
+    """Makes calls, and repeats those whose failure may pass.
 
-    Wait after the n-th transient failure: uniform in [0, min(retry_max_s, retry_base_s * 2**(n - 1))]
-    ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). After a throttled one, all
-    calls of the range wait for the `Retry-After`, capped by `retry_after_max_s`, and this call for a jitter
-    more. Each retry takes tokens from a quota, and waits for them when there are none.
+    Transient failures cost attempts and time, throttled ones only time. The wait after the n-th failure is
+    uniform in [0, min(retry_max_s, retry_base_s * 2**(n - 1))] ("full jitter", AWS Architecture Blog,
+    "Exponential Backoff And Jitter", 2015). Each retry takes tokens from the quota, and waits for them when
+    there are none. Waits that the service asked for are the endpoint's, and each attempt keeps them.
 
     Args:
-        pause: by default a new one on `clock`. All other waits for the service use its clock and sleep.
-        on_retry: called with the class of each failure after which the call is tried again.
-        on_pause: called with the seconds when the service asks for a pause while none is on.
+        max_retry_s: time in attempts and waits after which a transient failure ends the call.
+        max_throttled_s: time after which a call that is put off ends.
+        base_s, most_s: the first bound of the random wait, and its last.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        quota: RetryQuota,
         *,
-        pause: EndpointPause | None = None,
-        rng: random.Random | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        on_retry: Callable[[Failure], None] = lambda _: None,
-        on_pause: Callable[[float], None] = lambda _: None,
+        max_retry_s: float,
+        max_throttled_s: float,
+        base_s: float,
+        most_s: float,
+        sleep: Sleep,
+        rng: random.Random,
     ) -> None:
-        self.settings = settings
-        self.rng = rng or random.Random()  # noqa: S311  (spreads load; nothing secret)
-        self.pause = pause or EndpointPause(clock, rng=self.rng, spread_s=settings.retry_base_s)
-        self.on_retry, self._on_pause = on_retry, on_pause
-        self._quota = RetryQuota(settings.retry_tokens, self.pause.clock)
+        self._quota, self._sleep = quota, sleep
         self._retrying = AsyncRetrying(
-            sleep=self.pause.sleep,
             retry=retry_if_exception(lambda error: classify(error) is not Failure.PERMANENT),
-            stop=self._exhausted,
-            wait=self._wait,
-            before_sleep=self._before_sleep,
+            stop=stop_after_transient_failures()
+            | stop_after_spent(max_retry_s)
+            | stop_after_throttled(max_throttled_s),
+            wait=wait_full_jitter(base_s, most_s, rng),
+            before_sleep=self._pay,
+            sleep=sleep,
             reraise=True,
         )
 
-    async def call(self, attempt: Callable[[], Awaitable[T]], state: RetryState | None = None) -> T:
-        """Returns the result of the first attempt that succeeds.
-
-        Args:
-            state: the state of this call; by default a new one with `max_attempts` attempts.
+    async def call(self, call: Call[T]) -> T:
+        """The result of the first attempt that succeeds.
 
         Raises:
-            Exception: the error of the last attempt.
+            Exception: the last attempt's.
         """
-        call = _Call(attempt, self.pause, state or RetryState(self.settings.max_attempts))
         try:
-            result = await call()  # most calls succeed at once, and need not pay for tenacity
+            result = await call()  # no retry object is made for it (docs/decisions/0005)
         except Exception as error:
             if classify(error) is Failure.PERMANENT:
                 raise
-            call.pending = error
-        else:
-            self._quota.give_back(SUCCESS_GAIN)
-            return result
-        # A copy: an AsyncRetrying object holds the state of its iteration, and many calls run at once.
-        result = await self._retrying.copy()(call)
-        self._quota.give_back(call.state.tokens)
+            call.failed = error  # the policy begins with this failure
+            # A copy, because an AsyncRetrying keeps the state of its iteration, and calls run side by side.
+            result = await self._retrying.copy()(call)
+        self._quota.give_back(call.tokens)
         return result
 
-    async def repeat(self, failure: Failure) -> None:
-        """Counts and pays for a failed call that its caller repeats in another form, such as in halves."""
-        self.on_retry(failure)
+    async def pay(self, call: Call[T], failure: Failure) -> None:
+        """Counts a retry and takes its tokens, once they are there."""
+        call.effort.count_retry(failure)
+        call.tokens = COSTS[failure]
         if (wait_s := self._quota.take(failure)) > 0:
-            await self.pause.sleep(wait_s)
+            await self._sleep(wait_s)
 
-    def _exhausted(self, retrying: RetryCallState) -> bool:
-        state, failure = self._inspect(retrying)
+    async def _pay(self, state: RetryCallState) -> None:
+        call, failure = _call(state), classify(_error(state))
         if failure is Failure.TRANSIENT:
-            state.transient += 1
-            return state.transient >= state.max_attempts or state.spent_s >= self.settings.max_retry_s
-        now = self.pause.clock()
-        if state.throttled_since is None:
-            state.throttled_since = now
-        return now - state.throttled_since >= self.settings.max_throttled_s
-
-    def _wait(self, retrying: RetryCallState) -> float:
-        state, failure = self._inspect(retrying)
-        settings = self.settings
-        # A call that is throttled for long asks less and less often, up to the bound.
-        exponent = min(state.transient if failure is Failure.TRANSIENT else retrying.attempt_number, 30)
-        jitter = self.rng.uniform(0, min(settings.retry_max_s, settings.retry_base_s * 2**exponent))
-        unpaid_s = self._quota.take(failure)
-        state.tokens = COSTS[failure]
-        if failure is Failure.THROTTLED:
-            error = _error(retrying)
-            hint = error.retry_after_s if isinstance(error, ExtractionError) else None
-            self._ask_for_pause(min(hint or 0.0, settings.retry_after_max_s))
-            return max(self.pause.remaining, unpaid_s) + jitter
-        state.spent_s += jitter
-        return unpaid_s + jitter
-
-    def _ask_for_pause(self, seconds: float) -> None:
-        if seconds and not self.pause.remaining:
-            self._on_pause(seconds)
-        self.pause.extend(seconds)
-
-    def _before_sleep(self, retrying: RetryCallState) -> None:
-        self.on_retry(self._inspect(retrying)[1])
-
-    @staticmethod
-    def _inspect(retrying: RetryCallState) -> tuple[RetryState, Failure]:
-        call = retrying.fn
-        if not isinstance(call, _Call):
-            raise TypeError(f"the policy retries _Call objects, not {call!r}")
-        return call.state, classify(_error(retrying))
+            call.spent_s += state.upcoming_sleep
+        await self.pay(call, failure)
 
 
-def _error(retrying: RetryCallState) -> BaseException:
-    error = retrying.outcome.exception() if retrying.outcome else None
+class stop_after_transient_failures(stop_base):  # noqa: N801  (tenacity names its parts so)
+    """Stops a call that has failed transiently `max_attempts` times."""
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Looks at the call, whatever its last failure was."""
+        call = _call(retry_state)
+        return call.transient >= call.max_attempts
+
+
+class stop_after_spent(stop_base):  # noqa: N801
+    """Stops a call that has spent so many seconds in failed attempts and waits, after a transient failure."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Looks at the last failure and at the call."""
+        transient = classify(_error(retry_state)) is Failure.TRANSIENT
+        return transient and _call(retry_state).spent_s >= self._seconds
+
+
+class stop_after_throttled(stop_base):  # noqa: N801
+    """Stops a call that the service has put off for so many seconds, if it was put off again."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Looks at the last failure and at the call."""
+        call = _call(retry_state)
+        if classify(_error(retry_state)) is not Failure.THROTTLED or call.throttled_since is None:
+            return False
+        return call.clock() - call.throttled_since >= self._seconds
+
+
+class wait_full_jitter(wait_exponential):  # noqa: N801
+    """Waits at random up to a bound that doubles with each attempt.
+
+    It is tenacity's `wait_random_exponential` with a random source that is given.
+    """
+
+    def __init__(self, base_s: float, most_s: float, rng: random.Random) -> None:
+        super().__init__(multiplier=base_s, max=most_s)
+        self._rng = rng
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Draws the seconds to wait."""
+        return self._rng.uniform(0, super().__call__(retry_state))
+
+
+def _call(state: RetryCallState) -> Call[object]:
+    if not isinstance(state.fn, Call):
+        raise TypeError(f"the policy retries Call objects, not {state.fn!r}")
+    return state.fn
+
+
+def _error(state: RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome else None
     if error is None:
         raise RuntimeError("tenacity asked about an attempt that did not fail")
     return error

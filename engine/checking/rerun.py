@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.keys.key import KeyRange
 from engine.reading.document_source import DocumentSource
 from engine.report import Report, merge
-from engine.running.pipeline import RangeAttempt
-from engine.running.progress_tracker import ProgressCallback, report_of
+from engine.running.pipeline import run_attempt
+from engine.running.progress_tracker import ProgressCallback
 from engine.settings import Settings
 from engine.storing.checkpoint import MemoryCheckpoints
 from engine.storing.writer import Writer
@@ -26,10 +26,7 @@ async def run_documents(
     """Makes one attempt at these documents as one range; nothing is kept to resume from."""
     store = MemoryCheckpoints()
     checkpoint = await store.claim(key_range)
-    async with opened(as_extractor(extractor)) as service:
-        attempt = RangeAttempt(service, documents, writer, store, checkpoint, settings, progress=progress)
-        await attempt.run()
-    return report_of(attempt.checkpoint)
+    return await run_attempt(documents, extractor, writer, store, checkpoint, settings, progress=progress)
 
 
 def merged_report(

@@ -15,7 +15,6 @@ import aiohttp
 from engine.errors import ConfigError
 from engine.extractors.http_answers import translated
 from engine.model import Entity
-from engine.settings import Settings
 
 T = TypeVar("T")
 
@@ -36,13 +35,13 @@ class FunctionExtractor:
     """Wraps a plain `async def extract(texts) -> list[list[Entity]]` as an Extractor."""
 
     def __init__(self, function: ExtractFunction) -> None:
-        self._function = function
+        self.function = function
 
     async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
         """Calls the function and translates the errors of aiohttp, in case the function uses it."""
-        pending = self._function(texts)
+        pending = self.function(texts)
         if not isawaitable(pending):
-            raise ConfigError(f"extractor {self._function!r} must be an async function")
+            raise ConfigError(f"extractor {self.function!r} must be an async function")
         try:
             return await pending
         except aiohttp.ClientError as error:
@@ -65,11 +64,3 @@ def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:
 def opened(extractor: Extractor) -> AbstractAsyncContextManager[Any]:
     """Returns the extractor as a context manager; one that is not a context manager needs no closing."""
     return extractor if isinstance(extractor, AbstractAsyncContextManager) else nullcontext(extractor)
-
-
-def within_limits(settings: Settings, extractor: object) -> Settings:
-    """Returns the settings with `batch_texts` lowered to the most that the extractor takes."""
-    most: int | None = getattr(extractor, "batch_texts", None)
-    if most is None or settings.batch_texts <= most:
-        return settings
-    return settings.model_copy(update={"batch_texts": most})

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.calling.request_size import RequestSize
 from engine.keys.bson_values import digests_of, identity
 from engine.model import DeadLetter, Extraction, Page, hashes_of
 from engine.running.deduplication import Repeat, SentTexts, SharedRequest
@@ -57,17 +58,25 @@ class Batch:
 
 
 class Batcher:
-    """Cuts the pages of a range into batches of at most `batch_texts` texts and `batch_chars` characters.
+    """Cuts the pages of a range into batches of a size that the service takes.
 
     Args:
+        size: how large the batches may be.
         sent_texts: the texts that the range has sent so far; the batcher adds those that it cuts.
         spanning: whether a batch that is not full at the end of a page may be filled from the next page. A
             batch spans two pages at most.
     """
 
     def __init__(
-        self, settings: Settings, range_id: str, sent_texts: SentTexts, *, spanning: bool = True
+        self,
+        settings: Settings,
+        range_id: str,
+        size: RequestSize,
+        sent_texts: SentTexts,
+        *,
+        spanning: bool = True,
     ) -> None:
+        self._size = size
         self._settings, self._range_id, self._sent_texts = settings, range_id, sent_texts
         self._spanning = spanning
         self._batch = Batch()
@@ -80,7 +89,7 @@ class Batcher:
         """
         texts, digests, begin = self._texts(page), digests_of(page.ids), 0
         carried = self._batch if self._batch.read else None
-        most_texts, most_chars = self._settings.batch_texts, self._settings.batch_chars
+        most_texts, most_chars = self._size.next_cut()
         rows = zip(page.ids, texts, hashes_of(texts), strict=True)
         for at, (document_id, text, text_hash) in enumerate(rows):
             batch = self._batch
@@ -94,10 +103,12 @@ class Batcher:
                 if batch.texts and batch.chars + len(text) > most_chars:
                     yield self._finished(page, begin, at, digests)
                     batch, begin = self._batch, at
+                    most_texts, most_chars = self._size.next_cut()
                 batch.add(document_id, text, text_hash, self._sent_texts)
-                if len(batch.texts) == most_texts:
+                if len(batch.texts) >= most_texts:
                     yield self._finished(page, begin, at + 1, digests)
                     begin = at + 1
+                    most_texts, most_chars = self._size.next_cut()
         if begin < len(page):
             batch = self._finished(page, begin, len(page), digests)
             if self._spanning and batch.texts and batch is not carried:

@@ -14,17 +14,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from contextlib import aclosing
-from functools import partial
 from typing import Any
 
-from engine.calling.caller import Caller, effort_of
-from engine.calling.concurrency import Slots, slots_of
-from engine.calling.retry import RetryPolicy
-from engine.errors import ConfigError, EngineError, Failure, Interrupted, ServiceDown, SourceError, root_error
-from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened, within_limits
+from engine.calling.caller import Caller
+from engine.calling.endpoint import Endpoint, endpoint_of
+from engine.errors import ConfigError, EngineError, Interrupted, ServiceDown, SourceError, root_error
+from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
 from engine.model import Status
 from engine.mongo import driver
@@ -35,6 +31,7 @@ from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from engine.report import Report
 from engine.running.batches import Batch, Batcher
+from engine.running.channel import Channel
 from engine.running.deduplication import SentTexts, outcomes_of
 from engine.running.event_loop import gc_threshold_raised
 from engine.running.progress_tracker import ProgressCallback, ProgressTracker, report_of
@@ -45,6 +42,10 @@ from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.writer import Writer
 from engine.task_group import wait_or_cancel
+
+BATCHES_PER_REQUEST = 2
+"""Batches that are cut ahead for each request that the service takes at once: one in flight, and one waiting
+for its turn or for its next attempt."""
 
 
 async def run_range(
@@ -57,7 +58,7 @@ async def run_range(
     writer: Writer | None = None,
     checkpoints: CheckpointStore | None = None,
     progress: ProgressCallback | None = None,
-    slots: Slots | None = None,
+    turn: asyncio.Lock | None = None,
 ) -> Report:
     """Runs one range from its checkpoint to its end.
 
@@ -71,7 +72,8 @@ async def run_range(
         writer: takes the results instead of the target's collections.
         checkpoints: keeps the checkpoint instead of the target.
         progress: called after every write.
-        slots: limit the requests in flight. Ranges that share slots read one after another.
+        turn: held while the range is read. Ranges that share it read one after another, so that no more
+            documents are in memory than one range needs.
 
     Returns:
         The report of the range over all its attempts. Its status is `interrupted` if `deadline_s` passed or
@@ -82,7 +84,6 @@ async def run_range(
         asyncio.CancelledError: the range was cancelled; its checkpoint is saved as well.
     """
     settings = settings or Settings()
-    extractor = as_extractor(extractor)
     if target is None and writer is None:
         raise ConfigError("neither a target database nor a writer was given: pass one of them")
     writer = writer or MongoWriter(target, source.name, settings, key_range.run_id)
@@ -91,66 +92,97 @@ async def run_range(
     )
     scan = await choose_scan(source, settings)
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
-    async with opened(extractor) as service:
-        reader = Reader(scan, key_range, settings)
-        parts = service, reader, writer, checkpoints, checkpoint, settings
-        attempt = RangeAttempt(*parts, progress=progress, slots=slots)
-        await attempt.run()
-    return report_of(attempt.checkpoint)
+    reader = Reader(scan, key_range, settings)
+    store = checkpoints, checkpoint
+    return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, turn=turn)
 
 
-class RangeAttempt:
-    """One attempt at one range: connects the stages, runs them, and saves the checkpoint at the end."""
+async def run_attempt(
+    source: DocumentSource,
+    extractor: Extractor | ExtractFunction,
+    writer: Writer,
+    checkpoints: CheckpointStore,
+    checkpoint: Checkpoint,
+    settings: Settings,
+    *,
+    progress: ProgressCallback | None = None,
+    turn: asyncio.Lock | None = None,
+) -> Report:
+    """Builds the parts of one attempt at a range, and runs it. Arguments are those of `run_range`.
 
-    def __init__(
-        self,
-        service: Extractor,
-        reader: DocumentSource,
-        writer: Writer,
-        checkpoints: CheckpointStore,
-        checkpoint: Checkpoint,
-        settings: Settings,
-        *,
-        progress: ProgressCallback | None = None,
-        slots: Slots | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        settings = within_limits(settings, service)
-        self._reader, self._writer, self._settings = reader, writer, settings
-        self._range_id = checkpoint.key_range.range_id
-        self._events = events = Events(run=checkpoint.key_range.run_id, range=self._range_id)
-        self._metrics = metrics.current()
-        self._slots = slots or slots_of(settings)
-        retries: list[Failure] = []
-        policy = RetryPolicy(
-            settings,
-            clock=clock,
-            on_retry=retries.append,
-            on_pause=lambda seconds: events.warning("service_throttled", pause_s=seconds),
-        )
-        prepare = getattr(service, "prepare", None)
-        self._caller = Caller(service.extract, policy, self._slots, events=events, prepare=prepare)
-        sent_texts, spanning = SentTexts(settings), reader.resumes_anywhere
-        self._batcher = Batcher(settings, self._range_id, sent_texts, spanning=spanning)
-        self._tracker = ProgressTracker(
+    Args:
+        source: yields the documents.
+        checkpoint: claimed by this attempt.
+    """
+    key_range = checkpoint.key_range
+    async with opened(as_extractor(extractor)) as service:
+        endpoint = endpoint_of(service, settings)
+        caller = Caller(service, endpoint, settings)
+        sent_texts, spanning = SentTexts(settings), source.resumes_anywhere
+        batcher = Batcher(settings, key_range.range_id, endpoint.size, sent_texts, spanning=spanning)
+        tracker = ProgressTracker(
             checkpoints,
             checkpoint,
             settings,
-            # `effort` must not refer to this attempt: the cycle would keep its texts and answers in memory
-            # until the next garbage collection, and a process runs many ranges.
-            effort=partial(effort_of, self._caller, retries),
-            slots=self._slots,
+            counter=caller.counter,
+            slots=endpoint.slots,
             progress=progress,
-            clock=clock,
         )
+        attempt = RangeAttempt(
+            source=source,
+            batcher=batcher,
+            caller=caller,
+            endpoint=endpoint,
+            writer=writer,
+            tracker=tracker,
+            settings=settings,
+            turn=turn or asyncio.Lock(),
+            skip_known=not (settings.force or key_range.fresh),
+        )
+        await attempt.run()
+    return report_of(tracker.checkpoint)
+
+
+class RangeAttempt:
+    """One attempt at one range: connects the stages, runs them, and saves the checkpoint at the end.
+
+    Args:
+        source: yields pages of documents.
+        batcher: cuts them into batches.
+        caller: calls the service for a batch; its endpoint limits how many batches are read ahead.
+        writer: writes the results.
+        tracker: keeps the low-water mark and the checkpoint.
+        turn: held while the range is read.
+        skip_known: whether the writer is asked which documents need no request.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: DocumentSource,
+        batcher: Batcher,
+        caller: Caller,
+        endpoint: Endpoint,
+        writer: Writer,
+        tracker: ProgressTracker,
+        settings: Settings,
+        turn: asyncio.Lock,
+        skip_known: bool,
+    ) -> None:
+        self._source, self._batcher, self._caller, self._endpoint = source, batcher, caller, endpoint
+        self._writer, self._tracker, self._settings = writer, tracker, settings
+        self._turn, self._skip_known = turn, skip_known
+        key_range = tracker.checkpoint.key_range
+        self._range_id = key_range.range_id
+        self._events = Events(run=key_range.run_id, range=self._range_id)
+        self._metrics = metrics.current()
         self._ahead = asyncio.Semaphore(settings.max_ahead_batches)
-        self._to_extract: asyncio.Queue[BatchInFlight | None] = asyncio.Queue(settings.max_concurrency)
+        self._unanswered, self._answered = 0, asyncio.Event()
+        self._to_extract = Channel[BatchInFlight](settings.max_concurrency)
         self._to_write = WriteBuffer(settings)
-        self._extracting = settings.max_concurrency  # tasks of `_extract` that have not ended
         self._reading: asyncio.Task[None] | None = None
         self._reading_began = asyncio.get_running_loop().create_future()
         self._stopped_by: Interrupted | None = None
-        self._all_new = settings.force or checkpoint.key_range.fresh
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -162,7 +194,7 @@ class RangeAttempt:
     async def run(self) -> Status:
         """Runs the stages until the range ends or is stopped, and saves the checkpoint in every case."""
         name = "range_begun" if self._tracker.position is None else "range_resumed"
-        self._events.info(name, attempt=self.checkpoint.attempts, after=self._tracker.position)
+        self._events.info(name, attempt=self._tracker.checkpoint.attempts, after=self._tracker.position)
         try:
             await self._run_until_stopped()
         except asyncio.CancelledError:
@@ -178,15 +210,15 @@ class RangeAttempt:
             await self._tracker.save_at_end(Status.INTERRUPTED, self._stopped_by)
             return Status.INTERRUPTED
         await self._tracker.save(Status.SUCCEEDED)
-        counts = self.checkpoint.counts.to_document()
-        self._events.info("range_succeeded", **counts, active_s=self.checkpoint.active_s)
+        done = self._tracker.checkpoint
+        self._events.info("range_succeeded", **done.counts.to_document(), active_s=done.active_s)
         return Status.SUCCEEDED
 
     async def _run_until_stopped(self) -> None:
         """Runs the stages; at the deadline or a cancellation, gives requests in flight `drain_s` to end."""
         stages = asyncio.create_task(self._run_stages())
         try:
-            # The deadline counts from the first page: before it, ranges that share slots wait for each other.
+            # The deadline counts from the first page; before it, the range may wait for its turn to read.
             await asyncio.wait([stages, self._reading_began], return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait([stages], timeout=self._settings.deadline_s)
             if not stages.done():
@@ -204,12 +236,12 @@ class RangeAttempt:
             raise error
 
     async def _run_stages(self) -> None:
-        observed = self._metrics.observing(self._slots, self._depths)
+        observed = self._metrics.observing(self._endpoint.slots, self._depths)
         with gc_threshold_raised(), self._tracker.sampling(), observed:
             self._reading = asyncio.create_task(self._read())
-            extractors = [self._extract() for _ in range(self._settings.max_concurrency)]
-            writers = [self._write() for _ in range(self._settings.write_concurrency)]
-            await wait_or_cancel([self._reading, *map(asyncio.create_task, extractors + writers)])
+            extracting = asyncio.create_task(self._extract_all())
+            writing = [asyncio.create_task(self._write()) for _ in range(self._settings.write_concurrency)]
+            await wait_or_cancel([self._reading, extracting, *writing])
         if not self._stopped_by:
             await self._check_all_read()
 
@@ -219,17 +251,14 @@ class RangeAttempt:
             return
         self._stopped_by = reason
         self._reading.cancel()
-        while not self._to_extract.empty():
-            self._to_extract.get_nowait()
-        for _ in range(self._settings.max_concurrency):
-            self._to_extract.put_nowait(None)
+        self._to_extract.drop()
 
     async def _check_all_read(self) -> None:
         """Checks that no document was left unread, such as one that was inserted behind the reader.
 
         If one was, the next attempt starts over, and finds all other documents unchanged.
         """
-        unread = await self._reader.count_unread(self._tracker.counts.read)
+        unread = await self._source.count_unread(self._tracker.counts.read)
         if unread:
             self._tracker.start_over()
             raise SourceError(f"range holds {unread} documents more than were read; run it again")
@@ -237,27 +266,45 @@ class RangeAttempt:
     # --- the three stages ---
 
     async def _read(self) -> None:
-        """Reads pages and cuts them into batches, at most `max_ahead_batches` beyond the checkpoint."""
-        pages_after = self._reader.pages(after=self._tracker.position)
-        async with self._slots.reading_turn, aclosing(pages_after) as pages:
+        """Reads pages and cuts them into batches."""
+        pages_after = self._source.pages(after=self._tracker.position)
+        async with self._turn, aclosing(pages_after) as pages:
             self._tracker.start_clock()
             self._reading_began.set_result(None)
             async for page in pages:
-                known = {} if self._all_new else await self._writer.known(page.ids)
+                known = await self._writer.known(page.ids) if self._skip_known else {}
                 for batch in self._batcher.cut(page, known):
                     await self._enqueue(batch)
             if rest := self._batcher.flush():
                 await self._enqueue(rest)
-        for _ in range(self._settings.max_concurrency):
-            await self._to_extract.put(None)
+        self._to_extract.close()
 
     async def _enqueue(self, batch: Batch) -> None:
+        """Passes a batch on, at most `max_ahead_batches` beyond the checkpoint.
+
+        No more are cut than will be sent soon, because the service may turn out to take smaller ones only.
+        """
         await self._ahead.acquire()
-        resume_key = self._reader.position(batch.last, ends_page=batch.ends_page)
+        while self._unanswered >= self._most_unanswered:
+            self._answered.clear()
+            await self._answered.wait()
+        self._unanswered += 1
+        resume_key = self._source.position(batch.last, ends_page=batch.ends_page)
         await self._to_extract.put(BatchInFlight(batch, self._tracker.register(resume_key)))
 
+    @property
+    def _most_unanswered(self) -> int:
+        endpoint = self._endpoint
+        return endpoint.slots.limit * (1 if endpoint.size.in_doubt else BATCHES_PER_REQUEST)
+
+    async def _extract_all(self) -> None:
+        """Runs as many tasks that call the service as there may be requests in flight."""
+        callers = [self._extract() for _ in range(self._settings.max_concurrency)]
+        await wait_or_cancel([asyncio.create_task(caller) for caller in callers])
+        self._to_write.close()
+
     async def _extract(self) -> None:
-        """Calls the service, one batch after another; `max_concurrency` of these tasks run side by side."""
+        """Calls the service, one batch after another."""
         call = self._caller.extract
         while (item := await self._to_extract.get()) is not None:
             batch = item.batch
@@ -266,10 +313,9 @@ class RangeAttempt:
             except ServiceDown as down:
                 self._stop_reading(down)
                 break
+            self._unanswered -= 1
+            self._answered.set()
             await self._to_write.put(item)
-        self._extracting -= 1
-        if self._extracting == 0:
-            await self._to_write.close()
 
     async def _write(self) -> None:
         """Writes groups of batches, moves the low-water mark, and saves the checkpoint when it is due."""
@@ -297,4 +343,4 @@ class RangeAttempt:
             self._ahead.release()
 
     def _depths(self) -> metrics.QueueDepths:
-        return metrics.QueueDepths(self._to_extract.qsize(), self._to_write.waiting, self._tracker.pending)
+        return metrics.QueueDepths(len(self._to_extract), len(self._to_write), self._tracker.pending)

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from engine.calling.concurrency import Slots
+from engine.calling.retry import EffortCounter
 from engine.errors import EngineError
 from engine.keys.key import Key
-from engine.model import Counts, Effort, Progress, Status
+from engine.model import Counts, Progress, Status
 from engine.observing.events import Events
 from engine.observing.timeline import Sample
 from engine.report import Report
@@ -37,7 +38,7 @@ class ProgressTracker:
         checkpoint: the checkpoint as last saved.
 
     Args:
-        effort: returns what the requests of this attempt have taken so far.
+        counter: counts what the requests of this attempt take.
         slots: the slots of the requests in flight; the range's share of them goes into its timeline.
         progress: called by `report_progress`.
         clock: monotonic seconds; injected by tests, like `now`.
@@ -49,7 +50,7 @@ class ProgressTracker:
         checkpoint: Checkpoint,
         settings: Settings,
         *,
-        effort: Callable[[], Effort],
+        counter: EffortCounter,
         slots: Slots,
         progress: ProgressCallback | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -58,7 +59,7 @@ class ProgressTracker:
         self.checkpoint = checkpoint
         self._store, self._resumed = store, checkpoint
         self._checkpoint_s = settings.checkpoint_s
-        self._effort, self._slots, self._progress = effort, slots, progress
+        self._counter, self._slots, self._progress = counter, slots, progress
         self._clock, self._now = clock, now
         self._mark = LowWaterMark(checkpoint.position, checkpoint.counts)
         self._durable = checkpoint.counts
@@ -110,7 +111,7 @@ class ProgressTracker:
                     documents=self._durable.read,
                     expected=key_range.expected,
                     in_flight=self._slots.in_flight,
-                    retries=(self._resumed.effort + self._effort()).retries,
+                    retries=(self._resumed.effort + self._counter.effort).retries,
                     dead_lettered=self._durable.dead_lettered,
                 )
             )
@@ -153,7 +154,7 @@ class ProgressTracker:
             status=status,
             position=self._mark.position,
             counts=self._mark.counts,
-            effort=self._resumed.effort + self._effort(),
+            effort=self._resumed.effort + self._counter.effort,
             active_s=self._resumed.active_s + self._saved_at - self._began,
             problem=None if error is None else str(error),
             reason=None if error is None else type(error).__name__,

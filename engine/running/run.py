@@ -9,7 +9,6 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from engine.calling.concurrency import slots_of
 from engine.errors import EngineError, PlanError, WriteError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
@@ -108,7 +107,7 @@ async def run(
     done = {str(r.range_id): r for r in kept if r.status is Status.SUCCEEDED}
     progress_of_run = _RunProgress(plan, done, progress)
     running = asyncio.Semaphore(settings.range_concurrency)
-    slots = slots_of(settings)
+    turn = asyncio.Lock()
 
     async def one(key_range: KeyRange, service: Extractor) -> Report:
         async with running:
@@ -122,7 +121,7 @@ async def run(
                     writer=writer,
                     checkpoints=store,
                     progress=progress_of_run.update,
-                    slots=slots,
+                    turn=turn,
                 )
             except EngineError as error:
                 return _failed(key_range, error)

@@ -12,6 +12,7 @@ from engine.calling.caller import Outcome, Refusal
 from engine.keys.bson_values import identity
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.running.batches import Batch
+from engine.running.channel import Channel
 from engine.running.low_water_mark import PendingBatch
 from engine.settings import Settings
 
@@ -57,28 +58,14 @@ class BatchInFlight:
         return Counts(batch.read, len(extractions) - same, batch.unchanged + same, len(letters), batch.digest)
 
 
-class WriteBuffer:
-    """A bounded queue of batches, from which they are taken in groups; several tasks may take from it."""
+class WriteBuffer(Channel["BatchInFlight"]):
+    """A channel of batches that have their outcomes, from which they are taken in groups by several tasks."""
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.max_concurrency)
         self._most_documents, self._most_chars = settings.write_documents, settings.write_chars
         self._wait_s = settings.write_wait_s
-        self._queue: asyncio.Queue[BatchInFlight | None] = asyncio.Queue(settings.max_concurrency)
         self._gathering = asyncio.Lock()
-        self._closed = False
-
-    @property
-    def waiting(self) -> int:
-        """How many batches are in the queue."""
-        return self._queue.qsize()
-
-    async def put(self, batch: BatchInFlight) -> None:
-        """Adds a batch; waits while the queue is full."""
-        await self._queue.put(batch)
-
-    async def close(self) -> None:
-        """Announces that no batch will follow."""
-        await self._queue.put(None)
 
     async def next_group(self) -> list[BatchInFlight]:
         """Returns the next batches to write together; an empty list when no batch will follow.
@@ -89,21 +76,20 @@ class WriteBuffer:
         group: list[BatchInFlight] = []
         documents = chars = 0
         async with self._gathering:
-            while not self._closed and documents < self._most_documents and chars < self._most_chars:
-                try:
-                    batch = await self._next(self._wait_s if group else None)
-                except TimeoutError:
-                    break
+            while documents < self._most_documents and chars < self._most_chars:
+                batch = await self._next(self._wait_s if group else None)
                 if batch is None:
-                    self._closed = True
-                else:
-                    group.append(batch)
-                    documents, chars = documents + batch.batch.read, chars + batch.batch.chars
+                    break
+                group.append(batch)
+                documents, chars = documents + batch.batch.read, chars + batch.batch.chars
         return group
 
     async def _next(self, wait_s: float | None) -> BatchInFlight | None:
-        """Returns the next batch in the queue; raises TimeoutError if none comes within `wait_s`."""
-        if not self._queue.empty():
-            return self._queue.get_nowait()
-        async with asyncio.timeout(wait_s):
-            return await self._queue.get()
+        """Returns the next batch; None if no batch will follow, or none comes within `wait_s`."""
+        if len(self):
+            return await self.get()  # it is there, so no timer is needed
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self.get()
+        except TimeoutError:
+            return None

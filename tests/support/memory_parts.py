@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from engine import Key, KeyRange, Settings, Status
+from engine.calling.caller import Caller
+from engine.calling.endpoint import Endpoint
 from engine.keys.bson_values import identity
 from engine.model import Page
+from engine.running.batches import Batcher
+from engine.running.deduplication import SentTexts
 from engine.running.pipeline import RangeAttempt
+from engine.running.progress_tracker import ProgressTracker
 from engine.storing.checkpoint import MemoryCheckpoints
 from tests.support.virtual_time import now_s
 
@@ -97,7 +102,32 @@ class Watched(MemoryCheckpoints):
         assert checkpoint.counts.read == last + 1 or checkpoint.status is Status.FAILED
 
 
-async def attempt_at(service, source, writer, checkpoints, settings, **options):
+async def attempt_at(
+    service, source, writer, checkpoints, settings, *, progress=None, endpoint=None, turn=None, rng=None
+):
     """Claims the range, and returns the next attempt at it."""
     checkpoint = await checkpoints.claim(RANGE)
-    return RangeAttempt(service, source, writer, checkpoints, checkpoint, settings, clock=now_s, **options)
+    endpoint = endpoint or Endpoint(settings, clock=now_s, rng=rng)
+    caller = Caller(service, endpoint, settings)
+    sent_texts = SentTexts(settings)
+    return RangeAttempt(
+        source=source,
+        batcher=Batcher(
+            settings, RANGE.range_id, endpoint.size, sent_texts, spanning=source.resumes_anywhere
+        ),
+        caller=caller,
+        endpoint=endpoint,
+        writer=writer,
+        tracker=ProgressTracker(
+            checkpoints,
+            checkpoint,
+            settings,
+            counter=caller.counter,
+            slots=endpoint.slots,
+            progress=progress,
+            clock=now_s,
+        ),
+        settings=settings,
+        turn=turn or asyncio.Lock(),
+        skip_known=True,
+    )

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ConfigError, ExtractionError, Failure, Settings
-from engine.calling.adaptive_limit import AdaptiveLimit
-from engine.calling.caller import PROBE_TEXT, Caller, Refusal, effort_of
-from engine.calling.concurrency import Slots, slots_of
-from engine.calling.retry import RetryPolicy
+from engine.calling.caller import Caller, Refusal
+from engine.calling.endpoint import PROBE_TEXT, Endpoint
+from engine.calling.retry import EffortCounter
 from engine.errors import ServiceDown
 from engine.model import Effort
 
@@ -34,9 +33,9 @@ class Service:
         return [[] for _ in texts]
 
 
-def caller_of(service):
-    """A caller that never waits."""
-    return Caller(service.extract, RetryPolicy(QUICK), slots_of(QUICK))
+def caller_of(service, settings=QUICK):
+    """A caller that never waits, with an endpoint of its own."""
+    return Caller(service, Endpoint(settings), settings)
 
 
 @given(st.sets(st.integers(0, 31), max_size=8))
@@ -85,7 +84,7 @@ async def test_trap_24_sustained_throttling_blames_no_text():
     settings = Settings(max_throttled_s=0, retry_base_s=0)
     service = Service(error=ExtractionError("HTTP 429", failure=Failure.THROTTLED), down=True)
     with pytest.raises(ServiceDown, match="does not work"):
-        await Caller(service.extract, RetryPolicy(settings), slots_of(settings)).extract(["a"])
+        await caller_of(service, settings).extract(["a"])
 
 
 @pytest.mark.asyncio
@@ -131,25 +130,27 @@ class Once:
 )
 async def test_trap_22_an_attempt_that_timed_out_keeps_its_slot(error, charged):
     """The aborted call may still occupy the service; a connection that was reset does not."""
-    slots = Slots(AdaptiveLimit(4, 4))
-    outcomes = await Caller(Once(error).extract, RetryPolicy(QUICK), slots).extract(["a"])
-    assert (outcomes, slots.charged, slots.in_flight) == ([()], charged, 0)
+    endpoint = Endpoint(QUICK)
+    outcomes = await Caller(Once(error), endpoint, QUICK).extract(["a"])
+    assert (outcomes, endpoint.slots.charged, endpoint.slots.in_flight) == ([()], charged, 0)
 
 
 @pytest.mark.asyncio
 async def test_what_prepares_an_attempt_holds_no_slot():
     """Otherwise the time of a canary would count as latency of the service."""
-    slots, taken = Slots(AdaptiveLimit(1, 1)), []
+    endpoint, taken = Endpoint(QUICK), []
 
-    async def prepare():
-        taken.append(slots.taken)
+    class WithCanary(Service):
+        async def prepare(self):
+            taken.append(endpoint.slots.taken)
 
-    caller = Caller(Service().extract, RetryPolicy(QUICK), slots, prepare=prepare)
-    assert await caller.extract(["a"]) == [()]
+    assert await Caller(WithCanary(), endpoint, QUICK).extract(["a"]) == [()]
     assert taken == [0]
 
 
 def test_repeats_are_counted_by_the_class_of_the_failure():
     """Retries that were neither throttled nor refused are transient."""
-    failures = [Failure.THROTTLED, Failure.TRANSIENT, Failure.PERMANENT, Failure.THROTTLED]
-    assert effort_of(caller_of(Service()), failures) == Effort(0, retries=4, throttled=2, refused=1)
+    counter = EffortCounter()
+    for failure in (Failure.THROTTLED, Failure.TRANSIENT, Failure.PERMANENT, Failure.THROTTLED):
+        counter.count_retry(failure)
+    assert counter.effort == Effort(0, retries=4, throttled=2, refused=1)

@@ -9,8 +9,7 @@ import pytest
 
 from engine import ExtractionError, Failure, Settings
 from engine.calling.caller import Caller, Refusal
-from engine.calling.concurrency import slots_of
-from engine.calling.retry import EndpointPause, RetryPolicy
+from engine.calling.endpoint import Endpoint
 from engine.errors import ServiceDown
 from tests.support.virtual_time import now_s, run_virtually
 
@@ -51,8 +50,7 @@ class Service:
 def caller_of(service, **settings):
     """A caller on the clock of the running loop."""
     values = Settings(**settings)
-    pause = EndpointPause(now_s, asyncio.sleep, random.Random(2), values.retry_base_s)
-    return Caller(service.extract, RetryPolicy(values, pause=pause, rng=random.Random(3)), slots_of(values))
+    return Caller(service, Endpoint(values, clock=now_s, rng=random.Random(3)), values)
 
 
 async def outcomes_of(service, texts, *, callers=16, caller=None, **settings):
@@ -155,8 +153,8 @@ def test_trap_24_a_call_that_met_the_end_of_an_outage_is_not_charged():
             return [[] for _ in texts]
 
         service = Service()
+        service.extract = extract
         caller = caller_of(service, max_attempts=1, batch_attempts=1)
-        caller._extract = extract
         slow = asyncio.create_task(caller.extract(["slow"]))
         await asyncio.sleep(0.1)
         assert await caller.extract(["other"]) == [()]
@@ -175,8 +173,7 @@ def test_trap_24_an_outage_that_begins_under_a_text_alone_does_not_blame_it():
         await asyncio.sleep(0.01)
         service.down = (0.015, 20.0)
         others = asyncio.create_task(caller.extract(["other"]))
-        caller._circuit.record_success()
-        caller._successes += 1  # as another call's answer would, meanwhile
+        caller._endpoint.record_success(["another"])  # as another call's answer would, meanwhile
         assert await alone == [()]
         assert await others == [()]
 
@@ -208,19 +205,19 @@ def test_trap_25_bad_texts_alone_are_probed_for_one_at_a_time():
         caller = caller_of(service)
         await caller.extract(["good"])
         most, active = [], 0
-        attempt = caller._extract
+        attempt, service.extract = service.extract, None
 
         async def probing(texts):
             nonlocal active
             active += 1
-            if caller._circuit.is_open:
+            if caller._endpoint.circuit.is_open:
                 most.append(active)
             try:
                 return await attempt(texts)
             finally:
                 active -= 1
 
-        caller._extract = probing
+        service.extract = probing
         outcomes = await asyncio.gather(*(caller.extract([f"bad {n}"]) for n in range(16)))
         assert all(isinstance(outcome, Refusal) for (outcome,) in outcomes)
         assert set(most) == {1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 
 import pytest
 
@@ -34,9 +35,9 @@ class Probes:
 
 def circuit_of(probes, seed=1, **values):
     """A circuit on the running loop's time."""
-    return CircuitBreaker(
-        Settings(**values), probes, clock=now_s, sleep=asyncio.sleep, rng=random.Random(seed)
-    )
+    circuit = CircuitBreaker(Settings(**values), clock=now_s, sleep=asyncio.sleep, rng=random.Random(seed))
+    circuit.wait_until_closed = partial(circuit.wait_until_closed, probes)
+    return circuit
 
 
 def test_trap_24_failures_in_a_row_open_the_circuit():

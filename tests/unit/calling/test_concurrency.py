@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import ExtractionError, Failure
 from engine.calling.adaptive_limit import AdaptiveLimit, AttemptResult, AttemptStart
 from engine.calling.concurrency import Slots
 
@@ -58,6 +58,19 @@ class Timer:
         self.seconds, self.do = seconds, do
 
 
+@asynccontextmanager
+async def slot(slots, charged_s=0.0):
+    """A slot of its own, kept for so many seconds more."""
+    if not slots.try_take():
+        await slots.take()
+    start = slots.limiter.begin(slots.taken)
+    try:
+        yield
+    finally:
+        slots.limiter.end(start, AttemptResult.SUCCESS)
+        slots.give_back(charged_s)
+
+
 async def settle():
     """Lets every task run until it waits."""
     for _ in range(5):
@@ -66,7 +79,7 @@ async def settle():
 
 async def hold(slots, log, name, release):
     """Holds a slot until released."""
-    async with slots.slot():
+    async with slot(slots):
         log.append(name)
         await release.wait()
 
@@ -138,47 +151,9 @@ async def test_a_raised_limit_admits_waiting_attempts_and_a_lowered_one_stops_no
     assert limiter.begun == [1, 3, 3, 3, 1, 1]
 
 
-@pytest.mark.parametrize(
-    ("error", "result"),
-    [
-        (ExtractionError("no", failure=Failure.THROTTLED), AttemptResult.THROTTLED),
-        (ExtractionError("no", failure=Failure.TRANSIENT), AttemptResult.DROPPED),
-        (ExtractionError("no"), AttemptResult.IGNORED),
-        (TimeoutError(), AttemptResult.DROPPED),
-        (ConnectionResetError(), AttemptResult.DROPPED),
-        (ValueError(), AttemptResult.IGNORED),
-        (asyncio.CancelledError(), AttemptResult.IGNORED),
-    ],
-)
-@pytest.mark.asyncio
-async def test_the_end_of_an_attempt_determines_its_result(error, result):
-    """The class of a failure decides; the error is raised unchanged."""
-    limiter = Recorder()
-    slots = Slots(limiter)
-    with pytest.raises(type(error)):
-        async with slots.slot():
-            raise error
-    assert (limiter.results, slots.taken) == ([result], 0)
-
-
-@pytest.mark.asyncio
-async def test_trap_25_a_success_that_needed_a_retry_is_told_as_such():
-    """A result that is set inside the block replaces the one of its end."""
-    limiter = Recorder()
-    slots = Slots(limiter)
-    async with slots.slot():
-        pass
-    async with slots.slot(retried=True):
-        pass
-    async with slots.slot() as slot:
-        slot.result = AttemptResult.IGNORED
-    assert limiter.results == [AttemptResult.SUCCESS, AttemptResult.RETRIED, AttemptResult.IGNORED]
-
-
 async def time_out(slots):
     """Makes an attempt that times out and keeps its slot for 30 s more."""
-    async with slots.slot() as slot:
-        slot.charge_for(30)
+    async with slot(slots, charged_s=30):
         raise TimeoutError
 
 
@@ -204,9 +179,9 @@ async def test_trap_22_the_limiter_counts_charged_slots_as_in_flight():
     """The server may still work on them."""
     limiter, timers = Recorder(3), Timers()
     slots = Slots(limiter, timers.call_later)
-    async with slots.slot() as slot:
-        slot.charge_for(1)
-    async with slots.slot():
+    async with slot(slots, charged_s=1):
+        pass
+    async with slot(slots):
         pass
     assert limiter.begun == [1, 2]
 
@@ -215,10 +190,10 @@ async def test_trap_22_the_limiter_counts_charged_slots_as_in_flight():
 async def test_charges_expire_on_the_loop_by_default():
     """If no `call_later` is given, the event loop's is used."""
     slots = Slots(AdaptiveLimit(1, 1))
-    async with slots.slot() as slot:
-        slot.charge_for(0.001)
+    async with slot(slots, charged_s=0.001):
+        pass
     assert slots.charged == 1
-    async with slots.slot():
+    async with slot(slots):
         assert slots.charged == 0
 
 
@@ -252,8 +227,7 @@ async def storm(actions, limit):
     slots, tasks = Slots(limiter, timers.call_later), []
 
     async def attempt(release):
-        async with slots.slot() as slot:
-            slot.charge_for(1)
+        async with slot(slots, charged_s=1):
             await release.wait()
 
     most = 5

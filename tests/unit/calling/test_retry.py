@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ExtractionError, Failure, Settings
-from engine.calling.retry import EndpointPause, RetryPolicy, RetryState
+from engine.calling.endpoint import Endpoint, Pause
+from engine.calling.retry import Call, EffortCounter
+from engine.calling.retry_quota import COSTS
 from engine.errors import classify
+from engine.model import Effort
 from tests.support.virtual_time import now_s, run_virtually
 
 
@@ -26,10 +29,6 @@ class Time:
         """Moves the clock."""
         self.slept.append(seconds)
         self.now += seconds
-
-    def pause(self):
-        """An endpoint pause on this clock."""
-        return EndpointPause(lambda: self.now, self.sleep)
 
 
 class Service:
@@ -52,11 +51,43 @@ def failure(kind, retry_after_s=None):
     return ExtractionError("no", failure=kind, retry_after_s=retry_after_s)
 
 
-def policy_on(time, seed=1, **values):
-    """A policy with its retries recorded."""
-    retries = []
-    rng = random.Random(seed)
-    return RetryPolicy(Settings(**values), pause=time.pause(), rng=rng, on_retry=retries.append), retries
+class Calls:
+    """Calls to one endpoint on a clock that only sleeping moves; its circuit breaker stays closed."""
+
+    def __init__(self, time, seed=1, max_attempts=6, **values):
+        self.max_attempts, self.counter = max_attempts, EffortCounter()
+        settings = Settings(max_attempts=max_attempts, circuit_failures=10_000, **values)
+        rng = random.Random(seed)
+        self.endpoint = Endpoint(settings, clock=lambda: time.now, sleep=time.sleep, rng=rng)
+        self.last = None
+
+    @property
+    def tokens(self):
+        """What is left of the quota."""
+        return self.endpoint.retries._quota._tokens
+
+    def use_up(self, retries):
+        """Takes the tokens of so many transient retries."""
+        for _ in range(retries):
+            self.endpoint.retries._quota.take(Failure.TRANSIENT)
+
+    async def call(self, service):
+        """What a call of the service returns or raises at last."""
+
+        async def attempt(call):
+            async with self.endpoint.attempt(["text"], works):
+                began = self.endpoint.clock()
+                try:
+                    return await service()
+                finally:
+                    call.spent_s += self.endpoint.clock() - began
+
+        self.last = Call(attempt, self.endpoint.clock, self.max_attempts, self.counter)
+        return await self.endpoint.retries.call(self.last)
+
+
+async def works():
+    """A probe that succeeds."""
 
 
 @pytest.mark.parametrize(
@@ -80,19 +111,19 @@ def test_trap_18_any_exception_has_a_class(error, kind):
 async def test_a_success_needs_no_policy():
     """It takes one attempt and no wait."""
     time = Time()
-    policy, retries = policy_on(time)
-    assert await policy.call(Service()) == "fine"
-    assert (time.slept, retries) == ([], [])
+    calls = Calls(time)
+    assert await calls.call(Service()) == "fine"
+    assert (time.slept, calls.counter.retries) == ([], 0)
 
 
 @pytest.mark.asyncio
 async def test_transient_failures_cost_attempts():
     """After `max_attempts` the last error is raised."""
     service = Service(*[failure(Failure.TRANSIENT) for _ in range(9)])
-    policy, retries = policy_on(Time(), max_attempts=4)
+    calls = Calls(Time(), max_attempts=4)
     with pytest.raises(ExtractionError):
-        await policy.call(service)
-    assert (service.attempts, retries) == (4, [Failure.TRANSIENT] * 3)
+        await calls.call(service)
+    assert (service.attempts, calls.counter.effort) == (4, Effort(0, retries=3))
 
 
 @pytest.mark.asyncio
@@ -100,7 +131,7 @@ async def test_permanent_failures_are_not_tried_again():
     """This holds for the first failure and for later ones."""
     service = Service(failure(Failure.TRANSIENT), failure(Failure.PERMANENT))
     with pytest.raises(ExtractionError):
-        await policy_on(Time())[0].call(service)
+        await Calls(Time()).call(service)
     assert service.attempts == 2
 
 
@@ -108,10 +139,10 @@ async def test_permanent_failures_are_not_tried_again():
 async def test_throttling_costs_time_and_no_attempts():
     """A service may be busy for a long time: only `max_throttled_s` ends the call."""
     service = Service(*[failure(Failure.THROTTLED, 1.0) for _ in range(50)])
-    assert await policy_on(Time(), max_attempts=2)[0].call(service) == "fine"
+    assert await Calls(Time(), max_attempts=2).call(service) == "fine"
     time, endless = Time(), Service(*[failure(Failure.THROTTLED, 10.0) for _ in range(500)])
     with pytest.raises(ExtractionError):
-        await policy_on(time, max_throttled_s=60)[0].call(endless)
+        await Calls(time, max_throttled_s=60).call(endless)
     assert 60 <= sum(time.slept) <= 60 + 10 + 20
 
 
@@ -119,8 +150,8 @@ async def test_throttling_costs_time_and_no_attempts():
 def test_trap_20_waits_are_fully_jittered_and_bounded(seed, failures):
     """The wait after the n-th failure is between 0 and `retry_base_s * 2**(n - 1)`, capped."""
     time = Time()
-    policy, _ = policy_on(time, seed, max_attempts=20, retry_base_s=0.5, retry_max_s=8)
-    asyncio.run(policy.call(Service(*[failure(Failure.TRANSIENT)] * failures)))
+    calls = Calls(time, seed, max_attempts=20, retry_base_s=0.5, retry_max_s=8)
+    asyncio.run(calls.call(Service(*[failure(Failure.TRANSIENT)] * failures)))
     assert len(time.slept) == failures
     for n, waited in enumerate(time.slept, start=1):
         assert 0 <= waited <= min(8, 0.5 * 2 ** (n - 1))
@@ -130,11 +161,11 @@ def test_trap_20_waits_are_fully_jittered_and_bounded(seed, failures):
 async def test_trap_19_retry_after_pauses_the_endpoint_for_all():
     """A call that was never refused waits too, and jitter never shortens the pause."""
     time = Time()
-    policy, _ = policy_on(time, retry_base_s=1.0)
-    await policy.call(Service(failure(Failure.THROTTLED, 30.0)))
+    calls = Calls(time, retry_base_s=1.0)
+    await calls.call(Service(failure(Failure.THROTTLED, 30.0)))
     assert time.now - 1000.0 >= 30.0
-    policy.pause.extend(15.0)
-    await policy.call(Service())
+    calls.endpoint.pause.extend(15.0)
+    await calls.call(Service())
     assert time.slept[-1] >= 15.0
 
 
@@ -144,7 +175,7 @@ async def test_trap_19_jitter_spreads_clients_with_the_same_hint():
     waits = set()
     for seed in range(20):
         time = Time()
-        await policy_on(time, seed)[0].call(Service(failure(Failure.THROTTLED, 600.0)))
+        await Calls(time, seed).call(Service(failure(Failure.THROTTLED, 600.0)))
         waits.add(time.now)
     assert len(waits) == 20
 
@@ -153,24 +184,24 @@ async def test_trap_19_jitter_spreads_clients_with_the_same_hint():
 async def test_trap_19_a_hint_is_capped():
     """A service that asks for a week is asked again after `retry_after_max_s`."""
     time = Time()
-    policy, _ = policy_on(time, retry_after_max_s=60, retry_base_s=0)
-    await policy.call(Service(failure(Failure.THROTTLED, 604800.0)))
-    assert time.now - 1000.0 == pytest.approx(60)
+    calls = Calls(time, retry_after_max_s=60, retry_base_s=0)
+    await calls.call(Service(failure(Failure.THROTTLED, 604800.0)))
+    assert 60 <= time.now - 1000.0 <= 60 * 1.1  # the jitter goes upward
 
 
 @pytest.mark.asyncio
 async def test_trap_28_calls_share_no_state():
     """The attempts of one call do not count for another."""
-    policy, _ = policy_on(Time(), max_attempts=3)
+    calls = Calls(Time(), max_attempts=3)
     for _ in range(4):
-        assert await policy.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
+        assert await calls.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
 
 
 def test_trap_19_each_waiter_has_its_own_jitter_upward():
     """Twenty calls wait for the end of one pause: none returns early, and no two at the same time."""
 
     async def main():
-        pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
+        pause = Pause(now_s, asyncio.sleep, random.Random(1), 0.2)
         pause.extend(600.0)
         back = []
 
@@ -192,7 +223,7 @@ def test_trap_19_a_pause_that_is_extended_meanwhile_is_kept():
     """A call that wakes before the new end goes on waiting."""
 
     async def main():
-        pause = EndpointPause(now_s, asyncio.sleep, random.Random(1))
+        pause = Pause(now_s, asyncio.sleep, random.Random(1), 0.2)
         pause.extend(10.0)
         waiting = asyncio.create_task(pause.wait())
         await asyncio.sleep(5)
@@ -214,9 +245,9 @@ async def test_trap_20_retries_have_a_cap_on_total_time():
         time.now += 60
         raise TimeoutError
 
-    policy, _ = policy_on(time, max_attempts=100, max_retry_s=300, retry_base_s=0)
+    calls = Calls(time, max_attempts=100, max_retry_s=300, retry_base_s=0)
     with pytest.raises(TimeoutError):
-        await policy.call(silence)
+        await calls.call(silence)
     assert len(attempts) == 5
 
 
@@ -224,24 +255,22 @@ async def test_trap_20_retries_have_a_cap_on_total_time():
 async def test_trap_20_waiting_for_tokens_or_as_told_is_not_charged():
     """Waiting for an empty quota or a long pause costs a call neither attempts nor time."""
     time = Time()
-    policy, retries = policy_on(time, max_attempts=6, max_retry_s=1, retry_base_s=0, retry_tokens=14)
+    calls = Calls(time, max_attempts=6, max_retry_s=1, retry_base_s=0, retry_tokens=14)
     told = [failure(Failure.THROTTLED, 60.0) for _ in range(3)]
     service = Service(*told, *[failure(Failure.TRANSIENT) for _ in range(5)])
-    state = RetryState(6)
-    for _ in range(300):  # thirty seconds of retries ahead of this call
-        policy._quota.take(Failure.TRANSIENT)
-    assert await policy.call(service, state) == "fine"
+    calls.use_up(300)  # thirty seconds of retries ahead of this call
+    assert await calls.call(service) == "fine"
     assert time.now - 1000.0 >= 180
-    assert (len(retries), state.transient, state.spent_s) == (8, 5, 0)
+    assert (calls.counter.retries, calls.last.transient, calls.last.spent_s) == (8, 5, 0)
 
 
 @pytest.mark.asyncio
 async def test_trap_20_an_empty_quota_slows_retries_down_and_loses_nothing():
     """Sixty calls fail twice: the first retries are free, then they go ten a second, and all succeed."""
     time = Time()
-    policy, _ = policy_on(time, retry_base_s=0)
+    calls = Calls(time, retry_base_s=0)
     for _ in range(60):
-        assert await policy.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
+        assert await calls.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
     # 120 retries; 60 gave their tokens back, and 60 did not: 500 pay for 35 of them.
     assert sum(time.slept) == pytest.approx((60 - 35) / 10, abs=0.2)
 
@@ -249,21 +278,31 @@ async def test_trap_20_an_empty_quota_slows_retries_down_and_loses_nothing():
 @pytest.mark.asyncio
 async def test_trap_20_successes_refill_the_quota():
     """A retried call that succeeds returns its tokens, so that occasional faults never empty the quota."""
-    policy, _ = policy_on(Time(), retry_base_s=0)
+    calls = Calls(Time(), retry_base_s=0)
     for _ in range(200):
-        assert await policy.call(Service(failure(Failure.TRANSIENT))) == "fine"
-    assert policy._quota._tokens == 500
-    policy._quota.take(Failure.TRANSIENT)
+        assert await calls.call(Service(failure(Failure.TRANSIENT))) == "fine"
+    assert calls.tokens == 500
+    calls.use_up(1)
     for _ in range(14):
-        await policy.call(Service())
-    assert policy._quota._tokens == 500
+        await calls.call(Service())
+    assert calls.tokens == 500
 
 
 @pytest.mark.asyncio
 async def test_what_is_repeated_in_another_form_is_counted_and_paid_for():
     """The two halves of a failed batch are an example."""
     time = Time()
-    policy, retries = policy_on(time, retry_tokens=14)
-    await policy.repeat(Failure.TRANSIENT)
-    await policy.repeat(Failure.TRANSIENT)
-    assert (retries, time.slept) == ([Failure.TRANSIENT] * 2, [0.1])
+    calls = Calls(time, retry_tokens=14)
+    halved = Call(None, calls.endpoint.clock, 1, calls.counter)
+    await calls.endpoint.retries.pay(halved, Failure.TRANSIENT)
+    await calls.endpoint.retries.pay(halved, Failure.TRANSIENT)
+    assert (calls.counter.retries, time.slept) == (2, [0.1])
+
+
+@pytest.mark.asyncio
+async def test_trap_60_a_call_that_gives_up_pays_for_the_retries_that_it_made():
+    """Six attempts are five retries; what the policy looks at after the last one costs nothing."""
+    calls = Calls(Time(), retry_base_s=0)
+    with pytest.raises(ExtractionError):
+        await calls.call(Service(*[failure(Failure.TRANSIENT)] * 6))
+    assert (calls.counter.retries, calls.tokens) == (5, 500 - 5 * COSTS[Failure.TRANSIENT])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Settings
+from engine.calling.request_size import RequestSize
 from engine.keys.bson_values import digests_of, identity
 from engine.model import Page, hash_text
 from engine.running.batches import Batcher
@@ -16,10 +17,15 @@ from engine.running.deduplication import SentTexts
 texts = st.lists(st.one_of(st.text(max_size=12), st.none(), st.integers()), max_size=40)
 
 
+def size_of(settings):
+    """The sizes that settings allow."""
+    return RequestSize(settings.batch_texts, settings.batch_chars)
+
+
 def cut(*pages, known=None, settings=None, spanning=True):
     """The batches of the first pages of a range."""
     settings = settings or Settings()
-    batcher = Batcher(settings, "r", SentTexts(settings), spanning=spanning)
+    batcher = Batcher(settings, "r", size_of(settings), SentTexts(settings), spanning=spanning)
     made = [batch for page in pages for batch in batcher.cut(page, known or {})]
     return [*made, *filter(None, [batcher.flush()])]
 
@@ -73,7 +79,7 @@ def test_a_batch_is_filled_from_the_next_page():
 
 def test_a_page_without_a_text_to_send_becomes_a_batch_at_once():
     """So the checkpoint can move over it; a rerun of a finished range has only such pages."""
-    batcher = Batcher(Settings(), "r", SentTexts(Settings()))
+    batcher = Batcher(Settings(), "r", size_of(Settings()), SentTexts(Settings()))
     known = {identity(n): hash_text("same") for n in range(3)}
     assert [b.unchanged for b in batcher.cut(page_of(["same"] * 3), known)] == [3]
 

@@ -9,12 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Entity, Settings
+from engine.calling.request_size import RequestSize
 from engine.model import Page, hash_text
 from engine.running.batches import Batcher
 from engine.running.deduplication import SentTexts, SharedRequest, outcomes_of
 
 REFUSAL = object()
 """Stands for the outcome of a text that failed for good."""
+
+
+def size_of(settings):
+    """The sizes that settings allow."""
+    return RequestSize(settings.batch_texts, settings.batch_chars)
 
 
 def cache_of(texts=100, chars=1_000_000):
@@ -50,7 +56,7 @@ def batches_of(*texts, settings=None):
     """One page of a range for each list of texts, cut into batches."""
     settings = settings or Settings()
     pages = [Page((range(len(page)),), page) for page in texts]
-    batcher = Batcher(settings, "r", SentTexts(settings), spanning=False)
+    batcher = Batcher(settings, "r", size_of(settings), SentTexts(settings), spanning=False)
     return [batch for page in pages for batch in batcher.cut(page, {})]
 
 

@@ -10,6 +10,7 @@ import pytest
 from engine import Key, Settings, SourceError, Status
 from engine.calling.adaptive_limit import AdaptiveLimit
 from engine.calling.concurrency import Slots
+from engine.calling.retry import EffortCounter
 from engine.errors import ServiceDown
 from engine.model import Counts, Effort
 from engine.running.progress_tracker import ProgressTracker, report_of
@@ -26,7 +27,7 @@ async def tracker_of(store, slots):
     checkpoint = await store.claim(RANGE)
     now = {"clock": now_s, "now": lambda: START + timedelta(seconds=now_s())}
     return ProgressTracker(
-        store, checkpoint, Settings(), effort=lambda: Effort(9, 4, 2, 1), slots=slots, **now
+        store, checkpoint, Settings(), counter=EffortCounter(9, 4, 2, 1), slots=slots, **now
     )
 
 

@@ -7,7 +7,7 @@ import gc
 import weakref
 
 from engine import Status
-from engine.calling.concurrency import slots_of
+from engine.calling.endpoint import Endpoint
 from tests.support.memory_parts import SMALL, MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import now_s, run_virtually
 
@@ -38,15 +38,18 @@ class WatchedSource(MemorySource):
         self.read_s.append(now_s())
 
 
-def test_ranges_that_share_slots_are_read_in_turn():
+def test_ranges_that_share_a_turn_are_read_one_after_another():
     """The next range begins when the one before has read everything but still has requests in flight."""
 
     async def main():
-        slots, sources, ended_s = slots_of(SMALL), [WatchedSource(TEXTS) for _ in range(3)], []
+        turn, sources, ended_s = asyncio.Lock(), [WatchedSource(TEXTS) for _ in range(3)], []
+        endpoint = Endpoint(SMALL, clock=now_s)
 
         async def one(source):
             written = MemoryWriter()
-            attempt = await attempt_at(Service(), source, written, Watched(written), SMALL, slots=slots)
+            attempt = await attempt_at(
+                Service(), source, written, Watched(written), SMALL, endpoint=endpoint, turn=turn
+            )
             await attempt.run()
             ended_s.append(now_s())
 
@@ -61,13 +64,13 @@ def test_a_deadline_begins_with_the_turn():
     """Each takes three quarters of a second; the last one waits longer than that, which does not count."""
 
     async def main():
-        slots = slots_of(SMALL)
+        endpoint, turn = Endpoint(SMALL, clock=now_s), asyncio.Lock()
         timed = SMALL.model_copy(update={"deadline_s": 1.0})
 
         async def one(_):
             written = MemoryWriter()
             attempt = await attempt_at(
-                Service(), MemorySource(TEXTS), written, Watched(written), timed, slots=slots
+                Service(), MemorySource(TEXTS), written, Watched(written), timed, endpoint=endpoint, turn=turn
             )
             return await attempt.run(), attempt.checkpoint.active_s
 

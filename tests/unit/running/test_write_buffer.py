@@ -33,7 +33,7 @@ async def filled(buffer, batches):
     """Puts all batches at once and closes the buffer."""
     for batch in batches:
         await buffer.put(batch)
-    await buffer.close()
+    buffer.close()
 
 
 def test_a_group_ends_with_enough_documents():
@@ -68,7 +68,7 @@ def test_the_first_batch_is_awaited_and_the_next_ones_for_a_short_time():
             for pause_s in (5, 0.01, 0.01, 0.03):
                 await asyncio.sleep(pause_s)
                 await buffer.put(sent())
-            await buffer.close()
+            buffer.close()
 
         async with asyncio.TaskGroup() as group:
             group.create_task(come())
