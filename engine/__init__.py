@@ -29,15 +29,15 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares these import
     from engine.model import Progress as Progress
     from engine.model import Status as Status
     from engine.planning.plan import Plan as Plan
+    from engine.planning.planner import load_plan as load_plan
+    from engine.planning.planner import plan_ranges as plan_ranges
     from engine.planning.splitting import split_range as split_range
     from engine.report import Report as Report
     from engine.reporting.lookup import report_html as report_html
-    from engine.running.pipeline import run_range as run_range
     from engine.running.run import conclude as conclude
-    from engine.running.run import load_plan as load_plan
-    from engine.running.run import plan_ranges as plan_ranges
     from engine.running.run import range_reports as range_reports
     from engine.running.run import run as run
+    from engine.running.run import run_range as run_range
     from engine.settings import Settings as Settings
     from engine.storing.mongo_writer import MongoWriter as MongoWriter
     from engine.storing.writer import JsonLinesWriter as JsonLinesWriter
@@ -63,11 +63,11 @@ _PUBLIC = {
     "engine.keys.window": ("Window",),
     "engine.model": ("Entity", "Progress", "Status"),
     "engine.planning.plan": ("Plan",),
+    "engine.planning.planner": ("load_plan", "plan_ranges"),
     "engine.planning.splitting": ("split_range",),
     "engine.report": ("Report",),
     "engine.reporting.lookup": ("report_html",),
-    "engine.running.pipeline": ("run_range",),
-    "engine.running.run": ("conclude", "load_plan", "plan_ranges", "range_reports", "run"),
+    "engine.running.run": ("conclude", "range_reports", "run", "run_range"),
     "engine.settings": ("Settings",),
     "engine.storing.mongo_writer": ("MongoWriter",),
     "engine.storing.writer": ("JsonLinesWriter", "Writer"),

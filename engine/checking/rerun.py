@@ -8,8 +8,8 @@ from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.keys.key import KeyRange
 from engine.reading.document_source import DocumentSource
 from engine.report import Report, merge
-from engine.running.pipeline import run_attempt
 from engine.running.progress_tracker import ProgressCallback
+from engine.running.run import run_attempt
 from engine.settings import Settings
 from engine.storing.checkpoint import MemoryCheckpoints
 from engine.storing.writer import Writer

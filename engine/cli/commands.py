@@ -46,8 +46,9 @@ from engine.cli.options import (
 from engine.errors import ConfigError, EngineError, PlanError
 from engine.keys.window import Window
 from engine.model import Status
+from engine.planning.planner import load_plan, plan_ranges
 from engine.running.event_loop import loop_runner
-from engine.running.run import as_of_now, load_plan, plan_ranges, range_reports
+from engine.running.run import as_of_now, range_reports
 from engine.running.run import run as run_window
 from engine.storing.writer import JsonLinesWriter
 

@@ -19,9 +19,9 @@ from engine.keys.bson_values import to_relaxed_json
 from engine.model import Progress
 from engine.mongo import driver
 from engine.planning.plan import Plan
+from engine.planning.planner import load_plan
 from engine.report import COLUMNS, Report, rows
 from engine.reporting.lookup import report_html
-from engine.running.run import load_plan
 from engine.settings import Settings
 
 out = Console()

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from bson.max_key import MaxKey
 from pymongo.errors import PyMongoError
 
-from engine.errors import ConfigError, SourceError
+from engine.errors import ConfigError, PlanError, SourceError
 from engine.keys.bson_values import successor
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
-from engine.mongo import driver
+from engine.mongo import driver, privileges
+from engine.observing.events import Events
 from engine.planning import query_plan_check, type_counts
 from engine.planning.cross_check import cross_check
 from engine.planning.partitioning import Partition, Segment, partition_window
-from engine.planning.plan import Plan, Proof, parameters_of
+from engine.planning.plan import Plan, Proof, check_parameters, parameters_of, run_id_of
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
+from engine.storing.mongo_checkpoints import MongoCheckpoints
+from engine.storing.plan_store import PlanStore, on_target
 
 
 async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
@@ -117,3 +122,69 @@ async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Ke
     after = MaxKey() if collated else successor(last.values[0])
     start = least if window.start is not None else scan.order.first(first.values[0])
     return start, most if window.end is not None or isinstance(after, MaxKey) else scan.order.first(after)
+
+
+async def plan_ranges(
+    collection: driver.Collection,
+    window: Window,
+    settings: Settings | None = None,
+    target: driver.Database | None = None,
+) -> Plan:
+    """Returns the plan of a run: makes it once and stores it in the target, where a restart finds it.
+
+    A restart of an unfinished run keeps its ranges, whatever has happened to the collection since (trap 17,
+    docs/traps.md). A run that was complete is planned again.
+
+    Args:
+        collection: the source, of Motor or of PyMongo's asynchronous API.
+        target: the database that stores plans; without it the plan is not stored.
+
+    Raises:
+        ConfigError: a setting or an end of the window is wrong, the run was planned with other parameters, or
+            a login lacks a privilege that the run needs.
+        PlanError: the window cannot be planned safely.
+    """
+    settings = settings or Settings()
+    parameters = parameters_of(driver.namespace(collection), window, settings)
+    run_id = settings.run_id or run_id_of(parameters)
+    await privileges.check_source(collection)
+    if target is None:
+        plan = await make_plan(collection, window, settings, run_id)
+        _log_plan("planned", plan)
+        return plan
+    await privileges.check_target(target, privileges.needs_of_plan(settings))
+    store = PlanStore(target, settings)
+    stored = await on_target(store.load(run_id))
+    if stored is not None and not stored.get("complete"):
+        plan = Plan.from_document(stored)
+        check_parameters(plan, parameters)
+        _log_plan("plan_found", plan)
+        return plan
+    plan = await make_plan(collection, window, settings, run_id)
+    first = await on_target(target[settings.entities_of(collection.name)].find_one({}, {"_id": 1}))
+    if first is None:
+        plan = replace(plan, ranges=tuple(replace(r, fresh=True) for r in plan.ranges))
+    if stored is not None:
+        await on_target(MongoCheckpoints(target, settings).forget(run_id))
+        await on_target(store.remove(run_id))
+    plan = Plan.from_document(await on_target(store.insert(plan.to_document())))
+    _log_plan("planned", plan)
+    return plan
+
+
+def _log_plan(name: str, plan: Plan) -> None:
+    Events(run=plan.run_id).info(name, ranges=len(plan.ranges), documents=plan.documents, form=plan.form)
+
+
+async def load_plan(run_id: str, target: driver.Database, settings: Settings) -> Plan:
+    """Returns the stored plan of a run.
+
+    Raises:
+        PlanError: no plan is stored for this run.
+    """
+    stored: Mapping[str, Any] | None = await on_target(PlanStore(target, settings).load(run_id))
+    if stored is None:
+        raise PlanError(
+            f"no plan is kept for run {run_id!r} in {settings.plans_collection}; plan the run first"
+        )
+    return Plan.from_document(stored)

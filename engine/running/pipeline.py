@@ -18,129 +18,26 @@ from contextlib import aclosing
 from typing import Any
 
 from engine.calling.caller import Caller
-from engine.calling.endpoint import Endpoint, endpoint_of
-from engine.errors import ConfigError, EngineError, Interrupted, ServiceDown, SourceError, root_error
-from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
-from engine.keys.key import KeyRange
+from engine.calling.endpoint import Endpoint
+from engine.errors import EngineError, Interrupted, ServiceDown, SourceError, root_error
 from engine.model import Status
-from engine.mongo import driver
 from engine.observing import metrics
 from engine.observing.events import Events
 from engine.reading.document_source import DocumentSource
-from engine.reading.index_choice import choose_scan
-from engine.reading.reader import Reader
-from engine.report import Report
 from engine.running.batches import Batch, Batcher
 from engine.running.channel import Channel
-from engine.running.deduplication import SentTexts, outcomes_of
+from engine.running.deduplication import outcomes_of
 from engine.running.event_loop import gc_threshold_raised
-from engine.running.progress_tracker import ProgressCallback, ProgressTracker, report_of
+from engine.running.progress_tracker import ProgressTracker
 from engine.running.write_buffer import BatchInFlight, Results, WriteBuffer
 from engine.settings import Settings
-from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
-from engine.storing.mongo_checkpoints import MongoCheckpoints
-from engine.storing.mongo_writer import MongoWriter
+from engine.storing.checkpoint import Checkpoint
 from engine.storing.writer import Writer
 from engine.task_group import wait_or_cancel
 
 BATCHES_PER_REQUEST = 2
 """Batches that are cut ahead for each request that the service takes at once: one in flight, and one waiting
 for its turn or for its next attempt."""
-
-
-async def run_range(
-    key_range: KeyRange,
-    *,
-    source: driver.Collection,
-    extractor: Extractor | ExtractFunction,
-    target: driver.Database | None = None,
-    settings: Settings | None = None,
-    writer: Writer | None = None,
-    checkpoints: CheckpointStore | None = None,
-    progress: ProgressCallback | None = None,
-    turn: asyncio.Lock | None = None,
-) -> Report:
-    """Runs one range from its checkpoint to its end.
-
-    Args:
-        key_range: a range of a Plan; it may have been through `to_json` and `from_json`.
-        source: the collection to read, of Motor or of PyMongo's asynchronous API.
-        extractor: an Extractor, or an async function that takes a list of texts.
-        target: the database for results, checkpoints and dead letters. Without it, pass a writer, and
-            `checkpoints` too if the range is to resume after a stop.
-        settings: by default those of the environment.
-        writer: takes the results instead of the target's collections.
-        checkpoints: keeps the checkpoint instead of the target.
-        progress: called after every write.
-        turn: held while the range is read. Ranges that share it read one after another, so that no more
-            documents are in memory than one range needs.
-
-    Returns:
-        The report of the range over all its attempts. Its status is `interrupted` if `deadline_s` passed or
-        the service was down for longer than `max_outage_s`.
-
-    Raises:
-        EngineError: the range failed; its checkpoint is saved, and the next call resumes there.
-        asyncio.CancelledError: the range was cancelled; its checkpoint is saved as well.
-    """
-    settings = settings or Settings()
-    if target is None and writer is None:
-        raise ConfigError("neither a target database nor a writer was given: pass one of them")
-    writer = writer or MongoWriter(target, source.name, settings, key_range.run_id)
-    checkpoints = checkpoints or (
-        MemoryCheckpoints() if target is None else MongoCheckpoints(target, settings)
-    )
-    scan = await choose_scan(source, settings)
-    checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
-    reader = Reader(scan, key_range, settings)
-    store = checkpoints, checkpoint
-    return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, turn=turn)
-
-
-async def run_attempt(
-    source: DocumentSource,
-    extractor: Extractor | ExtractFunction,
-    writer: Writer,
-    checkpoints: CheckpointStore,
-    checkpoint: Checkpoint,
-    settings: Settings,
-    *,
-    progress: ProgressCallback | None = None,
-    turn: asyncio.Lock | None = None,
-) -> Report:
-    """Builds the parts of one attempt at a range, and runs it. Arguments are those of `run_range`.
-
-    Args:
-        source: yields the documents.
-        checkpoint: claimed by this attempt.
-    """
-    key_range = checkpoint.key_range
-    async with opened(as_extractor(extractor)) as service:
-        endpoint = endpoint_of(service, settings)
-        caller = Caller(service, endpoint, settings)
-        sent_texts, spanning = SentTexts(settings), source.resumes_anywhere
-        batcher = Batcher(settings, key_range.range_id, endpoint.size, sent_texts, spanning=spanning)
-        tracker = ProgressTracker(
-            checkpoints,
-            checkpoint,
-            settings,
-            counter=caller.counter,
-            slots=endpoint.slots,
-            progress=progress,
-        )
-        attempt = RangeAttempt(
-            source=source,
-            batcher=batcher,
-            caller=caller,
-            endpoint=endpoint,
-            writer=writer,
-            tracker=tracker,
-            settings=settings,
-            turn=turn or asyncio.Lock(),
-            skip_known=not (settings.force or key_range.fresh),
-        )
-        await attempt.run()
-    return report_of(tracker.checkpoint)
 
 
 class RangeAttempt:

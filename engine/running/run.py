@@ -1,83 +1,35 @@
-"""Runs a whole window in one process: plans it once, runs every range, and reconciles the counts."""
+"""Runs a range, or a whole window in one process: plans it once, runs every range, reconciles the counts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Any
 
-from pymongo.errors import PyMongoError
-
-from engine.errors import EngineError, PlanError, WriteError
+from engine.calling.caller import Caller
+from engine.calling.endpoint import endpoint_of
+from engine.errors import ConfigError, EngineError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
 from engine.model import Progress, Status
 from engine.mongo import driver, privileges
 from engine.observing.events import Events
-from engine.planning.plan import Plan, check_parameters, parameters_of, run_id_of
-from engine.planning.planner import make_plan
+from engine.planning.plan import Plan
+from engine.planning.planner import plan_ranges
+from engine.reading.document_source import DocumentSource
+from engine.reading.index_choice import choose_scan
+from engine.reading.reader import Reader
 from engine.report import Report, merge
-from engine.running.pipeline import run_range
-from engine.running.progress_tracker import ProgressCallback, report_of
+from engine.running.batches import Batcher
+from engine.running.deduplication import SentTexts
+from engine.running.pipeline import RangeAttempt
+from engine.running.progress_tracker import ProgressCallback, ProgressTracker, report_of
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
 from engine.storing.mongo_checkpoints import MongoCheckpoints
-from engine.storing.plan_store import PlanStore
+from engine.storing.mongo_writer import MongoWriter
+from engine.storing.plan_store import PlanStore, on_target
 from engine.storing.writer import Writer
-
-
-async def plan_ranges(
-    collection: driver.Collection,
-    window: Window,
-    settings: Settings | None = None,
-    target: driver.Database | None = None,
-) -> Plan:
-    """Returns the plan of a run: makes it once and stores it in the target, where a restart finds it.
-
-    A restart of an unfinished run keeps its ranges, whatever has happened to the collection since (trap 17,
-    docs/traps.md). A run that was complete is planned again.
-
-    Args:
-        collection: the source, of Motor or of PyMongo's asynchronous API.
-        target: the database that stores plans; without it the plan is not stored.
-
-    Raises:
-        ConfigError: a setting or an end of the window is wrong, the run was planned with other parameters, or
-            a login lacks a privilege that the run needs.
-        PlanError: the window cannot be planned safely.
-    """
-    settings = settings or Settings()
-    parameters = parameters_of(driver.namespace(collection), window, settings)
-    run_id = settings.run_id or run_id_of(parameters)
-    await privileges.check_source(collection)
-    if target is None:
-        plan = await make_plan(collection, window, settings, run_id)
-        _log_plan("planned", plan)
-        return plan
-    await privileges.check_target(target, privileges.needs_of_plan(settings))
-    store = PlanStore(target, settings)
-    stored = await _on_target(store.load(run_id))
-    if stored is not None and not stored.get("complete"):
-        plan = Plan.from_document(stored)
-        check_parameters(plan, parameters)
-        _log_plan("plan_found", plan)
-        return plan
-    plan = await make_plan(collection, window, settings, run_id)
-    first = await _on_target(target[settings.entities_of(collection.name)].find_one({}, {"_id": 1}))
-    if first is None:
-        plan = replace(plan, ranges=tuple(replace(r, fresh=True) for r in plan.ranges))
-    if stored is not None:
-        await _on_target(MongoCheckpoints(target, settings).forget(run_id))
-        await _on_target(store.remove(run_id))
-    plan = Plan.from_document(await _on_target(store.insert(plan.to_document())))
-    _log_plan("planned", plan)
-    return plan
-
-
-def _log_plan(name: str, plan: Plan) -> None:
-    Events(run=plan.run_id).info(name, ranges=len(plan.ranges), documents=plan.documents, form=plan.form)
 
 
 async def run(
@@ -147,7 +99,7 @@ async def _planned(
 
 async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[Report]:
     """Returns the reports of the ranges that have a checkpoint; ranges that never began have none."""
-    kept: list[Checkpoint] = await _on_target(MongoCheckpoints(target, settings).of_run(plan.run_id))
+    kept: list[Checkpoint] = await on_target(MongoCheckpoints(target, settings).of_run(plan.run_id))
     planned = {r.range_id: r for r in plan.ranges}
     return [
         report_of(c)
@@ -189,33 +141,11 @@ async def conclude(
     )
     if target is not None:
         complete = report.reconciled
-        await _on_target(PlanStore(target, settings).finish(plan.run_id, report.to_json(), complete=complete))
+        await on_target(PlanStore(target, settings).finish(plan.run_id, report.to_json(), complete=complete))
     events = Events(run=plan.run_id)
     tell = events.info if report.reconciled else events.warning
     tell("run_concluded", status=report.status, reconciled=report.reconciled, read=report.read)
     return report
-
-
-async def load_plan(run_id: str, target: driver.Database, settings: Settings) -> Plan:
-    """Returns the stored plan of a run.
-
-    Raises:
-        PlanError: no plan is stored for this run.
-    """
-    stored: Mapping[str, Any] | None = await _on_target(PlanStore(target, settings).load(run_id))
-    if stored is None:
-        raise PlanError(
-            f"no plan is kept for run {run_id!r} in {settings.plans_collection}; plan the run first"
-        )
-    return Plan.from_document(stored)
-
-
-async def _on_target(operation: Any) -> Any:
-    """Awaits an operation on the target database; raises MongoDB's errors as WriteError."""
-    try:
-        return await operation
-    except PyMongoError as error:
-        raise WriteError(f"the target database cannot be used: {error}") from error
 
 
 def _failed(key_range: KeyRange, error: EngineError) -> Report:
@@ -258,3 +188,98 @@ class _RunProgress:
                 sum(p.dead_lettered for p in seen),
             )
         )
+
+
+async def run_range(
+    key_range: KeyRange,
+    *,
+    source: driver.Collection,
+    extractor: Extractor | ExtractFunction,
+    target: driver.Database | None = None,
+    settings: Settings | None = None,
+    writer: Writer | None = None,
+    checkpoints: CheckpointStore | None = None,
+    progress: ProgressCallback | None = None,
+    turn: asyncio.Lock | None = None,
+) -> Report:
+    """Runs one range from its checkpoint to its end.
+
+    Args:
+        key_range: a range of a Plan; it may have been through `to_json` and `from_json`.
+        source: the collection to read, of Motor or of PyMongo's asynchronous API.
+        extractor: an Extractor, or an async function that takes a list of texts.
+        target: the database for results, checkpoints and dead letters. Without it, pass a writer, and
+            `checkpoints` too if the range is to resume after a stop.
+        settings: by default those of the environment.
+        writer: takes the results instead of the target's collections.
+        checkpoints: keeps the checkpoint instead of the target.
+        progress: called after every write.
+        turn: held while the range is read. Ranges that share it read one after another, so that no more
+            documents are in memory than one range needs.
+
+    Returns:
+        The report of the range over all its attempts. Its status is `interrupted` if `deadline_s` passed or
+        the service was down for longer than `max_outage_s`.
+
+    Raises:
+        EngineError: the range failed; its checkpoint is saved, and the next call resumes there.
+        asyncio.CancelledError: the range was cancelled; its checkpoint is saved as well.
+    """
+    settings = settings or Settings()
+    if target is None and writer is None:
+        raise ConfigError("neither a target database nor a writer was given: pass one of them")
+    writer = writer or MongoWriter(target, source.name, settings, key_range.run_id)
+    checkpoints = checkpoints or (
+        MemoryCheckpoints() if target is None else MongoCheckpoints(target, settings)
+    )
+    scan = await choose_scan(source, settings)
+    checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
+    reader = Reader(scan, key_range, settings)
+    store = checkpoints, checkpoint
+    return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, turn=turn)
+
+
+async def run_attempt(
+    source: DocumentSource,
+    extractor: Extractor | ExtractFunction,
+    writer: Writer,
+    checkpoints: CheckpointStore,
+    checkpoint: Checkpoint,
+    settings: Settings,
+    *,
+    progress: ProgressCallback | None = None,
+    turn: asyncio.Lock | None = None,
+) -> Report:
+    """Builds the parts of one attempt at a range, and runs it. Arguments are those of `run_range`.
+
+    Args:
+        source: yields the documents.
+        checkpoint: claimed by this attempt.
+    """
+    key_range = checkpoint.key_range
+    async with opened(as_extractor(extractor)) as service:
+        endpoint = endpoint_of(service, settings)
+        caller = Caller(service, endpoint, settings)
+        sent_texts, spanning = SentTexts(settings), source.resumes_anywhere
+        batcher = Batcher(settings, key_range.range_id, endpoint.size, sent_texts, spanning=spanning)
+        tracker = ProgressTracker(
+            checkpoints,
+            checkpoint,
+            settings,
+            counter=caller.counter,
+            slots=endpoint.slots,
+            progress=progress,
+        )
+        attempt = RangeAttempt(
+            source=source,
+            batcher=batcher,
+            caller=caller,
+            endpoint=endpoint,
+            writer=writer,
+            tracker=tracker,
+            settings=settings,
+            turn=turn or asyncio.Lock(),
+            skip_known=not (settings.force or key_range.fresh),
+        )
+        await attempt.run()
+    return report_of(tracker.checkpoint)

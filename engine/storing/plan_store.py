@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from engine.errors import WriteError
 from engine.mongo import driver
 from engine.settings import Settings
 
@@ -47,3 +48,11 @@ class PlanStore:
         await self._collection.update_one(
             {"_id": run_id}, {"$set": {"report": dict(report), "complete": complete}}
         )
+
+
+async def on_target(operation: Any) -> Any:
+    """Awaits an operation on the target database; raises MongoDB's errors as WriteError."""
+    try:
+        return await operation
+    except PyMongoError as error:
+        raise WriteError(f"the target database cannot be used: {error}") from error
