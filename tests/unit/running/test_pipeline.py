@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from engine import ConfigError, ExtractionError, Failure, SourceError, Status, WriteError
-from engine.running.pipeline import report_of
+from engine.running.progress_tracker import report_of
 from tests.support.memory_parts import SMALL, MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import now_s, run_virtually
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from engine import ExtractionError, Failure, Settings, Status, WriteError
 from engine.calling.endpoint import PROBE_TEXT
 from engine.running import progress_tracker
-from engine.running.pipeline import report_of
+from engine.running.progress_tracker import report_of
 from tests.support.memory_parts import MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import VirtualLoop
 
@@ -33,7 +33,8 @@ SMALL = Settings(
     checkpoint_s=0,
     max_ahead_batches=4,
     max_attempts=6,
-    max_retry_s=1e9,  # each step takes 100 s: a request that is answered late must not be blamed for it
+    max_retry_s=1e9,
+    request_timeout_s=1e9,  # each step takes 100 s: a request that is answered late must not be blamed for it
 )
 MOST_ALONE = 4
 """The most random faults of a single text: with more of them than attempts it would rightly be blamed."""
