@@ -77,9 +77,8 @@ def plan(
     async def command() -> int:
         settings = settings_from(set_, run_id, force=force)
         async with places.open() as (source, target):
-            window = Window(start, end)
-            made = await plan_ranges(source[collection], window, settings, target if keep else None)
-        display.show_plan(made)
+            window, stored_in = Window(start, end), target if keep else None
+            display.show_plan(await plan_ranges(source[collection], window, settings, stored_in))
         return 0
 
     _finish(command, verbose=verbose)

@@ -12,6 +12,7 @@ from engine import ConfigError, ExtractionError, Failure, Settings
 from engine.calling.caller import Caller, Refusal
 from engine.calling.endpoint import PROBE_TEXT, Endpoint
 from engine.calling.retry import EffortCounter
+from engine.calling.retry_quota import COSTS, RetryQuota
 from engine.errors import ServiceDown
 from engine.model import Effort
 
@@ -154,3 +155,20 @@ def test_repeats_are_counted_by_the_class_of_the_failure():
     for failure in (Failure.THROTTLED, Failure.TRANSIENT, Failure.PERMANENT, Failure.THROTTLED):
         counter.count_retry(failure)
     assert counter.effort == Effort(0, retries=4, throttled=2, refused=1)
+
+
+@pytest.mark.asyncio
+async def test_trap_60_one_poison_text_among_64_pays_for_the_retries_it_makes(monkeypatch):
+    """Two of the whole, one for each of six halvings, five of the text alone; none is paid for twice."""
+    paid = []
+    take = RetryQuota.take
+    monkeypatch.setattr(
+        RetryQuota, "take", lambda quota, failure: paid.append(failure) or take(quota, failure)
+    )
+    settings = Settings(retry_base_s=0, retry_max_s=0, circuit_failures=1000)
+    service = Service(["text 7"], error=ExtractionError("HTTP 500", failure=Failure.TRANSIENT, status=500))
+    caller = caller_of(service, settings)
+    outcomes = await caller.extract([f"text {n}" for n in range(64)])
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Refusal)] == [7]
+    assert caller.counter.retries == 2 + 6 + 5
+    assert sum(COSTS[failure] for failure in paid) == 13 * 14 == 182

@@ -10,7 +10,7 @@ import pytest
 from engine import ExtractionError, Failure, HttpExtractor, Settings
 from engine.calling.adaptive_limit import AttemptResult, AttemptStart
 from engine.calling.concurrency import Slots
-from engine.calling.endpoint import Endpoint, endpoint_of
+from engine.calling.endpoint import Endpoint, Pause, endpoint_of
 from engine.extractors.extractor import as_extractor
 from tests.support.virtual_time import now_s, run_virtually
 
@@ -125,3 +125,40 @@ async def test_a_format_that_takes_fewer_texts_cuts_smaller_requests():
     """The extractor says how many it takes."""
     corenlp = HttpExtractor("http://127.0.0.1:9", format="corenlp")
     assert endpoint_of(corenlp, Settings()).size.next_cut()[0] == 1
+
+
+def test_trap_19_each_waiter_has_its_own_jitter_upward():
+    """Twenty calls wait for the end of one pause: none returns early, and no two at the same time."""
+
+    async def main():
+        pause = Pause(now_s, asyncio.sleep, random.Random(1), 0.2)
+        pause.extend(600.0)
+        back = []
+
+        async def call():
+            await pause.wait()
+            back.append(now_s())
+
+        async with asyncio.TaskGroup() as calls:
+            for _ in range(20):
+                calls.create_task(call())
+        return back
+
+    back = run_virtually(main())
+    assert len(set(back)) == 20
+    assert 600 <= min(back) <= max(back) <= 600 * 1.1 + 1
+
+
+def test_trap_19_a_pause_that_is_extended_meanwhile_is_kept():
+    """A call that wakes before the new end goes on waiting."""
+
+    async def main():
+        pause = Pause(now_s, asyncio.sleep, random.Random(1), 0.2)
+        pause.extend(10.0)
+        waiting = asyncio.create_task(pause.wait())
+        await asyncio.sleep(5)
+        pause.extend(60.0)
+        await waiting
+        assert now_s() >= 65
+
+    run_virtually(main())

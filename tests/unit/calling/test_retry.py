@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ExtractionError, Failure, Settings
-from engine.calling.endpoint import Endpoint, Pause
+from engine.calling.endpoint import Endpoint
 from engine.calling.retry import Call, EffortCounter
 from engine.calling.retry_quota import COSTS
 from engine.errors import classify
 from engine.model import Effort
-from tests.support.virtual_time import now_s, run_virtually
 
 
 class Time:
@@ -195,43 +194,6 @@ async def test_trap_28_calls_share_no_state():
     calls = Calls(Time(), max_attempts=3)
     for _ in range(4):
         assert await calls.call(Service(*[failure(Failure.TRANSIENT)] * 2)) == "fine"
-
-
-def test_trap_19_each_waiter_has_its_own_jitter_upward():
-    """Twenty calls wait for the end of one pause: none returns early, and no two at the same time."""
-
-    async def main():
-        pause = Pause(now_s, asyncio.sleep, random.Random(1), 0.2)
-        pause.extend(600.0)
-        back = []
-
-        async def call():
-            await pause.wait()
-            back.append(now_s())
-
-        async with asyncio.TaskGroup() as calls:
-            for _ in range(20):
-                calls.create_task(call())
-        return back
-
-    back = run_virtually(main())
-    assert len(set(back)) == 20
-    assert 600 <= min(back) <= max(back) <= 600 * 1.1 + 1
-
-
-def test_trap_19_a_pause_that_is_extended_meanwhile_is_kept():
-    """A call that wakes before the new end goes on waiting."""
-
-    async def main():
-        pause = Pause(now_s, asyncio.sleep, random.Random(1), 0.2)
-        pause.extend(10.0)
-        waiting = asyncio.create_task(pause.wait())
-        await asyncio.sleep(5)
-        pause.extend(60.0)
-        await waiting
-        assert now_s() >= 65
-
-    run_virtually(main())
 
 
 @pytest.mark.asyncio
