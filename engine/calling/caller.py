@@ -205,8 +205,8 @@ class Caller:
     async def _request(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Makes one request. The service is called here and nowhere else, probes included.
 
-        Raises:
-            TimeoutError: there was no answer in time. The engine keeps the time itself, for any extractor.
+        The engine keeps the time itself, whatever the extractor is. An extractor that was cancelled from
+        within has failed; only a cancellation of this task ends the range.
         """
         self.counter.requests += 1
         limit_s = self._settings.request_timeout_s + self._settings.text_timeout_s * len(texts)
@@ -214,6 +214,11 @@ class Caller:
             with self._metrics.request(texts):
                 async with asyncio.timeout(limit_s) as timeout:
                     return check_answer(texts, await self._extractor.extract(texts))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise ExtractionError("the extractor was cancelled", failure=Failure.TRANSIENT) from error
         except TimeoutError as error:
             if not timeout.expired():
                 raise

@@ -172,3 +172,25 @@ async def test_trap_60_one_poison_text_among_64_pays_for_the_retries_it_makes(mo
     assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Refusal)] == [7]
     assert caller.counter.retries == 2 + 6 + 5
     assert sum(COSTS[failure] for failure in paid) == 13 * 14 == 182
+
+
+@pytest.mark.asyncio
+async def test_trap_32_an_extractor_that_is_cancelled_from_within_has_failed():
+    """It does not end the task that calls it in silence, which nobody would notice."""
+    assert await Caller(Once(asyncio.CancelledError()), Endpoint(QUICK), QUICK).extract(["a"]) == [()]
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_call_is_cancelled():
+    """A cancellation from outside is no failure of the extractor."""
+
+    class Silent:
+        async def extract(self, texts):
+            await asyncio.sleep(3600)
+
+    call = asyncio.create_task(Caller(Silent(), Endpoint(QUICK), QUICK).extract(["a"]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
