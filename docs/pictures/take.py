@@ -1,8 +1,8 @@
 """Takes the pictures of Airflow's user interface: `make pictures`.
 
-Starts what the demo starts (a real MongoDB, a real NER service, a real Airflow, real messages) in a folder of
-its own, runs the DAG, and takes four pictures in a real browser. Each is taken only once the page shows
-what it is to show, and the script fails if it never does.
+Starts the servers of the demo (MongoDB, the NER service, Airflow) with real messages in a folder of its own,
+runs the DAG, and takes four pictures in a real browser. A picture is taken only when the page shows what it is
+meant to show. If that never happens, the script fails.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ PARAMS = {
     "range_documents": 2000,
     "max_concurrency": 4,
 }
-"""Ranges of some twenty seconds, four at a time: some end while others run and others wait."""
+"""Ranges take some twenty seconds, four at a time: the pictures show ended, running and waiting ones."""
 
 TALL = ViewportSize(width=1600, height=1280)
 WIDTH = 1280
-"""Of a picture, in pixels; the window is wider, and shown smaller."""
+"""The width of a picture in pixels. The window is wider, and the picture is scaled down."""
 WINDOW = ViewportSize(width=1600, height=1000)
 MOST_BYTES = 200_000
 COLOURS = 256
 WAIT_MS = 30_000
 RUN_S = 600.0
-DONE, MOVING = 2, 3
-"""Ranges that have succeeded, and that run, before a picture of a run under way is taken."""
-ALONE = (
+SUCCEEDED, RUNNING = 2, 3
+"""A picture of a running DAG is taken when at least this many ranges have succeeded, and are running."""
+BROWSER_OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -64,27 +64,27 @@ ALONE = (
     "--disable-component-update",
     "--disable-sync",
 )
-"""The browser asks for nothing but the pages of this machine."""
+"""With these options the browser requests only the pages of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A browser that looks at one Airflow.
+    """A browser page that shows one Airflow.
 
     Attributes:
-        url: of Airflow.
+        url: the address of Airflow.
     """
 
     page: Page
     url: str
 
     def visit(self, path: str) -> None:
-        """Opens a page of the user interface, and waits for its words."""
+        """Opens a page of the user interface, and waits until it is rendered."""
         self.page.goto(f"{self.url}/{path}")
         expect(self.page.get_by_test_id("nav-home-link")).to_contain_text("Home")
 
     def take(self, name: str) -> None:
-        """Saves what is seen, with no more colours than are needed."""
+        """Saves a picture of the visible part of the page, with few colours so that the file is small."""
         expect(self.page.locator(".chakra-spinner, .chakra-skeleton")).to_have_count(0)
         picture = Image.open(io.BytesIO(self.page.screenshot(animations="disabled")))
         path = HERE / f"{name}.png"
@@ -92,12 +92,12 @@ class Camera:
         size = path.stat().st_size
         print(f"{path.relative_to(REPOSITORY)}: {picture.width} x {picture.height}, {size:,} bytes")
         if size > MOST_BYTES:
-            raise DemoError(f"{path} has more than {MOST_BYTES:,} bytes")
+            raise DemoError(f"{path} has {size:,} bytes: at most {MOST_BYTES:,} are allowed")
 
 
 def main() -> int:
-    """Takes all pictures; 1 if something is missing or wrong."""
-    os.environ.pop(OWN_SERVER, None)  # the pictures are of a run on fresh data, never of the user's own
+    """Takes all pictures. Returns the exit status: 1 if something is missing or wrong."""
+    os.environ.pop(OWN_SERVER, None)  # the pictures show fresh data, never that of the user's own server
     shutil.rmtree(STATE, ignore_errors=True)
     console = Console()
     try:
@@ -133,7 +133,7 @@ def _take_all(servers: Servers, browser: Browser, check: Callable[[], object]) -
 
 
 def _form(camera: Camera) -> None:
-    """The trigger form, as people fill it in for this run."""
+    """Takes the trigger form, filled in for this run."""
     page = camera.page
     page.set_viewport_size(TALL)
     camera.visit(f"dags/{DAG_ID}")
@@ -149,20 +149,20 @@ def _form(camera: Camera) -> None:
 
 
 def _progress(camera: Camera) -> None:
-    """The plugin's tab while ranges run."""
+    """Takes the plugin's tab while ranges run."""
     camera.visit(f"{_run_path()}/plugin/{PROGRESS_TAB}")
     seen = camera.page.frame_locator("iframe[title=Progress]").locator("main")
-    for status, at_least in (("running", MOVING), ("succeeded", DONE), ("pending", 1)):
+    for status, at_least in (("running", RUNNING), ("succeeded", SUCCEEDED), ("pending", 1)):
         expect(seen.locator(f"td.{status}").nth(at_least - 1)).to_be_visible()
     expect(seen).to_contain_text("Verdict: open")
     expect(seen).to_contain_text(re.compile(r"time left\s*\d+ (s|min)"))
     before = seen.inner_text()
-    expect(seen).not_to_have_text(before)  # it lives: its script has asked again
+    expect(seen).not_to_have_text(before)  # its script has loaded new numbers
     camera.take("progress")
 
 
 def _grid(camera: Camera) -> None:
-    """The mapped task's instances, named by their ranges."""
+    """Takes the grid of the mapped task, whose instances are named by their ranges."""
     camera.visit(f"{_run_path()}/tasks/run_range/mapped")
     page = camera.page
     expect(page.get_by_text(re.compile(r"^2018-10-0\d \d\d:\d\d.* \.\. .* docs$")).first).to_be_visible()
@@ -172,7 +172,7 @@ def _grid(camera: Camera) -> None:
 
 
 def _report(camera: Camera) -> None:
-    """The saved report, by the link of the task that saved it."""
+    """Takes the saved report, reached by the link of the task that saved it."""
     camera.visit(f"{_run_path()}/tasks/summarize/details")
     camera.page.set_viewport_size(TALL)
     camera.page.get_by_role("link", name="Run report").click()
@@ -186,18 +186,21 @@ def _run_path() -> str:
 
 
 def _await_middle(servers: Servers, check: Callable[[], object]) -> None:
-    """Waits until some ranges are done and others under way."""
+    """Waits until some ranges have succeeded and others are running."""
     checkpoints = servers.client[DATABASE][CHECKPOINTS]
-    done, moving = {"status": "succeeded"}, {"status": "running", "read": {"$gt": 0}}
+    succeeded, running = {"status": "succeeded"}, {"status": "running", "read": {"$gt": 0}}
 
     def in_the_middle() -> bool:
-        return checkpoints.count_documents(done) >= DONE and checkpoints.count_documents(moving) >= MOVING
+        return (
+            checkpoints.count_documents(succeeded) >= SUCCEEDED
+            and checkpoints.count_documents(running) >= RUNNING
+        )
 
     _await(in_the_middle, "the middle of the run", check)
 
 
 def _await_end(servers: Servers, check: Callable[[], object]) -> None:
-    """Waits for the run's success."""
+    """Waits until the run ends, and fails unless it succeeded."""
     api = servers.airflow.api
     _await(lambda: api.run_state(RUN.dag_id, RUN.dag_run_id) in FINAL_STATES, "the end of the run", check)
     state = api.run_state(RUN.dag_id, RUN.dag_run_id)
@@ -224,7 +227,7 @@ def _chromium() -> str:
 @contextmanager
 def _browser(program: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(ALONE))
+        browser = playwright.chromium.launch(executable_path=program, args=list(BROWSER_OPTIONS))
         try:
             yield browser
         finally:

@@ -1,6 +1,6 @@
-"""An Airflow for tests: database in a temporary home, Connections in the environment, DAGs run in place."""
+"""An Airflow for tests: a database in a temporary home, Connections in the environment, DAGs run in place."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import json
@@ -24,7 +24,7 @@ from tests.support.places import DAGS
 
 HERE = Path(__file__).parent
 
-# Airflow's own: its parser of .airflowignore calls pathspec by a deprecated name.
+# Raised by Airflow itself: its parser of .airflowignore calls pathspec by a deprecated name.
 THIRD_PARTY = ("ignore:GitWildMatchPattern:DeprecationWarning",)
 
 MONGO_PASSWORD = "mongo-pass-7f3a"
@@ -33,7 +33,7 @@ WRONG_PASSWORD = "wrong-pass-55d1"
 
 
 def pytest_collection_modifyitems(items):
-    """Warnings are errors here as everywhere, but for those that Airflow raises about itself."""
+    """Turns warnings into errors here as everywhere, except those that Airflow raises about its own code."""
     for item in items:
         if item.path.is_relative_to(HERE):
             for warning in THIRD_PARTY:
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def secret_uri(mongod_uri):
-    """The mongod's address with a login: users can be made, and log in, without access control too."""
+    """The mongod's address with a login, which also works without access control."""
     with MongoClient(mongod_uri) as client:
         client.admin.command("createUser", "ner", pwd=MONGO_PASSWORD, roles=["root"])
     address = mongod_uri.removeprefix("mongodb://")
@@ -51,7 +51,7 @@ def secret_uri(mongod_uri):
 
 @pytest.fixture(scope="session")
 def secrets():
-    """What must be seen nowhere."""
+    """The strings that must not appear anywhere."""
     return {"mongo": MONGO_PASSWORD, "service": SERVICE_TOKEN, "wrong": WRONG_PASSWORD}
 
 
@@ -64,7 +64,7 @@ def service():
 
 @pytest.fixture
 def sent(service):
-    """How often each document's text was sent: without the canary, which each task asks once."""
+    """How often the text of each document was sent, without the canary, which each task sends once."""
 
     def counted():
         return Counter({text: times for text, times in service.received.items() if text != CANARY_TEXT})
@@ -74,7 +74,7 @@ def sent(service):
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory, secret_uri, service):
-    """What Airflow, the DAG and the engine read from the environment."""
+    """The environment variables that Airflow, the DAG and the engine read."""
     host, _, port = service.url.removeprefix("http://").partition(":")
     ner = {"conn_type": "http", "host": host, "port": int(port), "password": SERVICE_TOKEN}
     return {
@@ -104,7 +104,7 @@ def _set(environment):
 
 @pytest.fixture(scope="session")
 def initialized(environment):
-    """An initialized Airflow: environment first, then its import, its database and the pool."""
+    """An initialized Airflow: the environment is set first, then Airflow is imported and set up."""
     with _set(environment), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _initialize()
@@ -112,7 +112,10 @@ def initialized(environment):
 
 @pytest.fixture(scope="module")
 def airflow(initialized, environment):
-    """Airflow, for the tests of one module: other tests must not see its environment."""
+    """Airflow, for the tests of one module.
+
+    Its environment is removed afterwards, because other tests must not see it.
+    """
     with _set(environment):
         yield
 
@@ -139,7 +142,7 @@ def _text_of(number: int) -> str:
 
 @pytest.fixture
 def text_of():
-    """The text of a document of the source, by number."""
+    """The text of a document of the source, given its number."""
     return _text_of
 
 
@@ -148,7 +151,7 @@ TASKS = ("plan", "run_range", "summarize", "replay", "find", "repair", "conclude
 
 @pytest.fixture
 def tasks(airflow):
-    """The functions of the tasks without Airflow's decorator: `tasks.plan()` does its work here and now."""
+    """The functions of the tasks without Airflow's decorator: `tasks.plan()` runs immediately."""
     from keyset_batch_airflow import tasks
 
     return SimpleNamespace(**{name: getattr(tasks, name).function for name in TASKS})
@@ -178,26 +181,26 @@ def make_source(secret_uri):
 
 @pytest.fixture
 def source(make_source, service):
-    """Such a collection, and a service without faults."""
+    """A collection of 50 documents, with a service that has no faults."""
     service.reset()
     return make_source()
 
 
 @pytest.fixture
 def dags(airflow):
-    """The DAGs by id, freshly parsed: a run keeps its params in them."""
+    """The DAGs by id, parsed anew for each test, because a run stores its params in the DAG."""
     return parsed()
 
 
 @pytest.fixture
 def dag(dags):
-    """The backfill."""
+    """The backfill DAG."""
     return dags["ner_backfill"]
 
 
 @pytest.fixture(scope="module")
 def plain(airflow, make_source, service):
-    """One run without faults, for the tests that only look at what it left; and its source."""
+    """One run without faults and its source, for tests that only look at the results."""
     service.reset()
     source = make_source()
     return run_in_place(parsed()["ner_backfill"], source), source
@@ -205,7 +208,7 @@ def plain(airflow, make_source, service):
 
 @pytest.fixture
 def in_task(tasks, dag, source, monkeypatch):
-    """Gives the functions of the tasks a context with these params, as Airflow gives a running task one."""
+    """Gives the task functions a context with these params, as Airflow gives one to a running task."""
     from keyset_batch_airflow import job
     from keyset_batch_airflow import tasks as module
 
@@ -222,7 +225,7 @@ def in_task(tasks, dag, source, monkeypatch):
 
 @pytest.fixture
 def run_dag(dag, source):
-    """Runs the backfill in place, with these params over the source, or over `over`."""
+    """Runs the backfill in place with these params, over `source` or over the collection `over`."""
     return lambda over=None, **conf: run_in_place(dag, source if over is None else over, **conf)
 
 
@@ -236,7 +239,7 @@ def run_other(dags, source):
 
 @pytest.fixture
 def connection(monkeypatch):
-    """Defines a Connection `given` in the environment."""
+    """Defines a Connection named `given` in the environment."""
 
     def define(**fields):
         monkeypatch.setenv("AIRFLOW_CONN_GIVEN", json.dumps(fields))

@@ -1,6 +1,6 @@
-"""The backfill DAG, run in place on a real mongod and a service that fails by script."""
+"""The backfill DAG, run in place on a real mongod and a service that fails as scripted."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import json
@@ -16,12 +16,12 @@ RANGES = [("run_range", 0), ("run_range", 1), ("run_range", 2)]
 
 
 def stored(source):
-    """The entities written, by `_id`."""
+    """The stored entities, by `_id`."""
     return {found["_id"]: found["entities"] for found in source.database["messages_entities"].find()}
 
 
 def test_a_run_succeeds_and_reconciles(plain, text_of):
-    """Plan, three mapped ranges, summary: every document written once, as the service says without faults."""
+    """Plan, three mapped ranges, summary: every document is written once, with the right entities."""
     ended, source = plain
 
     assert ended.state == "success"
@@ -30,15 +30,12 @@ def test_a_run_succeeds_and_reconciles(plain, text_of):
     summary = ended.xcoms["summarize"]
     assert (summary["status"], summary["reconciled"], summary["run_id"]) == ("succeeded", True, ended.run_id)
     assert (summary["expected"], summary["read"], summary["written"]) == (DOCUMENTS,) * 3
-    assert [ended.xcoms[name]["read"] for name in RANGES] == [
-        18,
-        18,
-        14,
-    ]  # three messages a second are never parted
+    # A boundary never separates the three messages of one second.
+    assert [ended.xcoms[name]["read"] for name in RANGES] == [18, 18, 14]
 
 
 def test_map_indexes_show_the_ranges(plain):
-    """People see which stretch of time a mapped task has, and how many documents."""
+    """Each mapped task is named by the time span and number of documents of its range."""
     ended, _ = plain
 
     assert ended.labels["run_range", 0] == "2025-01-01 00:00 .. 00:00:06 · 18 docs"
@@ -48,7 +45,7 @@ def test_map_indexes_show_the_ranges(plain):
 
 
 def test_what_goes_through_airflow_is_json_and_never_a_text(plain):
-    """Ranges come back from XCom exactly; no value holds a document's text."""
+    """Ranges come back from XCom unchanged; no value contains a document's text."""
     ended, _ = plain
 
     ranges = [KeyRange.from_json(data) for data in ended.xcoms["plan"]]
@@ -59,7 +56,7 @@ def test_what_goes_through_airflow_is_json_and_never_a_text(plain):
 
 
 def test_another_run_of_the_window_sends_nothing_again(plain, run_dag, service):
-    """A new DAG run is a new run of the engine: it plans anew and finds every document unchanged."""
+    """A new DAG run is a new run of the engine: it makes a new plan and finds every document unchanged."""
     _, source = plain
 
     ended = run_dag(over=source, range_documents=50)
@@ -70,7 +67,7 @@ def test_another_run_of_the_window_sends_nothing_again(plain, run_dag, service):
 
 
 def test_no_secret_leaves_the_connections(run_dag, source, service, secrets, capfd):
-    """Logs, XComs, rendered fields, plans and checkpoints hold no password, although both were used."""
+    """Logs, XComs, rendered fields, plans and checkpoints contain no password, although both were used."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.utils.session import create_session
 
@@ -88,7 +85,7 @@ def test_no_secret_leaves_the_connections(run_dag, source, service, secrets, cap
 
 
 def test_an_empty_window_succeeds_with_zero_documents(run_dag):
-    """Nothing to do is a success that says so: one skipped row, and a summary of zeros."""
+    """The run succeeds and says that there was nothing to do: one skipped row, and a summary of zeros."""
     ended = run_dag(start="2030-01-01")
 
     assert ended.state == "success"
@@ -101,7 +98,7 @@ def test_an_empty_window_succeeds_with_zero_documents(run_dag):
 def test_dead_letters_fail_the_run_after_everything_else_is_done(
     run_dag, source, service, text_of, capfd, allowed, state
 ):
-    """Two poison texts: ranges succeed, all others are written; the summary goes by `max_dead_letters`."""
+    """With two poison texts all ranges succeed; the summary fails the run because of `max_dead_letters`."""
     service.poison = {text_of(5): status(400), text_of(45): status(400)}
 
     ended = run_dag(max_dead_letters=allowed)
@@ -115,7 +112,7 @@ def test_dead_letters_fail_the_run_after_everything_else_is_done(
 
 
 def test_a_flaky_service_is_no_concern_of_airflow(run_dag, source, service):
-    """What the engine repeats takes no retry of a task."""
+    """The engine's own retries use up no task retry."""
     service.script.extend([None, status(503), status(429, Retry_After="0"), None, status(500)])
 
     ended = run_dag()
@@ -126,7 +123,7 @@ def test_a_flaky_service_is_no_concern_of_airflow(run_dag, source, service):
 
 
 def test_a_range_whose_task_fails_is_retried_and_then_fails_the_run(run_dag, source, service, capfd):
-    """A service that is down uses up the tries; the summary still runs, and says why there is no success."""
+    """A service that is down uses up all tries; the summary still runs, and says why the run failed."""
     service.down = status(503)
 
     ended = run_dag(end="2025-01-01T00:00:05Z", max_dead_letters=100)
@@ -141,7 +138,7 @@ def test_a_range_whose_task_fails_is_retried_and_then_fails_the_run(run_dag, sou
 
 
 def test_a_lost_range_fails_the_summary(run_dag, source, tasks, monkeypatch, capfd):
-    """A task that reports success without having done its range is found out: the run fails and names it."""
+    """A task that reports success without processing its range: the run fails and names the range."""
     real = tasks.run_range
 
     def losing(key_range, deadline_s):
@@ -159,7 +156,7 @@ def test_a_lost_range_fails_the_summary(run_dag, source, tasks, monkeypatch, cap
 
 
 def test_a_skipped_range_fails_the_summary(run_dag, source, tasks, monkeypatch, capfd):
-    """Skipped is not done, whoever skipped it: the run fails and names the range."""
+    """A skipped task has not processed its range: the run fails and names the range."""
     from airflow.sdk.exceptions import AirflowSkipException
 
     real = tasks.run_range
@@ -179,7 +176,7 @@ def test_a_skipped_range_fails_the_summary(run_dag, source, tasks, monkeypatch, 
 
 
 def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, tasks, monkeypatch):
-    """The report did not reach Airflow, but the checkpoint says succeeded: that counts."""
+    """Airflow did not get the report, but the checkpoint says that the range succeeded, which is enough."""
     real = tasks.run_range
 
     def dying(key_range, deadline_s):
@@ -198,7 +195,7 @@ def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, t
 
 
 def test_a_range_over_its_deadline_is_retried_from_its_checkpoint(run_dag, dag, source, service):
-    """Interrupted by its own deadline, the task is retried, and asks again only for what was in flight."""
+    """The retry of an interrupted range sends again only what was in flight."""
     dag.task_dict["run_range"].partial_kwargs["op_kwargs"]["deadline_s"] = 0.7
     service.delay_s = 0.2
 
@@ -213,7 +210,7 @@ def test_a_range_over_its_deadline_is_retried_from_its_checkpoint(run_dag, dag, 
 
 
 def test_a_missing_index_fails_at_once_with_what_to_do(run_dag, source, capfd):
-    """No retry can help: the plan fails at its first try, and says which index to create."""
+    """A retry cannot help: the plan fails at its first try, and says which index to create."""
     ended = run_dag(order_field="sent_at")
 
     assert ended.state == "failed"

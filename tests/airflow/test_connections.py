@@ -1,6 +1,6 @@
-"""Airflow's Connections as clients: addresses, logins, options."""
+"""Clients made from Airflow's Connections: addresses, logins, options."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import base64
@@ -12,7 +12,7 @@ from engine import ConfigError, Settings
 
 @pytest.fixture
 def connections(tasks):
-    """The module that makes clients of Connections."""
+    """The module that makes clients from Connections."""
     from keyset_batch_airflow import connections
 
     return connections
@@ -28,7 +28,7 @@ def connections(tasks):
     ],
 )
 def test_the_address_of_the_service(connections, connection, fields, url):
-    """Schema, host, port and extra path make the address, as for the provider's own hook."""
+    """Scheme, host, port and the extra `path` make the address, as in the provider's own hook."""
     from airflow.sdk import Connection
 
     connection(conn_type="http", **fields)
@@ -50,7 +50,7 @@ def test_the_address_of_the_service(connections, connection, fields, url):
     ids=["none", "token", "basic", "header"],
 )
 def test_the_service_is_told_who_asks(tasks, in_task, service, connection, fields, authorization):
-    """A password alone is a bearer token, with a login basic authentication; extra headers win."""
+    """A password alone is sent as a bearer token, with a login as basic authentication; extra headers win."""
     host, _, port = service.url.removeprefix("http://").partition(":")
     connection(conn_type="http", host=host, port=int(port), **fields)
     in_task(service_conn_id="given")
@@ -62,7 +62,7 @@ def test_the_service_is_told_who_asks(tasks, in_task, service, connection, field
 
 
 def test_an_unknown_extra_of_the_service_is_refused(connections, connection):
-    """A misplaced option is not passed over in silence."""
+    """A misplaced option is not silently ignored."""
     connection(conn_type="http", host="ner", extra={"Authorization": "Bearer x"})
     with pytest.raises(
         ConfigError, match="Authorization is unknown; known are cert, headers, offsets, parameters"
@@ -81,7 +81,7 @@ def test_an_unknown_extra_of_the_service_is_refused(connections, connection):
     ids=["unverified", "no authority", "no certificate", "login in the address"],
 )
 def test_a_service_is_verified_and_its_address_has_no_login(connections, connection, fields, message):
-    """What would show a secret, or give texts to anybody, is refused; a file that is not there is named."""
+    """Insecure options are refused, and a missing file is named."""
     connection(**{"conn_type": "http", "schema": "https", "host": "ner", **fields})
     with pytest.raises(ConfigError, match=f"connection 'given': {message}") as raised:
         connections.extractor_of({"service_conn_id": "given", "service_format": "native"}, Settings())
@@ -89,7 +89,7 @@ def test_a_service_is_verified_and_its_address_has_no_login(connections, connect
 
 
 def test_options_of_the_mongodb_connection_reach_the_driver(connections, connection):
-    """Several hosts, login, TLS and replica set go through the provider's hook to Motor."""
+    """Several hosts, login, TLS and replica set reach Motor through the provider's hook."""
     extra = {"tls": True, "authSource": "admin", "replicaSet": "rs0", "allow_insecure": "true"}
     connection(conn_type="mongo", host="one:27017,two:27018", login="me", password="p@ss", extra=extra)
 

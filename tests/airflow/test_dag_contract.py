@@ -1,4 +1,4 @@
-"""The DAGs, their tasks and their params are those of the list in this folder."""
+"""The DAGs, their tasks and their params are those listed in `dag_contract.json`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ WORDS = {"description", "title", "section", "values_display"}
 
 
 def test_the_dags_are_as_listed(dags, tmp_path):
-    """Each DAG, each task and each param with its default and its schema is listed, and nothing else is."""
+    """The list holds each DAG, each task, and each param with its default and schema, and nothing else."""
     check(LISTED, {dag_id: described(dag) for dag_id, dag in dags.items()}, tmp_path)
 
 
 def described(dag):
-    """What those who trigger, schedule, monitor or follow a DAG rely on."""
+    """The properties of a DAG on which those who trigger, schedule, monitor or follow it rely."""
     return {
         "schedule": schedule_described(dag.timetable),
         "first interval": str(dag.start_date),
@@ -33,13 +33,13 @@ def described(dag):
 
 
 def schedule_described(timetable):
-    """The class of the timetable; for one by cron, its expression and its time zone too."""
+    """The class of the timetable, and for a cron timetable its expression and time zone."""
     expression, timezone = (getattr(timetable, name, None) for name in ("expression", "timezone"))
     return [type(timetable).__name__, *([expression, str(timezone)] if expression else [])]
 
 
 def task_described(task):
-    """How a task runs, and what follows it."""
+    """How a task runs, and which tasks follow it."""
     return {
         "pool": task.pool,
         "trigger rule": task.trigger_rule.value,
@@ -51,6 +51,6 @@ def task_described(task):
 
 
 def param_described(param):
-    """The default of a param, and what other values it allows."""
+    """The default of a param, and its schema."""
     schema = {name: value for name, value in param.schema.items() if name not in WORDS}
     return {"default": param.value, "schema": schema}

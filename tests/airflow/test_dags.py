@@ -1,6 +1,6 @@
 """The DAG files as Airflow's DAG processor and the trigger form see them."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import ast
@@ -21,7 +21,7 @@ DAG_IDS = ["ner_backfill", "ner_incremental", "ner_replay", "ner_verify"]
 
 
 def test_the_folder_parses_without_errors_or_warnings(airflow):
-    """The DAGs, no import error, and no warning captured while the files were parsed."""
+    """All DAGs are there, without import errors and without warnings while the files were parsed."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(dag_folder=DAGS)
@@ -33,7 +33,10 @@ def test_the_folder_parses_without_errors_or_warnings(airflow):
 
 @pytest.mark.parametrize("name", DAG_IDS)
 def test_parsing_a_dag_file_imports_no_driver_and_no_http_client(airflow, name):
-    """The DAG processor parses a file again and again in new processes: only tasks import what is heavy."""
+    """The DAG processor parses files often, each time in a new process.
+
+    Heavy imports are left to the tasks.
+    """
     code = f"import sys, runpy; runpy.run_path('{name}.py'); print([m for m in {HEAVY} if m in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
@@ -48,7 +51,7 @@ def test_parsing_a_dag_file_imports_no_driver_and_no_http_client(airflow, name):
 
 
 def test_the_public_names_are_those_that_type_checkers_see():
-    """The names that the package loads at first use are those of its imports for type checkers."""
+    """The names that the package loads lazily are the same as in its imports for type checkers."""
     tree = ast.parse((ROOT / "keyset_batch_airflow" / "__init__.py").read_text())
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     seen = [alias.name for node in block.body for alias in node.names]
@@ -56,7 +59,7 @@ def test_the_public_names_are_those_that_type_checkers_see():
 
 
 def test_the_shape_of_the_dag(dag):
-    """Plan, then one mapped task a range in the pool, then a summary whatever became of them."""
+    """Plan, then one mapped task a range in the pool, then a summary that always runs."""
     plan, run_range, summarize = (dag.task_dict[name] for name in ("plan", "run_range", "summarize"))
     assert plan.downstream_task_ids == {"run_range", "summarize"}
     assert run_range.downstream_task_ids == {"summarize"}
@@ -68,7 +71,7 @@ def test_the_shape_of_the_dag(dag):
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)
 def test_everything_is_explained_in_the_ui(dags, dag_id):
-    """The DAGs, their tasks and each parameter say what they are for; tags tell what kind of DAG it is."""
+    """DAGs, tasks and params all have a description; tags tell what kind of DAG it is."""
     dag = dags[dag_id]
     assert dag.doc_md
     assert dag.tags == {"ner", "mongodb", dag_id.removeprefix("ner_")}
@@ -81,7 +84,10 @@ def test_everything_is_explained_in_the_ui(dags, dag_id):
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)
 def test_tasks_that_call_the_service_are_bounded(dags, dag_id):
-    """By the pool and a time limit that their own deadline comes before; only an outage gets more time."""
+    """They run in the pool, and their own deadline comes before the task's timeout.
+
+    Only an outage gets more time.
+    """
     from keyset_batch_airflow.errors import ServiceOutage, Unfinished
 
     calling = [task for task in dags[dag_id].tasks if task.task_id in {"run_range", "replay", "repair"}]
@@ -92,15 +98,16 @@ def test_tasks_that_call_the_service_are_bounded(dags, dag_id):
         outage, deadline = (
             task.retry_policy.evaluate(kind("x"), 1, 3) for kind in (ServiceOutage, Unfinished)
         )
-        assert (outage.action.value, outage.retry_delay.total_seconds()) == (
-            "retry",
-            0,
-        )  # as the tests set it
+        # The tests set this delay to 0.
+        assert (outage.action.value, outage.retry_delay.total_seconds()) == ("retry", 0)
         assert (deadline.action.value, deadline.retry_delay) == ("default", None)
 
 
 def test_incremental_runs_have_data_intervals_and_are_caught_up(dags):
-    """A plain cron string would give empty intervals. It begins paused: catching up surprises nobody."""
+    """A plain cron string would give empty intervals.
+
+    The DAG starts paused, so that nobody is surprised by the runs that catch up.
+    """
     from airflow.sdk import CronDataIntervalTimetable
 
     dag = dags["ner_incremental"]
@@ -112,7 +119,7 @@ def test_incremental_runs_have_data_intervals_and_are_caught_up(dags):
 
 
 def test_users_make_dags_for_their_own_collections(airflow, tmp_path):
-    """A file of one call: id, places, connections, format, schedule and limits as arguments."""
+    """One call makes a DAG: id, collections, Connections, format, schedule and limits are arguments."""
     from airflow.dag_processing.dagbag import DagBag
 
     (tmp_path / "reviews.py").write_text(
@@ -139,7 +146,7 @@ def test_users_make_dags_for_their_own_collections(airflow, tmp_path):
 
 @pytest.fixture
 def documented(airflow, tmp_path):
-    """The DAGs of the two examples of docs/dags.md, each a file as it stands there."""
+    """The DAGs of the two examples in docs/dags.md, each saved as a file exactly as printed."""
     from airflow.dag_processing.dagbag import DagBag
 
     for at, example in enumerate(re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)):
@@ -150,7 +157,7 @@ def documented(airflow, tmp_path):
 
 
 def test_the_example_of_the_document_is_a_file_of_dags(documented):
-    """It gives four DAGs, each with the schedule that it asks for; the other example gives one."""
+    """The first example makes four DAGs with the schedules it names; the other makes one."""
     kinds = {dag_id: type(dag.timetable).__name__ for dag_id, dag in documented.items()}
     assert kinds == {
         "reviews_backfill": "NullTimetable",
@@ -164,7 +171,7 @@ def test_the_example_of_the_document_is_a_file_of_dags(documented):
 
 
 def test_the_example_with_tasks_of_one_s_own_surrounds_the_tasks(documented):
-    """A task before `plan`, and one after `summarize`; the tasks that call the service are in the pool."""
+    """It has a task before `plan` and one after `summarize`; tasks that call the service are in the pool."""
     tasks = documented["reviews_announced"].task_dict
     assert tasks["restore_indexes"].downstream_task_ids == {"plan"}
     assert tasks["summarize"].downstream_task_ids == {"announce"}
@@ -189,7 +196,7 @@ def test_the_open_shape_is_that_of_one_call(dags):
 
 
 def test_a_default_for_no_param_is_an_import_error(airflow, tmp_path):
-    """A misspelt one is not passed over in silence, nor one that its param does not allow."""
+    """A default with a misspelt name, or a value that its param does not allow, is not silently ignored."""
     from airflow.dag_processing.dagbag import DagBag
 
     begin = "from keyset_batch_airflow import replay_dag\nreplay_dag('r', "
@@ -203,7 +210,7 @@ def test_a_default_for_no_param_is_an_import_error(airflow, tmp_path):
 
 
 def test_the_owner_s_name_leads_somewhere(airflow, monkeypatch):
-    """A deployment names its owner and an address once for all DAGs; one DAG may still have its own."""
+    """A deployment sets its owner and a contact address once for all DAGs; one DAG may override them."""
     from keyset_batch_airflow import dags
 
     monkeypatch.setattr(dags, "OWNER", "data-platform")

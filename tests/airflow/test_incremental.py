@@ -1,6 +1,9 @@
-"""The incremental DAG over simulated days: documents come late, a scheduler is away, nothing stays lost."""
+"""The incremental DAG over simulated days.
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+Documents come late and the scheduler is away for a day, but nothing is lost.
+"""
+
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
@@ -20,7 +23,7 @@ def day(number, hour=0):
 
 @pytest.fixture
 def arrive(source):
-    """Documents come in: `arrive(on_day, created_at, ...)`; each has a text of its own."""
+    """Inserts documents: `arrive(on_day, created_at, ...)`; each has a text of its own."""
     source.delete_many({})
 
     def insert(on_day, *moments):
@@ -34,7 +37,7 @@ def arrive(source):
 
 @pytest.fixture
 def due(dags):
-    """The intervals that the DAG's own timetable has due at a moment, after the last one that ran."""
+    """The intervals that the DAG's own timetable makes due by a given moment, after the last one that ran."""
     from airflow.serialization.encoders import coerce_to_core_timetable
     from airflow.timetables.base import DataInterval, TimeRestriction
 
@@ -56,14 +59,14 @@ def due(dags):
 
 
 def result_ids(source):
-    """The `_id`s that have a result."""
+    """The `_id`s of the documents that have a result."""
     return set(source.database["messages_entities"].distinct("_id"))
 
 
 def test_five_days_with_late_documents_and_a_missed_run_leave_nothing_missing(
     arrive, due, run_other, source, sent
 ):
-    """What is late within the lookback is taken by the next run; what is later still, by verification.
+    """Documents that are late within the lookback are processed by the next run, later ones by verification.
 
     The scheduler is away at the end of the third day, and catches up a day later. No text is sent twice.
     """
@@ -98,7 +101,7 @@ def test_five_days_with_late_documents_and_a_missed_run_leave_nothing_missing(
 
 
 def test_a_run_takes_its_interval_and_the_lookback(arrive, run_other, source):
-    """Not what is older, nor what comes after the interval; those who follow the Asset are told."""
+    """Older documents and those after the interval are left out; followers of the Asset are notified."""
     arrive(0, day(1, 5), day(1, 20), day(2, 3), day(3, 1))
 
     ended = run_other("ner_incremental", day(3), lookback_hours=12)
@@ -117,7 +120,7 @@ def test_a_run_takes_its_interval_and_the_lookback(arrive, run_other, source):
 
 
 def test_a_run_that_failed_updates_no_asset(arrive, run_other, source, service):
-    """Those who follow it must not take half for the whole."""
+    """Followers of the Asset must not take half of the results for all of them."""
     arrive(0, day(1, 5))
     service.poison = {"of day 0, 02 05 in Paris": status(400)}
     ended = run_other("ner_incremental", day(2))
@@ -125,7 +128,7 @@ def test_a_run_that_failed_updates_no_asset(arrive, run_other, source, service):
 
 
 def test_a_window_of_its_own_may_be_given(arrive, run_other, source):
-    """Triggered by hand, it takes that instead of an interval."""
+    """A run that is triggered by hand uses the given window instead of its interval."""
     arrive(0, day(1, 5), day(4, 5))
     ended = run_other("ner_incremental", day(2), start=day(4).isoformat())
     assert ended.state == "success"

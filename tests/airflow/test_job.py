@@ -1,6 +1,6 @@
-"""Params as the engine's settings, windows, and a task's share of the service's capacity."""
+"""How params become the engine's settings and window, and what share of the service a task may use."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import json
@@ -16,14 +16,14 @@ from engine import ConfigError, Window
 
 @pytest.fixture
 def settings(tasks):
-    """The module that makes Settings, windows and shares."""
+    """The module that makes settings, windows and shares."""
     from keyset_batch_airflow import job
 
     return job
 
 
 def test_windows_of_numbers_come_as_text(settings):
-    """The form gives text; where the order is by numbers they are numbers again."""
+    """The form sends text; if the order field holds numbers, they become numbers again."""
     window = settings.window_of({"order_type": "number", "start": "10", "end": "2.5"}, None)
     assert (window.start, window.end) == (10, 2.5)
     window = settings.window_of({"order_type": "string", "start": "10", "end": None}, None)
@@ -35,13 +35,13 @@ INTERVAL = SimpleNamespace(data_interval_start=datetime(2025, 1, 2), data_interv
 
 
 def test_a_window_is_the_data_interval_and_what_came_late(settings):
-    """The lookback reaches before the interval's start; the end stays."""
+    """The lookback moves the start before that of the interval; the end stays."""
     window = settings.window_of(LOOKING_BACK, INTERVAL)
     assert window == Window(datetime(2025, 1, 1, 18), datetime(2025, 1, 3))
 
 
 def test_a_window_of_one_s_own_comes_before_the_interval(settings):
-    """For a run that is triggered by hand; a DAG without lookback knows no interval."""
+    """A window given by hand wins over the interval; a DAG without lookback ignores the interval."""
     assert settings.window_of({**LOOKING_BACK, "end": "2025-01-02"}, INTERVAL) == Window(None, "2025-01-02")
     plain = {"order_type": "date", "start": None, "end": None}
     assert settings.window_of(plain, INTERVAL) == Window(None, None)
@@ -49,7 +49,7 @@ def test_a_window_of_one_s_own_comes_before_the_interval(settings):
 
 @pytest.mark.parametrize("moment", [None, datetime(2025, 1, 2)])
 def test_a_run_without_an_interval_is_refused(settings, moment):
-    """It would take nothing, and succeed (a plain cron string as schedule gives empty intervals)."""
+    """It would find no documents and succeed, for example with a plain cron string as schedule."""
     with pytest.raises(ConfigError, match="this run has no data interval: give start and end"):
         settings.window_of(
             LOOKING_BACK, SimpleNamespace(data_interval_start=moment, data_interval_end=moment)
@@ -57,7 +57,7 @@ def test_a_run_without_an_interval_is_refused(settings, moment):
 
 
 def test_a_plan_is_never_longer_than_airflow_maps(settings, dag, monkeypatch):
-    """Airflow refuses a longer list after all is planned: ranges grow instead."""
+    """Airflow refuses to map a longer list, after all planning is done: the ranges become larger instead."""
     params = {**dict(dag.params), "max_ranges": 1000}
     assert settings.settings_of(params).max_ranges == 1000
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "50")
@@ -119,7 +119,7 @@ CAPACITY = {"max_concurrency": 64, "service_capacity": 100, "pool_slots": None, 
     ids=["everybody", "login", "token"],
 )
 def test_a_task_s_share_follows_from_the_pool_s_real_size(settings, connection, api, login, requests):
-    """Asked of Airflow's public API, by whatever login the Connection has."""
+    """The size comes from Airflow's public API, with whatever login the Connection has."""
     connection(conn_type="http", host=api.host, port=api.port, **login)
     assert settings.share_of(CAPACITY, "extract_pool") == 12
     assert [f"{method} {path}" for method, path, *_ in api.asked] == requests
@@ -136,7 +136,7 @@ def test_a_task_s_share_follows_from_the_pool_s_real_size(settings, connection, 
     ids=["no capacity", "slots given", "most of a task", "one each"],
 )
 def test_a_task_s_share_without_asking(settings, tasks, changed, share):
-    """Where no capacity is given, or the slots are: Airflow's API is not needed (no such Connection here)."""
+    """Airflow's API is not called if there is no capacity, or if the slots are given."""
     assert settings.share_of({**CAPACITY, **changed}, "extract_pool") == share
 
 
@@ -153,7 +153,7 @@ def test_a_task_s_share_without_asking(settings, tasks, changed, share):
 def test_a_share_that_cannot_be_told_is_a_configuration_error(
     settings, connection, api, changed, login, pool, message
 ):
-    """It names what is wrong: the capacity, the Connection or the pool; never the password."""
+    """The message names what is wrong, the capacity, the Connection or the pool, and never the password."""
     connection(conn_type="http", host=api.host, port=api.port, **login)
     with pytest.raises(ConfigError, match=message) as raised:
         settings.share_of({**CAPACITY, **changed}, pool)

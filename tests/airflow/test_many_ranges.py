@@ -1,4 +1,4 @@
-"""Plans as long as Airflow bears, and no longer."""
+"""Plans with as many ranges as Airflow can map, and never more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RANGES = 200
 
 @pytest.fixture
 def long_source(source):
-    """A document for each of so many ranges."""
+    """A source with one document for each of this many ranges."""
     source.delete_many({})
     source.insert_many(
         {"_id": n, "created_at": datetime(2025, 1, 1) + timedelta(minutes=n), "text": f"{n} in Paris"}
@@ -23,10 +23,11 @@ def long_source(source):
 
 
 def test_a_plan_at_the_limit_runs_and_reconciles(dag, run_dag, long_source, tasks, monkeypatch):
-    """Airflow maps two hundred tasks, all ranges report, the summary takes them; what XCom carries is small.
+    """Airflow maps two hundred tasks, all ranges report, the summary reads them, and XComs stay small.
 
-    Airflow's own cost of a task in place is half a second: the ranges are run by the task before them, and
-    the mapped tasks are only marked. With them (two minutes) it succeeds as well.
+    A task run in place costs Airflow half a second. To save this time, the task before the mapped ones
+    processes the ranges, and the mapped tasks are only marked as successful. Run in full (two minutes), the
+    test succeeds as well.
     """
     reports = []
 
@@ -48,7 +49,7 @@ def test_a_plan_at_the_limit_runs_and_reconciles(dag, run_dag, long_source, task
 
 
 def test_tasks_that_airflow_takes_for_done_are_not_done(run_dag, source, capfd):
-    """Marked as successful without having run, as people may do: the summary goes by the checkpoints."""
+    """People may mark a task as successful although it never ran: the summary trusts the checkpoints."""
     ended = run_dag(unrun="run_range")
 
     assert [ended.states["run_range", at] for at in range(3)] == ["success"] * 3
@@ -57,7 +58,10 @@ def test_tasks_that_airflow_takes_for_done_are_not_done(run_dag, source, capfd):
 
 
 def test_a_plan_never_has_more_ranges_than_airflow_maps(run_dag, source, monkeypatch):
-    """Airflow would refuse a longer list once all is planned: ranges grow instead, and the run succeeds."""
+    """Airflow would refuse a longer list after planning.
+
+    Ranges become larger instead, and the run succeeds.
+    """
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "2")
 
     ended = run_dag(range_documents=1, max_ranges=1000)

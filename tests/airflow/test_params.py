@@ -1,6 +1,6 @@
-"""The params of the DAGs as the trigger form and the API check them."""
+"""The params of the DAGs, as the trigger form and the API validate them."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 from datetime import datetime
@@ -41,7 +41,7 @@ MOMENTS = {
 
 @pytest.mark.parametrize(("moment", "allowed"), MOMENTS.items())
 def test_the_form_takes_a_window_s_ends_as_the_engine_does(dag, moment, allowed):
-    """What is no moment is refused before a run begins; what is one, the engine reads too."""
+    """The form refuses what the engine cannot read as a moment, and accepts what it can."""
     from airflow.sdk.exceptions import ParamValidationError
 
     for name in ("start", "end"):
@@ -54,7 +54,7 @@ def test_the_form_takes_a_window_s_ends_as_the_engine_does(dag, moment, allowed)
 
 
 def test_windows_of_another_order_have_ends_of_its_type(airflow):
-    """A DAG whose order is by numbers takes numbers: no moment is asked of them."""
+    """A DAG whose order field holds numbers accepts numbers as the ends of a window."""
     from keyset_batch_airflow import backfill_dag
 
     dag = backfill_dag("numbered", order_type="number", order_field="seq", start="10")
@@ -62,7 +62,7 @@ def test_windows_of_another_order_have_ends_of_its_type(airflow):
 
 
 def test_choices_of_the_form_say_what_they_mean(dags):
-    """A text for each value, and for no other; the value itself is what the run gets."""
+    """Each choice has a description; the run gets the value itself."""
     told = 0
     for dag in dags.values():
         for name in dag.params:
@@ -74,7 +74,7 @@ def test_choices_of_the_form_say_what_they_mean(dags):
 
 
 def test_params_are_the_engine_s_settings(dags):
-    """Params that are settings have the engine's defaults; the formats are the engine's."""
+    """Params that are settings have the engine's defaults, and the formats are the engine's."""
     from keyset_batch_airflow.params import SETTINGS
 
     settings = Settings()
@@ -87,7 +87,7 @@ def test_params_are_the_engine_s_settings(dags):
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_params_are_refused_before_a_run_starts(dag, name):
-    """The trigger form and the API validate each parameter by its schema."""
+    """The trigger form and the API validate each param by its schema."""
     from airflow.sdk.exceptions import ParamValidationError
 
     with pytest.raises(ParamValidationError):
@@ -95,7 +95,7 @@ def test_wrong_params_are_refused_before_a_run_starts(dag, name):
 
 
 def test_no_param_is_a_secret(dag):
-    """Passwords, tokens and addresses come from Connections: params name these only."""
+    """Passwords, tokens and addresses come from Connections; params only name these."""
     names = set(dag.params)
     assert {name for name in names if name.endswith("_conn_id")} == {
         "mongo_conn_id",

@@ -1,4 +1,4 @@
-"""The DAGs that come after a run: dead letters again, and what is missing."""
+"""The DAGs that run after a backfill: replay of dead letters, and verification with repair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.misbehaviour import status
 
 @pytest.fixture
 def letters(run_dag, source, service, text_of):
-    """The dead letters that a backfill has left: two refused texts, and one document without a text."""
+    """The dead letters of a backfill: two refused texts, and one document without a text."""
     service.poison = {text_of(5): status(400), text_of(45): status(400)}
     source.update_one({"_id": 20}, {"$unset": {"text": 1}})
     assert run_dag(max_dead_letters=3).state == "success"
@@ -18,12 +18,12 @@ def letters(run_dag, source, service, text_of):
 
 
 def unresolved(letters):
-    """The `_id`s of letters that are not resolved."""
+    """The `_id`s of the unresolved dead letters."""
     return {letter["_id"] for letter in letters.find({"resolved_at": None})}
 
 
 def test_letters_that_succeed_are_resolved(letters, run_other, source, sent, text_of):
-    """Exactly these are sent; the one that fails again fails the run, at its first try."""
+    """Exactly these documents are sent; the one that fails again fails the run at its first try."""
     ended = run_other("ner_replay")
 
     assert (ended.state, ended.tries) == ("failed", {"replay": 1})
@@ -51,13 +51,13 @@ def test_letters_that_succeed_are_resolved(letters, run_other, source, sent, tex
     ids=["class that fails", "class that succeeds", "limit", "window"],
 )
 def test_letters_are_chosen(letters, run_other, chosen, left):
-    """By class, by number, by the window of their documents."""
+    """Dead letters can be selected by class, by number, and by the window of their documents."""
     assert run_other("ner_replay", **chosen).state == "success"
     assert unresolved(letters) == left
 
 
 def test_an_outage_of_the_service_is_retried_by_the_policy(letters, run_other, service, capfd):
-    """The letters stay as they are; the policy gives the service time of its own."""
+    """The dead letters stay as they are; the retry policy waits long enough for a service to return."""
     service.down = status(503)
 
     ended = run_other("ner_replay")
@@ -69,7 +69,7 @@ def test_an_outage_of_the_service_is_retried_by_the_policy(letters, run_other, s
 
 
 def test_a_repair_that_fails_leaves_the_verification_failed(run_other, source, service, capfd):
-    """What is still missing after all tries is what the last task says."""
+    """The last task says what is still missing after all tries."""
     service.down = status(503)
 
     ended = run_other("ner_verify", repair=True)
@@ -80,7 +80,7 @@ def test_a_repair_that_fails_leaves_the_verification_failed(run_other, source, s
 
 
 def test_dead_letters_of_a_repair_fail_the_verification(run_other, source, service, text_of, capfd):
-    """Unless they are allowed; nothing is missing then."""
+    """They fail it unless they are allowed, although nothing is missing then."""
     service.poison = {text_of(5): status(400)}
 
     ended = run_other("ner_verify", repair=True)
@@ -93,7 +93,10 @@ def test_dead_letters_of_a_repair_fail_the_verification(run_other, source, servi
 
 
 def test_a_search_that_fails_is_no_success(run_other, source, capfd):
-    """A missing index fails it at once, and the last task does not take nothing found for nothing missing."""
+    """A missing index fails the search at once.
+
+    The last task must not read "nothing found" as "nothing missing".
+    """
     ended = run_other("ner_verify", order_field="sent_at")
 
     assert ended.states == {"find": "failed", "repair": "upstream_failed", "conclude": "failed"}

@@ -1,4 +1,4 @@
-"""Where run reports are saved: one place a run, that no id leads away from."""
+"""Where run reports are saved: one file a run, and no id can point outside the folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def files(airflow):
-    """The module that knows the place."""
+    """The module that chooses the place."""
     from keyset_batch_airflow import report_files  # noqa: PLC0415  (it imports Airflow)
 
     return report_files
@@ -15,7 +15,7 @@ def files(airflow):
 
 @pytest.mark.parametrize("place", [None, ""])
 def test_no_report_is_saved_unless_a_place_is_named(files, monkeypatch, place):
-    """Not set, or set to nothing."""
+    """The setting is missing, or empty."""
     monkeypatch.delenv("NER_REPORTS_PATH", raising=False)
     if place is not None:
         monkeypatch.setenv("NER_REPORTS_PATH", place)
@@ -23,13 +23,13 @@ def test_no_report_is_saved_unless_a_place_is_named(files, monkeypatch, place):
 
 
 def test_a_report_is_a_file_in_the_folder_of_its_dag(files, monkeypatch, tmp_path):
-    """A folder is named by its path."""
+    """The place may be a folder, given by its path."""
     monkeypatch.setenv("NER_REPORTS_PATH", str(tmp_path))
     assert str(files.report_file("ner_backfill", "by-hand")) == f"{tmp_path}/ner_backfill/by-hand.html"
 
 
 def test_an_address_of_an_object_storage_is_kept(files, monkeypatch):
-    """With the Connection it names."""
+    """The address keeps the Connection that it names."""
     monkeypatch.setenv("NER_REPORTS_PATH", "file://reports_conn@/reports")
     found = files.report_file("ner_backfill", "by-hand")
     assert (found.protocol, found.conn_id) == ("file", "reports_conn")
@@ -39,7 +39,7 @@ def test_an_address_of_an_object_storage_is_kept(files, monkeypatch):
     "hostile", ["..", "../../etc/passwd", "a/b", "a\\b", "/etc/passwd", ".hidden", "a\0b"]
 )
 def test_no_id_leads_out_of_the_folder(files, monkeypatch, tmp_path, hostile):
-    """The plugin takes ids from requests."""
+    """The plugin gets ids from requests, so they cannot be trusted."""
     monkeypatch.setenv("NER_REPORTS_PATH", str(tmp_path))
     for dag_id, run_id in ((hostile, "run"), ("dag", hostile)):
         found = str(files.report_file(dag_id, run_id)).removeprefix(f"{tmp_path}/")
@@ -49,7 +49,7 @@ def test_no_id_leads_out_of_the_folder(files, monkeypatch, tmp_path, hostile):
 
 
 def test_different_runs_have_different_files(files):
-    """Also where only what a file name cannot hold differs, or what is cut off; plain ids stay."""
+    """So do ids that differ only in their ends, or in characters that a file name cannot hold."""
     runs = ["manual__2025-01-01T00:00:00+00:00", "manual__2025-01-01T00_00_00_00_00", "x" * 250, "x" * 249]
     names = [files.file_name(run) for run in runs]
     assert len(set(names)) == 4

@@ -1,6 +1,6 @@
-"""The HTML report of a DAG run: saved where a setting says, for success and failure, never a run's fault."""
+"""The HTML report of a DAG run: saved for success and failure, and never the reason why a run fails."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import pytest
@@ -17,13 +17,13 @@ def reports(airflow, monkeypatch, tmp_path):
 
 @pytest.fixture
 def logged(caplog):
-    """What tasks have logged so far."""
+    """The messages that tasks have logged so far."""
     caplog.set_level("INFO")
     return lambda: caplog.text
 
 
 def test_a_run_has_its_report(run_dag, reports, secrets, text_of, logged):
-    """With its ranges and entities; the log names the place, and no secret or text is on it."""
+    """It has the ranges and entities of the run, but no secret and no text; the log names its file."""
     from keyset_batch_airflow.report_files import file_name
 
     ended = run_dag()
@@ -40,7 +40,10 @@ def test_a_run_has_its_report(run_dag, reports, secrets, text_of, logged):
 
 
 def test_a_run_that_fails_has_its_report_too(tasks, in_task, reports):
-    """Made before the task fails: a range that nobody ran is named; the param keeps entities out."""
+    """The report is made before the task fails, and names a range that nobody ran.
+
+    A param leaves entities out.
+    """
     from airflow.sdk.exceptions import AirflowFailException
 
     in_task(range_documents=30, report_entities=0)
@@ -57,12 +60,12 @@ def test_a_run_that_fails_has_its_report_too(tasks, in_task, reports):
 
 
 def broken(*_):
-    """Stands in for the report's maker."""
+    """Replaces the function that makes the report with one that fails."""
     raise RuntimeError("no report today")
 
 
 def test_a_report_that_cannot_be_made_or_saved_fails_no_run(tasks, in_task, reports, monkeypatch, logged):
-    """The log says why."""
+    """The log says why there is no report."""
     in_task()
     planned = tasks.plan()
     done = [tasks.run_range(planned[0], deadline_s=60)]
@@ -76,7 +79,7 @@ def test_a_report_that_cannot_be_made_or_saved_fails_no_run(tasks, in_task, repo
 
 
 def test_without_a_place_no_report_is_made(tasks, in_task, monkeypatch, logged):
-    """Nothing is looked up for it either."""
+    """The data for it are not queried either."""
     monkeypatch.delenv("NER_REPORTS_PATH", raising=False)
     monkeypatch.setattr(engine, "report_html", broken)
     in_task()
@@ -87,7 +90,7 @@ def test_without_a_place_no_report_is_made(tasks, in_task, monkeypatch, logged):
 
 
 def test_an_outage_is_told_by_its_class(tasks, reports):
-    """Not by the words of its message; other interruptions are no outage."""
+    """The class of the error decides, not its message; other interruptions are no outage."""
     from keyset_batch_airflow.errors import ServiceOutage, Unfinished
     from keyset_batch_airflow.tasks import _refuse_unfinished
 

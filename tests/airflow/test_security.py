@@ -1,6 +1,6 @@
-"""Servers as in production, through Airflow's Connections: TLS, certificates, least roles; and no traces."""
+"""Servers as in production (TLS, certificates, least privileges), used through Airflow's Connections."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import json
@@ -24,9 +24,9 @@ X509_USER = "CN=client"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A mongod that takes logins over TLS alone, with the roles of docs/security.md.
+    """A mongod that accepts logins over TLS only, with the roles of docs/security.md.
 
-    One user has a certificate in place of a password.
+    One user has a certificate instead of a password.
     """
     with secured_mongod(tmp_path_factory.mktemp("secured")) as server:
         for command in commands():
@@ -39,7 +39,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tls_service(server):
-    """A service behind TLS that takes clients with a certificate of the same authority alone."""
+    """A service with TLS that accepts only clients with a certificate of the same authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=server.certificates.authority)
     context.load_cert_chain(server.certificates.server)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -49,7 +49,7 @@ def tls_service(server):
 
 @pytest.fixture
 def messages(server, text_of):
-    """The source that the roles are for, and no results yet."""
+    """The source collection that the roles are for, and no results yet."""
     server.admin.drop_database("chat")
     server.admin.drop_database(TARGET)
     messages = server.admin["chat"]["messages"]
@@ -73,7 +73,7 @@ def define(airflow, monkeypatch):
 
 @pytest.fixture
 def connections(define, server, tls_service):
-    """Those of the documents (a password), the results (a certificate), the service (a token and both)."""
+    """Connections: documents (a password), results (a certificate), service (a token and a certificate)."""
     files = server.certificates
     login = {"authSource": "admin", "authMechanism": "SCRAM-SHA-256"}
     certificate = {"authSource": "$external", "authMechanism": "MONGODB-X509"}
@@ -109,13 +109,13 @@ PARAMS = {
 
 
 def expect_no_traces(seen, *ended):
-    """No secret, no text of a document and no part of one in what was printed or returned."""
+    """Checks that no secret, and neither a text nor a part of one, is in what was printed or returned."""
     seen += json.dumps([list(run.xcoms.values()) for run in ended])
     assert [word for word in (PASSWORD, TOKEN, WRONG_PASSWORD, "in Paris", "Ada1") if word in seen] == []
 
 
 def test_tls_certificates_and_least_roles(connections, server, messages, tls_service, dags, capfd):
-    """Backfill, replay, verification: password and certificate, on MongoDB and on the service; no traces."""
+    """Backfill, replay and verification work with password and certificate, and leave no traces."""
     tls_service.reset()
     dag_ids = ("ner_backfill", "ner_replay", "ner_verify")
     ended = [run_in_place(dags[dag_id], messages, **PARAMS) for dag_id in dag_ids]
@@ -128,7 +128,7 @@ def test_tls_certificates_and_least_roles(connections, server, messages, tls_ser
 
 
 def without(fields, name):
-    """A Connection without one of its extras, that gives up soon."""
+    """A Connection without one of its extras, and with a short timeout."""
     extra = {key: value for key, value in fields["extra"].items() if key != name}
     return {**fields, "extra": {**extra, "serverSelectionTimeoutMS": 500}}
 
@@ -147,7 +147,7 @@ def without(fields, name):
     ids=["wrong password", "unknown authority", "no server"],
 )
 def test_a_mongod_that_does_not_let_in(connections, define, messages, dags, capfd, changed, tries, said):
-    """A login that is refused fails at once, what may mend is tried again; neither leaves secrets."""
+    """A refused login fails at once; an error that may go away is retried; neither shows secrets."""
     define("source", **changed(connections.source))
 
     ended = run_in_place(dags["ner_verify"], messages, **PARAMS)
@@ -162,7 +162,7 @@ def test_a_mongod_that_does_not_let_in(connections, define, messages, dags, capf
 def test_a_service_that_is_not_trusted_or_does_not_trust(
     connections, define, messages, tls_service, dags, capfd, extra, said
 ):
-    """No text goes to it: a service of an unknown authority, and one that wants a certificate."""
+    """No text is sent to a service of an unknown authority, or to one that demands a certificate."""
     tls_service.reset()
     left = {name: value for name, value in connections.service["extra"].items() if name != extra}
     define("service", **{**connections.service, "extra": left})
@@ -178,7 +178,7 @@ def test_a_service_that_is_not_trusted_or_does_not_trust(
 
 
 def test_a_missing_right_is_said_before_work(connections, define, server, messages, tls_service, dags, capfd):
-    """Results through the login that may only read: the plan fails at once, and names what is missing."""
+    """With a login for results that may only read, the plan fails at once and names the missing privilege."""
     tls_service.reset()
     ended = run_in_place(dags["ner_backfill"], messages, **{**PARAMS, "target_conn_id": "source"})
 
@@ -191,7 +191,7 @@ def test_a_missing_right_is_said_before_work(connections, define, server, messag
 
 
 def test_a_login_that_is_refused_in_mid_run_fails_at_once(tasks, in_task, connections, define, messages):
-    """A password that was changed after planning: no try of a range can help, and Airflow makes none."""
+    """The password changes after planning: a retry cannot help, so Airflow makes none."""
     from airflow.sdk.exceptions import AirflowFailException
 
     in_task(**PARAMS)
@@ -203,7 +203,7 @@ def test_a_login_that_is_refused_in_mid_run_fails_at_once(tasks, in_task, connec
 
 
 def test_a_target_that_refuses_documents_is_told_without_them(run_dag, source, capfd):
-    """The driver's error holds the whole write; neither message nor traceback shows it."""
+    """The driver's error contains the whole write; neither message nor traceback shows it."""
     source.database.create_collection("messages_entities", validator={"entities": {"$size": 0}})
 
     ended = run_dag(end="2025-01-01T00:00:05Z")

@@ -1,6 +1,6 @@
-"""The tasks by themselves: what a task does with params and errors, and how it stops."""
+"""The tasks by themselves: how they handle params and errors, and how they stop."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import asyncio
@@ -37,7 +37,7 @@ def reports(tasks):
 
 @pytest.mark.parametrize(("params", "message"), WRONG.values(), ids=WRONG)
 def test_a_configuration_error_fails_at_once_with_its_message(tasks, in_task, params, message):
-    """Whatever is wrong with params or Connections ends the first try, in words that name it."""
+    """A wrong param or Connection fails the first try, with a message that names it."""
     from airflow.sdk.exceptions import AirflowFailException
 
     in_task(**params)
@@ -47,7 +47,7 @@ def test_a_configuration_error_fails_at_once_with_its_message(tasks, in_task, pa
 
 
 def test_a_retried_plan_is_the_kept_plan(tasks, in_task, source):
-    """Planned again for the same DAG run, the ranges stay as they were, whatever came in meanwhile."""
+    """If a DAG run plans again, its ranges stay the same, although documents came in meanwhile."""
     in_task(range_documents=20)
     planned = tasks.plan()
     source.insert_one(
@@ -59,7 +59,7 @@ def test_a_retried_plan_is_the_kept_plan(tasks, in_task, source):
 
 
 def test_a_task_keeps_to_its_share(tasks, in_task, service):
-    """The cap reaches the engine: never more requests at the service than that, and the report says so."""
+    """A task never has more requests in flight than its share, and the report shows the limit."""
     in_task(service_capacity=8, pool_slots=4, batch_texts=1)
     service.delay_s = 0.01
     (key_range,) = tasks.plan()
@@ -71,7 +71,7 @@ def test_a_task_keeps_to_its_share(tasks, in_task, service):
 
 
 def test_a_failed_plan_is_no_success_of_an_earlier_one(tasks, in_task, service):
-    """A run that is cleared as a whole and whose plan fails now has done nothing, whatever is kept of it."""
+    """A cleared run whose plan fails now has done nothing, although its earlier plan is still stored."""
     from airflow.sdk.exceptions import AirflowFailException
 
     in_task()
@@ -84,7 +84,7 @@ def test_a_failed_plan_is_no_success_of_an_earlier_one(tasks, in_task, service):
 
 
 def test_results_may_go_to_another_database(tasks, in_task, source):
-    """With `target_database`, plans and results are kept there."""
+    """With `target_database`, plans and results are stored there."""
     other = source.database.client[f"{source.database.name}_results"]
     in_task(target_database=other.name)
     try:
@@ -100,7 +100,7 @@ def test_results_may_go_to_another_database(tasks, in_task, source):
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGALRM], ids=["stopped", "over its time limit"])
 def test_trap_31_a_signal_cancels_cleans_up_and_is_retried(tasks, monkeypatch, number, loop):
-    """Airflow's signals end the coroutine with its clean-up; the error is one that Airflow retries."""
+    """Airflow's signals cancel the coroutine, which cleans up; its error is one that Airflow retries."""
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
     from keyset_batch_airflow.stops import run_to_end
@@ -128,7 +128,7 @@ def test_trap_31_a_signal_cancels_cleans_up_and_is_retried(tasks, monkeypatch, n
 
 
 def test_an_interrupted_range_is_an_error_that_airflow_retries(tasks, in_task, service):
-    """A range that met its deadline does not count as done; the next try goes on from its checkpoint."""
+    """A range that reached its deadline does not count as done; the next try resumes from its checkpoint."""
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
     service.delay_s = 30
@@ -143,7 +143,7 @@ def test_an_interrupted_range_is_an_error_that_airflow_retries(tasks, in_task, s
 
 
 def test_the_table_shows_each_range_and_the_run(reports):
-    """People read the log: a line of names, one a range, one for all."""
+    """The log has a table: column names, one line for each range, one for the run."""
     ranges = tuple(
         Report("r", Status.SUCCEEDED, f"000{n}", expected=1_000, read=1_000, written=1_000) for n in (0, 1)
     )

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and DAG files that use it from a place where nothing of the repository is."""
+"""The contents of the wheel, and DAG files that use it where the repository is not at hand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PLUGINS = """
 import keyset_batch_airflow
 from airflow.plugins_manager import _get_plugins
 plugins, errors = _get_plugins()
-# The package may be installed beside the tests too: Airflow then takes the first, and skips the second.
+# The tests' environment may have the package too: Airflow then loads the first and skips the second.
 print("errors", [error for error in errors.values() if "already registered" not in error])
 print("from", keyset_batch_airflow.__file__)
 for plugin in plugins:
@@ -62,7 +62,7 @@ for plugin in plugins:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built as an installer builds it, without an index."""
+    """The wheel, built as an installer builds it, without a package index."""
     built = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
@@ -81,7 +81,7 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.fixture
 def run_python(airflow, installed, tmp_path):
-    """Runs Python code in a folder that is the DAGs folder too; the packages come from the wheel alone."""
+    """Runs Python code in a folder that is also the DAGs folder; the packages come from the wheel alone."""
 
     def run(code, *arguments):
         changed = {"PYTHONPATH": str(installed), "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path)}
@@ -97,7 +97,7 @@ def run_python(airflow, installed, tmp_path):
 
 
 def test_the_wheel_holds_two_packages_and_nothing_else(wheel):
-    """The engine and the Airflow part with all their files; neither the demo, nor tests, nor benchmarks."""
+    """It holds all files of `engine` and `keyset_batch_airflow`, and neither demo, tests nor benchmarks."""
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = {
@@ -112,7 +112,7 @@ def test_the_wheel_holds_two_packages_and_nothing_else(wheel):
 
 
 def test_the_wheel_registers_the_plugin(installed):
-    """By the entry point that Airflow looks for; it names a class of the wheel."""
+    """The entry point that Airflow looks for names a class of the wheel."""
     (entry_points,) = installed.glob("*.dist-info/entry_points.txt")
     parser = ConfigParser()
     parser.read(entry_points)
@@ -120,7 +120,7 @@ def test_the_wheel_registers_the_plugin(installed):
 
 
 def test_airflow_finds_the_plugin_of_the_wheel(run_python, installed):
-    """Nothing is copied: the entry point is enough, and the plugin loads without an error."""
+    """The entry point is enough: nothing is copied, and the plugin loads without an error."""
     errors, place, plugin = run_python(PLUGINS)[-3:]
     assert errors == "errors []"
     assert place == f"from {installed}/keyset_batch_airflow/__init__.py"
@@ -135,7 +135,7 @@ def test_airflow_finds_the_plugin_of_the_wheel(run_python, installed):
     ids=["five lines", "tasks before and after"],
 )
 def test_a_dag_file_runs_with_the_wheel_alone(run_python, installed, source, tmp_path, text, own):
-    """On a real mongod, in a folder with nothing of the repository; one file adds tasks of its own."""
+    """It runs on a real mongod without the repository; one of the files adds tasks of its own."""
     file = tmp_path / "reviews.py"
     file.write_text(text)
 

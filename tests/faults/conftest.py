@@ -1,4 +1,4 @@
-"""A source and a service for the tests of faults."""
+"""Fixtures for the tests of faults: a source, a target and an NER service that can misbehave."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tests.support.work import text_of as text_of_document
 
 @pytest.fixture
 def text_of():
-    """A function that gives the text of a document, by number."""
+    """A function that returns the text of a document, given its number."""
     return text_of_document
 
 
 @pytest_asyncio.fixture
 async def work(pymongo_database):
-    """An empty source and a service without faults yet."""
+    """An empty source, and a service that has no faults yet."""
     async with FaultyService() as service:
         yield Work(pymongo_database, service)
 
 
 @pytest_asyncio.fixture
 async def work_on_each_driver(database):
-    """Like `work`, once through each driver."""
+    """The same as `work`, once with each driver."""
     async with FaultyService() as service:
         yield Work(database, service)

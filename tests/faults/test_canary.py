@@ -1,4 +1,4 @@
-"""The canary: one request before the first answer is used tells a service that counts otherwise."""
+"""The canary: the first request, whose answer shows whether the service counts offsets in another unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOCUMENTS = 160
 
 
 def in_utf16(text):
-    """The entities of a service that counts UTF-16 code units."""
+    """Returns the entities as a service does that counts offsets in UTF-16 code units."""
 
     def units(offset):
         return len(text[:offset].encode("utf-16-le")) // 2
@@ -26,7 +26,7 @@ UTF16 = answering(lambda texts: [in_utf16(text) for text in texts])
 
 
 async def test_trap_27_a_canary_tells_another_unit_before_any_document_is_sent(work):
-    """A native service that counts UTF-16: the run fails at once, says what to set, and blames nobody."""
+    """The run fails at once, says what to set, and blames no document."""
     await work.fill(DOCUMENTS)
     work.service.down = UTF16
 
@@ -40,7 +40,7 @@ async def test_trap_27_a_canary_tells_another_unit_before_any_document_is_sent(w
 
 
 async def test_trap_27_the_unit_the_canary_names_makes_it_right(work):
-    """With `offsets` set as told, the same service gives what one that counts code points gives."""
+    """With `offsets` set as the message says, the results are those of a service that counts code points."""
     await work.fill(DOCUMENTS)
     work.service.down = UTF16
 
@@ -51,7 +51,7 @@ async def test_trap_27_the_unit_the_canary_names_makes_it_right(work):
 
 
 async def test_trap_27_a_format_without_surface_forms_has_only_the_canary(work):
-    """A Presidio that counted UTF-16 would have every entity cut wrongly, and no check could see it."""
+    """Presidio returns no surface forms: if it counted UTF-16 units, only the canary could detect it."""
     await work.fill(DOCUMENTS)
 
     async def presidio_in_utf16(request, texts):
@@ -86,7 +86,7 @@ async def test_trap_27_a_format_without_surface_forms_has_only_the_canary(work):
     ids=["503", "429", "401", "reset", "silence", "html", "nothing found", "no result", "nonsense"],
 )
 async def test_a_canary_that_is_not_answered_concludes_nothing(work, fault):
-    """Real calls go on at once; nothing is charged, nothing waits, nothing is asked again."""
+    """The real calls start at once: no retry is charged, nothing waits, and the canary is not sent again."""
     await work.fill(DOCUMENTS)
     work.service.script.append(fault)
 
@@ -98,7 +98,7 @@ async def test_a_canary_that_is_not_answered_concludes_nothing(work, fault):
 
 
 async def test_a_canary_is_sent_once_and_counts_for_nothing(work):
-    """Ranges and callers side by side share the extractor: one canary, first of all, in no report."""
+    """Ranges and callers that share an extractor send one canary, before all else; no report counts it."""
     await work.fill(200)
 
     report = await work.run(canary=True, max_concurrency=8, range_documents=100)

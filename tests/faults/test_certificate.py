@@ -1,4 +1,4 @@
-"""A service whose certificate cannot be verified: said at once, with what to do; no text goes to it."""
+"""A service whose certificate cannot be verified: the run fails at once, and sends no text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio
 
 
 async def test_an_untrusted_certificate_is_no_outage(work, tmp_path):
-    """Waiting for `max_outage_s` (here a minute, by default a quarter of an hour) would change nothing."""
+    """Waiting for `max_outage_s` (a minute here, a quarter of an hour by default) would not help."""
     await work.fill(20)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(make_certificates(tmp_path).server)

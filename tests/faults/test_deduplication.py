@@ -1,4 +1,4 @@
-"""Nothing twice: what a service is asked, counted by text, over whole runs."""
+"""Deduplication in whole runs: the service's counters show how often each text was sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAID = ["hi", "lol", "Ada is in Paris", "Yes", "how are you? 😀 Ada"]
 
 @pytest.fixture
 def chat():
-    """A thousand documents by number; half of them say what others said."""
+    """A thousand numbered documents; half of them repeat the text of another one."""
     rng = random.Random(1)
     said = [rng.choice(SAID) if rng.random() < 0.5 else f"Only {n} says so" for n in range(1000)]
     return [{**document(n), "text": text} for n, text in enumerate(said)]
@@ -28,7 +28,7 @@ def chat():
 
 @pytest.fixture
 def work_on_chat(work, chat):
-    """A run over the chat, as one range of many batches side by side; and what it was asked for."""
+    """A run over the chat in one range with many batches in flight, and the texts sent."""
 
     async def run(**settings):
         await work.source.create_index([("created_at", 1), ("_id", 1)])
@@ -39,12 +39,12 @@ def work_on_chat(work, chat):
 
 
 def expected(chat):
-    """What a run without faults writes."""
+    """The entities that a run without faults writes."""
     return {d["_id"]: entities_of(d["text"]) for d in chat}
 
 
 async def test_a_text_that_comes_again_is_sent_once(work, work_on_chat, chat):
-    """Each document has the entities of its text, and the service was asked once for each text."""
+    """Each document gets the entities of its text, although the service was sent each text only once."""
     work.service.delay_s = 0.005  # so that batches wait for each other's answers
 
     report = await work_on_chat()
@@ -55,7 +55,10 @@ async def test_a_text_that_comes_again_is_sent_once(work, work_on_chat, chat):
 
 
 async def test_requests_are_full_of_new_texts(work, work_on_chat, chat):
-    """Repeats take no room in a batch: as many requests as distinct texts need, or one a page more."""
+    """Repeated texts take no room in a batch.
+
+    There are as many requests as the distinct texts need, or one more a page.
+    """
     report = await work_on_chat(batch_texts=32)
 
     distinct = len({d["text"] for d in chat})
@@ -64,7 +67,7 @@ async def test_requests_are_full_of_new_texts(work, work_on_chat, chat):
 
 
 async def test_without_the_cache_every_text_is_sent(work, work_on_chat, chat):
-    """As often as it is there."""
+    """Without the cache, a text is sent once for each document that has it."""
     await work_on_chat(repeat_cache_texts=0)
 
     assert work.service.received == Counter(d["text"] for d in chat)
@@ -72,7 +75,7 @@ async def test_without_the_cache_every_text_is_sent(work, work_on_chat, chat):
 
 
 async def test_faults_lose_no_repeat(work, work_on_chat, chat):
-    """Requests that fail and are repeated serve all who wait for them; each text is answered once."""
+    """A failed request that is retried serves all who wait for its texts; each text is answered once."""
     work.service.flaky = Flaky(0.2, [status(503), reset])
 
     report = await work_on_chat(max_attempts=20, batch_attempts=20)
@@ -83,7 +86,7 @@ async def test_faults_lose_no_repeat(work, work_on_chat, chat):
 
 
 async def test_a_bad_text_in_many_documents_is_a_dead_letter_of_each(work, work_on_chat, chat):
-    """It is isolated and tried once, and every document with it says what it failed for."""
+    """The text is tried once; each document with it becomes a dead letter with that reason."""
     work.service.poison = {"lol": status(422)}
 
     report = await work_on_chat()
@@ -95,11 +98,11 @@ async def test_a_bad_text_in_many_documents_is_a_dead_letter_of_each(work, work_
     assert set(letters) == bad
     assert {(x["status"], x["attempts"], x["text_length"]) for x in letters.values()} == {(422, 1, 3)}
     assert set(await work.stored()) == set(range(1000)) - bad
-    assert work.service.received["lol"] <= 1 + 3  # its batch of 8, halved down to it
+    assert work.service.received["lol"] <= 1 + 3  # its batch of 8 is halved three times until it is alone
 
 
 async def test_a_rerun_of_a_finished_run_asks_the_service_nothing(work_on_each_driver):
-    """Not even the canary: every document is found unchanged."""
+    """Every document is found unchanged, and not even the canary is sent."""
     work = work_on_each_driver
     await work.fill(200)
     await work.run(canary=True)

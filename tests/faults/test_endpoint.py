@@ -1,4 +1,4 @@
-"""What a service says to one range holds for the other ranges of the process (trap 39, docs/traps.md)."""
+"""A pause or an outage that one range meets applies to the other ranges too (trap 39, docs/traps.md)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ EARLY_S = 0.02
 
 
 def in_seconds():
-    """The pause in seconds, and the moment (monotonic) at which it ends."""
+    """A pause in seconds, and the moment (monotonic clock) at which it ends."""
     return f"{PAUSE_S:g}", time.monotonic() + PAUSE_S
 
 
 def as_http_date():
-    """The pause as an HTTP date, which has whole seconds, and the moment at which it ends."""
+    """A pause as an HTTP date, which has whole seconds only, and the moment at which it ends."""
     then = (datetime.now(UTC) + timedelta(seconds=PAUSE_S + 1)).replace(microsecond=0)
     return format_datetime(then, usegmt=True), time.monotonic() + (then - datetime.now(UTC)).total_seconds()
 
 
 async def run_two_ranges(work, **settings):
-    """The reports of two ranges that run side by side, through one extractor."""
+    """Runs two ranges side by side through one extractor; returns their reports."""
     chosen = Settings(range_documents=102, batch_texts=4, max_concurrency=4, **settings)
     plan = await plan_ranges(work.source, Window(), chosen, work.database)
     assert len(plan.ranges) == 2
@@ -43,7 +43,7 @@ async def run_two_ranges(work, **settings):
 
 @pytest.mark.parametrize("form", [in_seconds, as_http_date])
 async def test_trap_39_a_pause_told_to_one_range_holds_for_the_other(work, form):
-    """After the requests in flight, none of either range comes before its end."""
+    """Apart from those already in flight, neither range sends a request before the pause ends."""
     await work.fill(204)
     work.service.delay_s = 0.05
     told = []
@@ -59,13 +59,14 @@ async def test_trap_39_a_pause_told_to_one_range_holds_for_the_other(work, form)
 
     assert [report.status for report in reports] == [Status.SUCCEEDED] * 2
     assert sum(report.throttled for report in reports) == 1
-    heard_s = told[0] - PAUSE_S + 2 * work.service.delay_s  # with the requests that were in flight then
+    # By then the pause was heard, and requests that were in flight had ended.
+    heard_s = told[0] - PAUSE_S + 2 * work.service.delay_s
     assert [call.at for call in work.service.calls if heard_s < call.at < told[0] - EARLY_S] == []
     assert len(work.service.calls) > 20
 
 
 async def test_trap_39_an_outage_is_probed_once_for_both_ranges(work):
-    """While the service is down, one probe at a time asks for it, whichever range sends it."""
+    """While the service is down, both ranges together send one probe at a time."""
     await work.fill(204)
     work.service.delay_s = 0.02
     work.service.script.extend([*[None] * 4, *[status(503)] * 12])

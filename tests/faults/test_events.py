@@ -1,4 +1,4 @@
-"""All that matters in a run is an event, and no event holds a text or a token."""
+"""Every important step of a run is logged as an event, and no event contains a text or a token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest.fixture
 def told(caplog):
-    """Names of the events told so far, and their lines."""
+    """The names of the events logged so far, and their lines."""
     caplog.set_level(logging.INFO, logger="engine")
 
     def lines(*names):
@@ -26,12 +26,12 @@ def told(caplog):
 
 
 def names_of(lines):
-    """Those of the events, in their order; how the limit moved is another matter."""
+    """The names of the events in their order, without those of the limit, which depend on timing."""
     return [name for line in lines if (name := line.split()[0]) != "limit_changed"]
 
 
 async def test_a_run_without_faults(work, told):
-    """Planned, each range begun and succeeded, concluded; with ids, counts and times."""
+    """Its events are: planned, each range started and succeeded, ended; with ids, counts and times."""
     await work.fill(200)
     report = await work.run(range_concurrency=1)
     lines = told()
@@ -44,7 +44,7 @@ async def test_a_run_without_faults(work, told):
 
 
 async def test_an_interrupted_run_that_is_resumed(work, told):
-    """The service goes down for good after some answers; later the plan is found, and the range resumed."""
+    """The service goes down for good; the next run finds the plan and resumes the range."""
     await work.fill(100)
 
     async def goes_down(request, texts):
@@ -71,7 +71,7 @@ async def test_an_interrupted_run_that_is_resumed(work, told):
 
 
 async def test_a_service_that_comes_back(work, told):
-    """Down and up again, with the time it took."""
+    """The outage has two events, its start and its end; the second has its duration."""
     await work.fill(50)
     work.service.script.extend([status(503)] * 12)
     report = await work.run(max_concurrency=1, circuit_failures=2)
@@ -81,7 +81,7 @@ async def test_a_service_that_comes_back(work, told):
 
 
 async def test_a_throttled_pause_is_told_once(work, told):
-    """The service says it to the endpoint, not to each of the requests that were told to wait."""
+    """A pause belongs to the endpoint: it is one event, although several requests were told to wait."""
     await work.fill(100)
     work.service.delay_s = 0.05
     work.service.script.extend([status(429, Retry_After="7")] * 4)
@@ -92,7 +92,7 @@ async def test_a_throttled_pause_is_told_once(work, told):
 
 
 async def test_dead_letters_and_a_failed_range(work, text_of, told):
-    """How many, of which kinds and the first `_id`; a wrong address fails the range, and says why."""
+    """The events say how many dead letters there are, of which classes, and why a range failed."""
     await work.fill(100)
     work.service.poison[text_of(11)] = status(400)
     await work.run()
@@ -107,7 +107,7 @@ async def test_dead_letters_and_a_failed_range(work, text_of, told):
 
 
 async def test_a_limit_that_moves(work, told):
-    """At most once a second: however many requests there are, a short run tells of one or two."""
+    """A change of the limit is logged at most once a second: a short run has one or two such events."""
     await work.fill(400)
     work.service.delay_s = 0.002
     await work.run(range_documents=400, batch_texts=2, max_concurrency=64)
@@ -117,7 +117,7 @@ async def test_a_limit_that_moves(work, told):
 
 
 async def test_a_split_range(work, told):
-    """Which one, and how many documents its halves hold."""
+    """The event says which range was split, and how many documents each half has."""
     await work.fill(90)
     settings = Settings(run_id="r")
     await plan_ranges(work.source, Window(), settings, work.database)
@@ -126,7 +126,7 @@ async def test_a_split_range(work, told):
 
 
 async def test_no_event_holds_a_text_or_a_token(work, text_of, told):
-    """Though the service repeats texts in its refusals, and a token is sent with every request."""
+    """The service repeats texts in its refusals and gets a token with each request; no event has either."""
     await work.fill(60)
 
     async def repeats(request, texts):

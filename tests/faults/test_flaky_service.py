@@ -1,4 +1,4 @@
-"""A service that fails now and then: every document ends as if it had not."""
+"""A service that fails now and then: the results are those of a service that never fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 async def test_a_fifth_of_calls_failing_loses_nothing(work, faults):
-    """20% of calls fail in one way or in all: reconciled, no dead letter, extractions as without faults."""
+    """With 20% of the calls failing, the run writes exactly what it would without faults."""
     await work.fill(DOCUMENTS)
     work.service.flaky = Flaky(0.2, faults)
 
@@ -41,7 +41,7 @@ async def test_a_fifth_of_calls_failing_loses_nothing(work, faults):
 
 
 async def test_both_drivers_lose_nothing_to_a_flaky_service(work_on_each_driver):
-    """The mix of all faults again, through Motor and through PyMongo's own asynchronous client."""
+    """All faults mixed, once through Motor and once through PyMongo's own asynchronous client."""
     work = work_on_each_driver
     await work.fill(DOCUMENTS)
     work.service.flaky = Flaky(0.2, FAULTS["all"], seed=2)
@@ -53,7 +53,7 @@ async def test_both_drivers_lose_nothing_to_a_flaky_service(work_on_each_driver)
 
 
 async def test_presidio_format_loses_nothing_to_a_flaky_service(work):
-    """The same in Presidio's format, batches and single texts alike."""
+    """The same in Presidio's format, for batches and for single texts."""
     await work.fill(201)
     work.service.flaky = Flaky(0.2, FAULTS["all"])
 
@@ -64,7 +64,7 @@ async def test_presidio_format_loses_nothing_to_a_flaky_service(work):
 
 
 async def test_a_success_is_not_asked_for_again(work):
-    """Each text is answered once: what failed is repeated, what succeeded never is."""
+    """Only failed requests are repeated: each text is answered once."""
     await work.fill(200)
     work.service.flaky = Flaky(0.2, [status(503), reset])
 
@@ -76,7 +76,7 @@ async def test_a_success_is_not_asked_for_again(work):
 
 
 async def test_concurrency_is_bounded_by_the_settings(work):
-    """However many calls wait to be repeated, no more are at the service than ranges times callers."""
+    """However many calls wait for a retry, at most `ranges * callers` requests are in flight."""
     await work.fill(400)
     work.service.flaky = Flaky(0.2, [status(503)])
     work.service.delay_s = 0.005
@@ -87,7 +87,7 @@ async def test_concurrency_is_bounded_by_the_settings(work):
 
 
 async def test_trap_21_a_stale_keep_alive_connection_is_retried(work):
-    """A kept connection that the server has closed meanwhile fails a POST; the engine sends it again."""
+    """A POST on a kept connection that the server has closed meanwhile fails; the engine sends it again."""
     await work.fill(40)
     work.service.script.extend([None, hang_up, None, hang_up])
 
@@ -98,7 +98,7 @@ async def test_trap_21_a_stale_keep_alive_connection_is_retried(work):
 
 
 async def test_trap_18_transient_statuses_are_tried_again(work):
-    """Each status that says "perhaps later" is repeated, and costs nothing else."""
+    """Each status that means "try again later" is retried, and has no other effect."""
     await work.fill(8)
     codes = [408, 500, 502, 503, 504]
     work.service.script.extend(status(code) for code in codes)
@@ -110,7 +110,7 @@ async def test_trap_18_transient_statuses_are_tried_again(work):
 
 
 async def test_trap_20_faults_now_and_then_cost_few_requests(work):
-    """5% of 503 and 1% of resets: nothing lost, and at most 1.2 times the requests needed."""
+    """With 5% of 503 and 1% of resets, at most 1.2 times the necessary requests are sent."""
     await work.fill(2000)
     work.service.flaky = Flaky(0.06, [status(503)] * 5 + [reset])
 
@@ -122,7 +122,7 @@ async def test_trap_20_faults_now_and_then_cost_few_requests(work):
 
 
 async def test_trap_22_the_time_of_an_attempt_grows_with_its_texts(work):
-    """A service that takes its time for each text answers full batches within theirs, and within no less."""
+    """Full batches are answered within their timeout; one that ignores the number of texts is too short."""
     await work.fill(40)
     work.service.delay_text_s = 0.04
 
@@ -131,11 +131,11 @@ async def test_trap_22_the_time_of_an_attempt_grows_with_its_texts(work):
 
     assert (patient.status, patient.retries) == (Status.SUCCEEDED, 0)
     assert (strict.status, strict.written) == (Status.SUCCEEDED, 40)
-    assert strict.requests >= 3 * patient.requests  # no batch went through as a whole
+    assert strict.requests >= 3 * patient.requests  # no batch succeeded as a whole
 
 
 async def test_a_single_worker_with_a_queue_gets_all_its_work_done(work):
-    """It works on one request at a time and holds three; what is beyond is told to come again, and does."""
+    """The service works on one request and queues three; others are told to come later, and succeed then."""
     await work.fill(200)
     work.service.workers, work.service.queue, work.service.delay_s = 1, 3, 0.002
 
@@ -147,7 +147,7 @@ async def test_a_single_worker_with_a_queue_gets_all_its_work_done(work):
 
 
 async def test_a_capacity_that_changes_loses_nothing(work):
-    """Four workers, one, none for a while, four again: all in one run."""
+    """In one run the service has four workers, then one, then none for a while, then four again."""
     await work.fill(400)
     work.service.delay_s = 0.002
 
@@ -166,7 +166,7 @@ async def test_a_capacity_that_changes_loses_nothing(work):
 
 
 async def test_a_full_queue_only_slows_the_run_down(work):
-    """A service that holds two requests and answers 429 to the others gets all the work done."""
+    """A service that holds two requests and answers 429 to all others processes every document."""
     await work.fill(200)
     work.service.queue, work.service.delay_s = 2, 0.002
 

@@ -1,4 +1,4 @@
-"""`force`: everything is sent again and replaced, also what has not changed; but nothing twice by one run."""
+"""`force` sends every document again and replaces its extraction, but one run sends nothing twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOCUMENTS = 300
 
 @pytest_asyncio.fixture
 async def done(work_on_each_driver):
-    """A finished run; the service then changes its mind about labels, and its records are empty."""
+    """A finished run; afterwards the service returns other labels, and its records are cleared."""
     await work_on_each_driver.fill(DOCUMENTS)
     await work_on_each_driver.run()
     work_on_each_driver.service.calls.clear()
@@ -28,12 +28,12 @@ async def done(work_on_each_driver):
 
 
 async def labels(work):
-    """How many documents have which first label."""
+    """How many documents have which label in their first entity."""
     return Counter(entities[0]["label"] for entities in (await work.stored()).values())
 
 
 async def test_a_forced_run_sends_and_replaces_everything(done, text_of):
-    """Each text once, and the report says written, not unchanged."""
+    """Each text is sent once, and the report counts documents as written, not as unchanged."""
     report = await done.run(force=True)
 
     assert (report.status, report.reconciled) == (Status.SUCCEEDED, True)
@@ -43,7 +43,7 @@ async def test_a_forced_run_sends_and_replaces_everything(done, text_of):
 
 
 async def test_without_force_nothing_is_sent_and_nothing_replaced(done):
-    """The same service, and the old labels stay."""
+    """With the same service, the old labels stay."""
     report = await done.run()
 
     assert (report.unchanged, done.service.calls) == (DOCUMENTS, [])
@@ -51,7 +51,7 @@ async def test_without_force_nothing_is_sent_and_nothing_replaced(done):
 
 
 async def test_forced_once_more_everything_is_sent_once_more(done):
-    """A forced run that is complete begins anew when it is asked for again."""
+    """A completed forced run starts over when it is run again."""
     await done.run(force=True)
     done.service.calls.clear()
 
@@ -62,7 +62,7 @@ async def test_forced_once_more_everything_is_sent_once_more(done):
 
 
 async def test_a_forced_run_into_an_empty_target_writes_everything(work_on_each_driver):
-    """Nothing is there to be replaced."""
+    """It works although nothing is there to be replaced."""
     await work_on_each_driver.fill(DOCUMENTS)
 
     report = await work_on_each_driver.run(force=True)
@@ -72,7 +72,7 @@ async def test_a_forced_run_into_an_empty_target_writes_everything(work_on_each_
 
 
 async def stopped_midway(work, **settings):
-    """A run that is cancelled when the service has fallen silent; the `_id`s before its checkpoint."""
+    """A run that is cancelled while the service does not answer; returns the `_id`s before its checkpoint."""
     answer, answered = work.service.down, 0
 
     async def then_silence(request, texts):
@@ -98,7 +98,7 @@ async def stopped_midway(work, **settings):
 
 
 async def test_a_forced_run_that_resumes_sends_nothing_before_its_checkpoint_again(done, text_of):
-    """What lies beyond it may be sent twice; in the end all is new."""
+    """Only documents beyond the checkpoint may be sent twice; in the end all are replaced."""
     before = await stopped_midway(done, force=True)
     done.service.calls.clear()
 
@@ -111,7 +111,7 @@ async def test_a_forced_run_that_resumes_sends_nothing_before_its_checkpoint_aga
 
 
 async def test_a_forced_run_does_not_go_on_with_one_that_was_not(done):
-    """An interrupted run is half done, without force: the forced one does that half too."""
+    """An interrupted run without force has done one half; a forced run does that half again too."""
     await done.database["messages_entities"].delete_many({})
     before = await stopped_midway(done)
     done.service.down = changed_entity(label="NEWER")
@@ -124,7 +124,7 @@ async def test_a_forced_run_does_not_go_on_with_one_that_was_not(done):
 
 
 async def test_a_run_id_is_forced_or_not(done):
-    """Under one identity the two cannot be mixed; the message says so."""
+    """A forced and an unforced run cannot share a run id; the message says so."""
     await stopped_midway(done, run_id="mine", force=True)
 
     with pytest.raises(ConfigError, match="force was 'True', now 'False'"):
@@ -132,7 +132,7 @@ async def test_a_run_id_is_forced_or_not(done):
 
 
 async def test_with_force_no_writer_is_asked_what_it_knows(work):
-    """A writer of one's own that knows everything gets everything anew."""
+    """A custom writer that reports every document as known still gets all of them."""
 
     class Knows:
         written = 0

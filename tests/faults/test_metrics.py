@@ -1,4 +1,4 @@
-"""A run against a service with faults, seen from outside: the metrics say what the report says."""
+"""Metrics of a run against a service with faults: they agree with the run's report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio
 
 
 async def test_the_numbers_are_those_of_the_report(work_on_each_driver, text_of, measured):
-    """Requests by class, retries among them; documents by outcome; texts, pages and writes as happened."""
+    """Requests by class, retries, documents by outcome, texts, pages and writes are counted."""
     work = work_on_each_driver
     await work.fill(400)
     work.service.flaky = Flaky(0.1, [status(503), reset])
@@ -41,7 +41,7 @@ async def test_the_numbers_are_those_of_the_report(work_on_each_driver, text_of,
 
 
 async def test_a_rerun_counts_its_documents_as_unchanged(work, measured):
-    """And makes no request."""
+    """A rerun sends no request and counts every document as unchanged."""
     await work.fill(50)
     await work.run()
     before = measured.numbers()
@@ -52,7 +52,7 @@ async def test_a_rerun_counts_its_documents_as_unchanged(work, measured):
 
 
 async def test_gauges_show_a_range_at_work(work, measured):
-    """Collected in mid-request: what is at the service, the limit, and batches held up behind it."""
+    """While requests are in flight, gauges show their number, the limit, and batches held up behind them."""
     await work.fill(80)
     seen = []
 

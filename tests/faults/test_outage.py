@@ -1,4 +1,4 @@
-"""A service that does not work at all: nothing is blamed on the documents, and the work resumes later."""
+"""A service that does not work at all: no document is blamed, and the work resumes later."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ QUICK = {"max_attempts": 2, "max_throttled_s": 0.05, "max_outage_s": 0.05, "time
 
 @pytest.mark.parametrize(("down", "ends"), OUTAGES.values(), ids=OUTAGES)
 async def test_trap_24_an_outage_dead_letters_nothing(work, down, ends):
-    """Down for good, in whatever way: the run stops and blames no document; once up, the run ends well."""
+    """However the service fails, the run stops without dead letters.
+
+    Once the service is back, the run succeeds.
+    """
     await work.fill(DOCUMENTS)
     work.service.down = down
 
@@ -47,7 +50,7 @@ async def test_trap_24_an_outage_dead_letters_nothing(work, down, ends):
 
 @pytest.mark.parametrize("look", [status(503), reset, silence, status(404), html], ids=lambda f: f.__name__)
 async def test_trap_24_an_outage_in_mid_run_is_waited_out(work, look):
-    """The service goes down after some calls, until it was probed five times: the same run ends well."""
+    """The service goes down after some calls and returns after five probes; the same run succeeds."""
     await work.fill(DOCUMENTS)
     down_after(work.service, 5, look, probes=5)
 
@@ -56,11 +59,11 @@ async def test_trap_24_an_outage_in_mid_run_is_waited_out(work, look):
     assert (report.status, report.attempts, report.dead_lettered) == (Status.SUCCEEDED, 1, 0)
     assert await work.dead_letters() == {}
     assert await work.stored() == work.fault_free(range(DOCUMENTS))
-    assert max(work.service.answered.values()) <= 2  # the second of one text is a probe
+    assert max(work.service.answered.values()) <= 2  # a text that is answered twice was a probe once
 
 
 async def test_an_outage_in_mid_run_resumes_after_what_was_done(work):
-    """The service dies after some calls: what was written stays, and is not sent again afterwards."""
+    """Documents that were written before the outage stay, and are not sent again afterwards."""
     await work.fill(DOCUMENTS)
     extra = {"max_concurrency": 1, "range_concurrency": 1, "range_documents": DOCUMENTS, **QUICK}
     down_after(work.service, 10)
@@ -81,7 +84,7 @@ async def test_an_outage_in_mid_run_resumes_after_what_was_done(work):
 
 
 async def test_trap_24_an_outage_that_begins_under_a_call_blames_nobody(work, text_of):
-    """One text a request: calls that succeeded before the outage are no evidence against one that met it."""
+    """Calls that succeeded before the outage are no evidence against a call that met it."""
     await work.fill(20)
 
     async def last_words(request, texts):
@@ -99,7 +102,7 @@ async def test_trap_24_an_outage_that_begins_under_a_call_blames_nobody(work, te
 
 
 async def test_run_range_raises_what_the_service_said(work):
-    """A range that meets an outage raises ExtractionError, with the status and what to do."""
+    """A range that meets an outage raises ExtractionError with the status and what to do."""
     await work.fill(20)
     work.service.down = status(401, {"error": "who are you?"})
     settings = Settings(max_attempts=2, retry_base_s=0.0)
@@ -119,7 +122,7 @@ async def test_run_range_raises_what_the_service_said(work):
 
 
 async def test_a_service_that_is_not_there_is_an_outage(work):
-    """Connection refused, then at another address: the run stops, then finishes there."""
+    """The connection is refused and the run stops; with another address it finishes."""
     await work.fill(20)
     async with FaultyService() as gone:
         pass
@@ -131,7 +134,7 @@ async def test_a_service_that_is_not_there_is_an_outage(work):
 
 
 async def test_an_outage_stops_its_own_flood(work):
-    """While the service is down, each caller makes the attempts of one batch and one probe, no more."""
+    """While the service is down, each caller sends only the attempts of one batch and one probe."""
     await work.fill(DOCUMENTS)
     work.service.down = hang_up
 
@@ -142,7 +145,7 @@ async def test_an_outage_stops_its_own_flood(work):
 
 
 def down_after(service: FaultyService, calls: int, look=None, *, probes: int | None = None) -> None:
-    """Takes the service down with the call after so many; with `probes`, until it was probed so often."""
+    """Takes the service down at the call after this many, for good or until it was probed `probes` times."""
     look = look or status(503)
     left = [probes]
 

@@ -1,4 +1,4 @@
-"""Texts that the service cannot take: those documents alone are dead-lettered, the rest is done."""
+"""Texts that the service cannot process: only their documents become dead letters."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ POISON = {3: 400, 4: 500, 77: 413, 150: 500, 299: 422}
 
 @pytest.fixture
 def poisoned(work, text_of):
-    """The work, with five poison texts: the service refuses some, and crashes on the others."""
+    """A source with five poison texts: the service refuses some and crashes on the others."""
     work.service.poison = {text_of(number): status(code) for number, code in POISON.items()}
     return work
 
 
 async def test_trap_23_one_bad_text_does_not_fail_its_batch(poisoned, text_of):
-    """Exactly the five documents are dead letters, with their reason; all others are written, once."""
+    """Exactly the five documents become dead letters, with their reasons; all others are written once."""
     await poisoned.fill(DOCUMENTS)
 
     report = await poisoned.run(max_attempts=3, max_dead_letters=5)
@@ -46,7 +46,7 @@ async def test_trap_23_one_bad_text_does_not_fail_its_batch(poisoned, text_of):
 
 
 async def test_trap_23_ten_poison_texts_among_twenty_thousand(work, text_of):
-    """Each fails its whole batch with 500: exactly ten dead letters, everything else is written once."""
+    """Each poison text fails its whole batch with 500; only these ten documents become dead letters."""
     count, poison = 20_000, set(range(777, 20_000, 2_000))
     await work.fill(count)
     work.service.poison = {text_of(number): status(500) for number in poison}
@@ -60,7 +60,10 @@ async def test_trap_23_ten_poison_texts_among_twenty_thousand(work, text_of):
 
 
 async def test_a_dead_letter_says_all_but_the_text(poisoned, text_of):
-    """Class, status, the body's beginning, times, run, range, length, hash; the text only if asked."""
+    """It has class, status, start of the body, times, run, range, text length and hash.
+
+    The text itself is stored only on request.
+    """
     await poisoned.fill(DOCUMENTS)
     report = await poisoned.run(max_attempts=2, max_dead_letters=5)
 
@@ -78,7 +81,7 @@ async def test_a_dead_letter_says_all_but_the_text(poisoned, text_of):
 
 
 async def test_trap_33_a_limit_in_all_is_not_enforced_per_range(poisoned):
-    """Five dead letters over three ranges: no range has more than four, and yet the run fails."""
+    """Of five dead letters no range has more than four, yet the run exceeds the limit of four and fails."""
     await poisoned.fill(DOCUMENTS)
 
     report = await poisoned.run(max_attempts=1, max_dead_letters=4)
@@ -93,7 +96,7 @@ async def test_trap_33_a_limit_in_all_is_not_enforced_per_range(poisoned):
 
 
 async def test_no_text_is_kept_outside_the_source(poisoned, text_of):
-    """Dead letters, plans, checkpoints and reports never hold the text of a document."""
+    """Dead letters, plans, checkpoints and reports never contain the text of a document."""
     await poisoned.fill(DOCUMENTS)
     await poisoned.run(max_attempts=1)
 
@@ -104,7 +107,7 @@ async def test_no_text_is_kept_outside_the_source(poisoned, text_of):
 
 
 async def test_an_error_that_quotes_the_text_does_not_store_it(work, text_of):
-    """Services that validate their input (FastAPI, say) put it into the body of a 422: it is cut out."""
+    """FastAPI, for example, quotes invalid input in the body of a 422; the quoted text is removed."""
     await work.fill(40)
     quoted = {"detail": [{"loc": ["body", "texts", 0], "msg": "too long", "input": text_of(7)}]}
     work.service.poison = {text_of(7): status(422, quoted)}
@@ -117,7 +120,7 @@ async def test_an_error_that_quotes_the_text_does_not_store_it(work, text_of):
 
 
 async def test_more_dead_letters_than_allowed_fail_the_run_after_all_is_done(poisoned):
-    """With `max_dead_letters` 0 the run fails and says why, yet it reconciles and everything else is done."""
+    """With `max_dead_letters` 0 the run fails, but only after all other documents are written."""
     await poisoned.fill(DOCUMENTS)
 
     report = await poisoned.run(max_attempts=2, max_dead_letters=0)
@@ -128,7 +131,7 @@ async def test_more_dead_letters_than_allowed_fail_the_run_after_all_is_done(poi
 
 
 async def test_a_rerun_after_the_cure_resolves_the_dead_letters(poisoned):
-    """Once the service takes the texts, a rerun writes the five and sends nothing else; history stays."""
+    """A rerun sends only the five texts, writes them, and marks the dead letters as resolved."""
     await poisoned.fill(DOCUMENTS)
     await poisoned.run(max_attempts=2)
     poisoned.service.poison.clear()
@@ -145,7 +148,7 @@ async def test_a_rerun_after_the_cure_resolves_the_dead_letters(poisoned):
 
 
 async def test_a_whole_batch_of_poison_is_isolated_too(work, text_of):
-    """When every text of a batch is bad, the known-good probe still shows that the service works."""
+    """If every text of a batch is bad, the probe with a known good text shows that the service works."""
     await work.fill(40)
     work.service.poison = {text_of(number): status(422) for number in range(8, 16)}
 
@@ -156,7 +159,7 @@ async def test_a_whole_batch_of_poison_is_isolated_too(work, text_of):
 
 
 async def test_trap_18_presidio_tells_bad_input_by_its_body(work, text_of):
-    """A 500 of Presidio that says "No text provided" is a refusal: one attempt, no waiting."""
+    """Presidio's 500 with "No text provided" is a refusal: one attempt, no retry, no pause."""
     await work.fill(40)
     work.service.poison = {text_of(7): status(500, {"error": "No text provided"})}
 
@@ -168,7 +171,7 @@ async def test_trap_18_presidio_tells_bad_input_by_its_body(work, text_of):
 
 
 async def test_trap_28_retries_of_one_document_leave_its_neighbours_alone(work, text_of):
-    """A document that needed many attempts does not use up those of the next one."""
+    """Attempts spent on one document are not counted against the next one."""
     await work.fill(40)
     flaws = {text_of(number): [status(503), status(503)] for number in range(0, 40, 4)}
     work.service.poison = {text: _curing(faults, work.service, text) for text, faults in flaws.items()}
@@ -179,7 +182,7 @@ async def test_trap_28_retries_of_one_document_leave_its_neighbours_alone(work, 
 
 
 def _curing(faults, service, text):
-    """A poison that gives these faults, and then is none."""
+    """A poison text that causes these faults in turn, and then succeeds."""
 
     async def fault(request, texts):
         answer = faults.pop()

@@ -15,14 +15,14 @@ DOCUMENTS = 6400
 
 
 class LimitedService:
-    """Refuses requests of more than so many texts or characters, as services do: 413, 422 or 400."""
+    """Refuses requests with more than so many texts or characters: 413, 422 or 400, as services do."""
 
     def __init__(self, most_texts=10**9, most_chars=10**9, status=413):
         self.most_texts, self.most_chars, self.status = most_texts, most_chars, status
         self.sizes, self.refused = [], 0
 
     async def extract(self, texts):
-        """One entity a text, after 5 ms."""
+        """Returns one entity for each text, after 5 ms."""
         self.sizes.append(len(texts))
         await asyncio.sleep(0.005)
         if len(texts) > self.most_texts or sum(map(len, texts)) > self.most_chars:
@@ -32,7 +32,7 @@ class LimitedService:
 
 
 async def run_over(database, service, texts, **settings):
-    """The report of a run over documents with these texts."""
+    """Runs over documents with these texts, and returns the report."""
     documents = [message(n, n // 3) | {"text": text} for n, text in enumerate(texts)]
     source = await fill(database["messages"], documents)
     return await run(
@@ -42,7 +42,7 @@ async def run_over(database, service, texts, **settings):
 
 @pytest.mark.parametrize(("most", "status"), [(32, 413), (25, 400), (8, 422), (1, 413)])
 async def test_trap_59_the_number_of_texts_is_learnt(pymongo_database, most, status, caplog):
-    """Few more requests than are needed; the endpoint says once what to set."""
+    """The run makes few requests beyond those needed, and logs once which setting to change."""
     service = LimitedService(most, status=status)
     texts = [f"text number {n}" for n in range(DOCUMENTS)]
     with caplog.at_level("WARNING"):
@@ -56,18 +56,18 @@ async def test_trap_59_the_number_of_texts_is_learnt(pymongo_database, most, sta
 
 
 async def test_trap_59_the_number_of_characters_is_learnt_apart(pymongo_database):
-    """Texts of different lengths: their number is not to blame, and stays as it is where they are short."""
+    """Where long texts are refused, the learnt number of texts stays as it is for short ones."""
     service = LimitedService(most_chars=4000)
     texts = [f"{n:05}" + "x" * (5 if n < 3200 else 195) for n in range(DOCUMENTS)]
     report = await run_over(pymongo_database, service, texts, range_concurrency=1)
     assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, DOCUMENTS, 0)
     assert service.sizes[:20].count(64) == 20
-    # Those that were in flight, or cut already, when the limit was met are paid for besides.
+    # Requests that were in flight or cut already when the limit was met come on top.
     assert len(service.sizes) <= 1.15 * (3200 / 64 + 3200 / 20) + 2 * 64
 
 
 async def test_trap_59_one_text_too_long_shrinks_nothing(pymongo_database):
-    """It alone becomes a dead letter; all other requests stay as large as they were."""
+    """Its document becomes a dead letter; all other requests stay as large as before."""
     service = LimitedService(most_chars=10_000)
     texts = [f"text number {n}" for n in range(2048)]
     texts[0], texts[1000] = "x" * 20_000, "y" * 20_000
@@ -77,7 +77,7 @@ async def test_trap_59_one_text_too_long_shrinks_nothing(pymongo_database):
 
 
 async def test_a_text_that_is_refused_teaches_nothing_of_sizes(pymongo_database):
-    """Whole and half of it are refused, and not all parts pass."""
+    """A bad text fails its whole request and one of its parts, so the size was not the reason."""
 
     class Picky(LimitedService):
         async def extract(self, texts):
@@ -93,7 +93,7 @@ async def test_a_text_that_is_refused_teaches_nothing_of_sizes(pymongo_database)
 
 
 async def test_a_service_that_takes_less_than_before_is_learnt_again(pymongo_database):
-    """It is restarted with a smaller limit in mid-run."""
+    """The service restarts with a smaller limit during the run."""
 
     class Restarted(LimitedService):
         async def extract(self, texts):

@@ -1,4 +1,4 @@
-"""What the service says about waiting: honoured with a cap, by all calls, and ignored if it is nonsense."""
+"""`Retry-After`: all calls obey it, up to a maximum, and a value without sense is ignored."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ EARLY_S = 0.02
 
 
 def in_seconds() -> tuple[str, float]:
-    """One second, and the moment (monotonic) before which no call may come."""
+    """A pause of one second, and the moment (monotonic clock) before which no call may come."""
     return "1", time.monotonic() + 1
 
 
 def as_http_date() -> tuple[str, float]:
-    """The next full second but one as an HTTP date, and its moment."""
+    """The next but one full second as an HTTP date, and its moment."""
     then = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
     wait_s = (then - datetime.now(UTC)).total_seconds()
     return format_datetime(then, usegmt=True), time.monotonic() + wait_s
 
 
 async def test_trap_19_nobody_calls_while_the_service_asks_to_wait(work):
-    """Told to wait a second, twice: between the answer being heard and that moment, no call comes."""
+    """The service asks twice for a pause of a second; no call comes before its end."""
     await work.fill(200)
     work.service.delay_s = 0.005
     hint = status(429, Retry_After="1")
@@ -45,7 +45,7 @@ async def test_trap_19_nobody_calls_while_the_service_asks_to_wait(work):
 
 @pytest.mark.parametrize(("code", "form"), [(503, in_seconds), (429, as_http_date)])
 async def test_trap_19_retry_after_pauses_the_endpoint(work, code, form):
-    """One call is told to wait: after those in flight, none of the others calls before that moment either."""
+    """One call is told to wait; the others wait too, except those already in flight."""
     await work.fill(200)
     moments = []
 
@@ -66,7 +66,7 @@ async def test_trap_19_retry_after_pauses_the_endpoint(work, code, form):
 
 
 async def test_trap_19_retry_after_has_a_cap(work):
-    """A service that asks for an hour, then for a century, is asked again after `retry_after_max_s`."""
+    """A service that asks for an hour, then for a century, is called again after `retry_after_max_s`."""
     await work.fill(8)
     hints = ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"]
     work.service.script.extend(status(429, Retry_After=hint) for hint in hints)
@@ -77,7 +77,7 @@ async def test_trap_19_retry_after_has_a_cap(work):
 
 
 async def test_trap_19_a_hint_without_sense_is_ignored(work):
-    """A malformed or past Retry-After neither breaks the run nor delays it: the usual wait applies."""
+    """A malformed or past Retry-After neither fails nor delays the run: the usual backoff applies."""
     await work.fill(8)
     hints = ["soon", "", "-5", "1e9", "0x10", "Fri, 99 Foo 2100", "Wed, 21 Oct 2015 07:28:00 GMT", "0"]
     work.service.script.extend(status(429, Retry_After=hint) for hint in hints)
@@ -88,7 +88,7 @@ async def test_trap_19_a_hint_without_sense_is_ignored(work):
 
 
 async def test_trap_18_throttling_uses_up_no_attempts(work):
-    """Many more 429s than `max_attempts`: patience is all they cost."""
+    """Many more 429s than `max_attempts` cost the run time, and nothing else."""
     await work.fill(8)
     work.service.script.extend([status(429, Retry_After="0")] * 10)
 
@@ -98,7 +98,7 @@ async def test_trap_18_throttling_uses_up_no_attempts(work):
 
 
 async def test_trap_18_a_503_without_a_hint_is_no_throttling(work):
-    """It is transient and costs attempts; with a malformed hint too."""
+    """A 503 without a valid Retry-After is a transient error and counts as an attempt."""
     await work.fill(8)
     work.service.script.extend([status(503), status(503, Retry_After="later")])
 

@@ -1,4 +1,7 @@
-"""Answers with status 200 that cannot be true: never written, and blamed on the right document only."""
+"""Answers with status 200 that cannot be right.
+
+They are never written, and only the right document is blamed.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ WRONG = {
 
 
 async def test_trap_27_every_answer_is_checked(work, text_of):
-    """Twelve kinds of wrong answers, each for one text: only their documents are dead-lettered."""
+    """Twelve kinds of wrong answers, each for one text: only their documents become dead letters."""
     await work.fill(DOCUMENTS)
     bad = dict(zip(range(5, DOCUMENTS, 12), WRONG.values(), strict=False))
     work.service.poison = {text_of(number): wrong for number, wrong in bad.items()}
@@ -44,7 +47,7 @@ async def test_trap_27_every_answer_is_checked(work, text_of):
 
 
 async def test_trap_27_offsets_in_utf16_units_are_found_out(work):
-    """A service that counts an emoji as two units: no shifted entity is written, and each reason says it."""
+    """The service counts an emoji as two units: no shifted entity is written, and each reason says so."""
     await work.fill(DOCUMENTS)
     work.service.down = answering(lambda texts: [in_utf16(text) for text in texts])
 
@@ -58,7 +61,7 @@ async def test_trap_27_offsets_in_utf16_units_are_found_out(work):
 
 
 async def test_trap_27_wrong_answers_to_everything_are_an_outage(work):
-    """A proxy that answers each request with its welcome page: it is waited out, no document is blamed."""
+    """A proxy answers everything with its welcome page: the run waits and blames no document."""
     await work.fill(DOCUMENTS)
     work.service.down = html
 
@@ -69,9 +72,9 @@ async def test_trap_27_wrong_answers_to_everything_are_an_outage(work):
 
 
 async def test_a_proxy_page_for_one_text_is_asked_again_before_it_is_blamed(work, text_of):
-    """A firewall that takes one text for an attack: that document alone is a dead letter, after all attempts.
+    """A firewall blocks one text as an attack: only that document becomes a dead letter, after all attempts.
 
-    And the page of a proxy that restarts passes: it says nothing about the texts it stands for.
+    The page of a proxy that restarts goes away on a retry: it says nothing about the texts.
     """
     await work.fill(40)
     work.service.poison = {text_of(7): html}
@@ -86,7 +89,7 @@ async def test_a_proxy_page_for_one_text_is_asked_again_before_it_is_blamed(work
 
 
 async def test_trap_26_an_empty_entity_list_is_a_success(work):
-    """No entities is an answer like another: it is written, and asked for once only."""
+    """An answer without entities is written like any other, and requested only once."""
     await work.fill(DOCUMENTS)
     work.service.down = answering(lambda texts: [[] for _ in texts])
 
@@ -99,7 +102,7 @@ async def test_trap_26_an_empty_entity_list_is_a_success(work):
 
 
 async def test_trap_26_a_json_body_with_status_500_is_no_answer(work):
-    """Results that come with a 500 are not taken; the call is repeated."""
+    """Results in the body of a 500 are not used; the request is retried."""
     await work.fill(8)
     work.service.script.append(status(500, {"results": [[] for _ in range(8)]}))
 

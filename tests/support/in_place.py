@@ -1,6 +1,6 @@
 """Runs DAGs in this process, by `dag.test`, and reads what a run has left in Airflow."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 from dataclasses import dataclass

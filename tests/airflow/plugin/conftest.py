@@ -1,6 +1,6 @@
-"""Airflow's whole API application with the plugin in it, a client of it, and DAG runs to ask it about."""
+"""Airflow's whole API application with the plugin in it, a client for it, and DAG runs to ask about."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import uuid
@@ -12,7 +12,7 @@ from pymongo import MongoClient
 
 @pytest.fixture(scope="module")
 def client(airflow, tmp_path_factory):
-    """A client of Airflow's whole application, the plugin mounted in it as in production."""
+    """A client of Airflow's whole application, in which the plugin is mounted as in production."""
     from airflow.api_fastapi.app import create_app
     from fastapi.testclient import TestClient
 
@@ -24,7 +24,7 @@ def client(airflow, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def as_user(client):
-    """Headers of somebody who has signed in with a role; without one, nothing is allowed."""
+    """The headers of a user who has signed in with this role; without a role, nothing is allowed."""
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
@@ -37,13 +37,13 @@ def as_user(client):
 
 @pytest.fixture
 def ask(client, as_user):
-    """What a route answers a viewer about a run."""
+    """Gets a route of a run as a user who may view it."""
     return lambda route, dag_id, run_id: client.get(f"/ner/{route}/{dag_id}/{run_id}", headers=as_user())
 
 
 @pytest.fixture
 def stored(secret_uri):
-    """An empty target database, where a test writes what a run under way would have left."""
+    """An empty target database, in which a test stores what a run in progress would have left."""
     with MongoClient(secret_uri) as client:
         name = f"test_{uuid.uuid4().hex[:12]}"
         yield client[name]
@@ -52,7 +52,7 @@ def stored(secret_uri):
 
 @pytest.fixture
 def begun(client, plain):
-    """Makes a DAG run that Airflow knows, and that nothing runs: `begun(dag_id, **conf)` is its id."""
+    """Makes a DAG run that Airflow knows but that does not run: `begun(dag_id, **conf)` returns its id."""
     from airflow.models.dag_version import DagVersion
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session

@@ -1,4 +1,4 @@
-"""The numbers of the plugin's view: pure, from documents as MongoDB keeps them."""
+"""The numbers that the plugin shows: pure functions of documents as MongoDB stores them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def numbers(airflow):
 
 
 def planned(*sizes, about=None):
-    """A plan with ranges of these sizes, as it is stored; sizes of None are `about` so many."""
+    """A stored plan with ranges of these sizes; with None, their estimated size is `about`."""
     labels = [f"{hour:02}:00 .. {hour + 1:02}:00 · {size} docs" for hour, size in enumerate(sizes)]
     ranges = [
         {"range_id": f"{at:04}", "label": label, "expected": size, "about": about}
@@ -29,7 +29,7 @@ def planned(*sizes, about=None):
 
 
 def checkpoint(at, status, read, *, active_s=10.0, age_s=1.0, **more):
-    """The checkpoint of a range, as it is stored: dates without a zone, as a driver returns them."""
+    """A stored checkpoint of a range, with dates without a zone, as a driver returns them."""
     updated_at = (NOW - timedelta(seconds=age_s)).replace(tzinfo=None)
     return {
         "range_id": f"{at:04}",
@@ -44,14 +44,14 @@ def checkpoint(at, status, read, *, active_s=10.0, age_s=1.0, **more):
 
 
 def test_a_range_without_a_checkpoint_is_pending(numbers):
-    """Nothing is done, nothing is known of its rate, and all of it is left."""
+    """Nothing is done, the rate is unknown, and the whole range is left."""
     (pending,) = numbers.progress_of(planned(100), [], "running", NOW).ranges
     assert (pending.status, pending.read, pending.left, pending.rate) == ("pending", 0, 100, None)
     assert (pending.label, pending.attempts, pending.silent) == ("00:00 .. 01:00", 0, False)
 
 
 def test_a_run_under_way(numbers):
-    """Rates of running ranges add up; what is left, over that rate, is the time left."""
+    """The rates of running ranges add up; the time left is the documents left over that rate."""
     begun = [checkpoint(0, "succeeded", 100), checkpoint(1, "running", 50), checkpoint(2, "running", 30)]
     run = numbers.progress_of(planned(100, 100, 100, 100), begun, "running", NOW)
     assert (run.totals["read"], run.size, run.left) == (180, 400, 220)
@@ -63,13 +63,13 @@ def test_a_run_under_way(numbers):
 
 
 def test_nothing_is_left_of_a_range_that_succeeded(numbers):
-    """It may have read fewer than were planned: the others were deleted since."""
+    """It may have read fewer documents than planned, because others were deleted since."""
     run = numbers.progress_of(planned(100), [checkpoint(0, "succeeded", 90)], "running", NOW)
     assert run.left == 0
 
 
 def test_what_needs_attention_comes_first(numbers):
-    """Failed and interrupted ranges, then those under way, then the rest; among equals the plan's order."""
+    """Failed and interrupted ranges come first, then running ones, then the others, in the plan's order."""
     statuses = ["succeeded", "running", "failed", "running", "interrupted"]
     begun = [checkpoint(at, status, 1) for at, status in enumerate(statuses)]
     run = numbers.progress_of(planned(*[9] * 6), begun, "running", NOW)
@@ -77,7 +77,7 @@ def test_what_needs_attention_comes_first(numbers):
 
 
 def test_a_silent_range_adds_nothing_to_the_rate(numbers):
-    """Its worker is lost, or its service is down: what it did before is no promise."""
+    """If its worker is lost or its service is down, its earlier rate says nothing about the time left."""
     begun = [checkpoint(0, "running", 50, age_s=31), checkpoint(1, "running", 20)]
     run = numbers.progress_of(planned(100, 100), begun, "running", NOW)
     assert [r.silent for r in run.ranges] == [True, False]
@@ -85,13 +85,13 @@ def test_a_silent_range_adds_nothing_to_the_rate(numbers):
 
 
 def test_only_running_ranges_are_silent(numbers):
-    """One that ended long ago has nothing more to say."""
+    """A range that ended long ago is not called silent."""
     run = numbers.progress_of(planned(10), [checkpoint(0, "failed", 5, age_s=999)], "failed", NOW)
     assert not run.ranges[0].silent
 
 
 def test_without_a_rate_no_time_is_promised(numbers):
-    """Nothing runs yet, or nothing was read yet, or nobody knows the sizes; about is good enough."""
+    """Without running ranges, documents read or sizes there is no time left; estimated sizes are enough."""
     waiting = numbers.progress_of(planned(10), [], "running", NOW)
     reading = numbers.progress_of(planned(10), [checkpoint(0, "running", 0)], "running", NOW)
     sampled = numbers.progress_of(planned(None, about=10), [checkpoint(0, "running", 5)], "running", NOW)
@@ -101,7 +101,7 @@ def test_without_a_rate_no_time_is_promised(numbers):
 
 
 def test_the_rate_of_a_run_that_ended_is_that_of_the_whole(numbers):
-    """From the first beginning to the last checkpoint, whenever one looks."""
+    """It is the rate from the first start to the last checkpoint, whenever the page is opened."""
     begun = [checkpoint(0, "succeeded", 60, age_s=40), checkpoint(1, "succeeded", 60, age_s=30)]
     run = numbers.progress_of({**planned(60, 60), "report": GOOD}, begun, "success", NOW)
     assert (run.elapsed_s, run.rate, run.left_s) == (30, pytest.approx(4), None)
@@ -122,27 +122,27 @@ def test_the_rate_of_a_run_that_ended_is_that_of_the_whole(numbers):
     ],
 )
 def test_only_a_reconciled_report_of_a_run_that_succeeded_is_good(numbers, state, report, said):
-    """All else is bad once the run is over, and says why."""
+    """Every other ended run is shown as bad, with the reason."""
     kind, text = numbers.progress_of({**planned(1), "report": report}, [], state, NOW).verdict
     assert kind == "bad"
     assert said in text
 
 
 def test_the_report_of_an_earlier_time_is_no_verdict_of_a_run_under_way(numbers):
-    """A cleared run runs again, and its plan still has the report of before."""
+    """A cleared run runs again, although its plan still has the earlier report."""
     run = numbers.progress_of({**planned(1), "report": GOOD}, [], "running", NOW)
     assert run.verdict[0] == "open"
 
 
 def test_an_empty_plan_is_all_zeros(numbers):
-    """An empty window has no ranges, and nothing is divided by them."""
+    """An empty window has no ranges, so no number is divided by their count."""
     run = numbers.progress_of({**planned(), "report": GOOD}, [], "success", NOW)
     assert (run.size, run.rate, run.elapsed_s, run.by_status) == (0, None, None, {})
     assert run.verdict[0] == "good"
 
 
 def test_the_json_is_plain_and_flat(numbers):
-    """Times in ISO-8601 with their zone; a range's counts among its fields."""
+    """Times are in ISO 8601 with their zone; the counts of a range are among its fields."""
     run = numbers.progress_of(planned(100), [checkpoint(0, "running", 50, retries=3)], "running", NOW)
     (r,) = run.to_json()["ranges"]
     assert (r["read"], r["retries"], r["written"]) == (50, 3, 0)
@@ -155,7 +155,7 @@ def test_the_json_is_plain_and_flat(numbers):
     [(None, "-"), (0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
 )
 def test_durations_for_people(numbers, seconds, text):
-    """Two units at most."""
+    """A duration is shown in at most two units."""
     assert numbers.duration(seconds) == text
 
 
@@ -163,5 +163,5 @@ def test_durations_for_people(numbers, seconds, text):
     ("value", "text"), [(None, "-"), (0, "0"), (2.34, "2.3"), (2.0, "2"), (1234.5, "1,234")]
 )
 def test_numbers_for_people(numbers, value, text):
-    """Decimals only where they tell something."""
+    """Decimals are shown only where they matter."""
     assert numbers.number(value) == text

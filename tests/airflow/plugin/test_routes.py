@@ -1,6 +1,6 @@
 """The plugin in Airflow's own API server application: what it shows of a run, and to whom."""
 
-# ruff: noqa: PLC0415  (Airflow reads its environment when it is imported: only once a fixture has set it)
+# ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
 import json
@@ -20,7 +20,7 @@ REPORT = "<!DOCTYPE html><title>Report</title><p>all of it</p>"
 
 
 def test_the_plugin_loads_without_errors(client, as_user):
-    """Airflow shows a tab on DAG runs, and knows of no import error."""
+    """Airflow shows its tab on DAG runs and reports no import error."""
     from airflow import plugins_manager
 
     assert plugins_manager.get_import_errors() == {}
@@ -31,7 +31,7 @@ def test_the_plugin_loads_without_errors(client, as_user):
 
 
 def test_the_plugin_costs_other_processes_little(airflow):
-    """Scheduler and workers load it too: neither the web application nor a driver comes with it."""
+    """Scheduler and workers load it too, so it must import neither the web application nor a driver."""
     code = (
         "import sys, airflow.sdk.plugins_manager; before = set(sys.modules);"
         "import keyset_batch_airflow.plugin;"
@@ -50,7 +50,7 @@ def test_the_plugin_costs_other_processes_little(airflow):
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_nobody_sees_a_run_without_signing_in(client, plain, route):
-    """Airflow's own authentication: 401 without a token, whatever exists."""
+    """Airflow's own authentication answers 401 without a token, whether or not the run exists."""
     ended, _ = plain
     for run_id in (ended.dag_run_id, "no-such-run"):
         assert client.get(f"/ner/{route}/{ended.dag_id}/{run_id}").status_code == 401
@@ -58,14 +58,14 @@ def test_nobody_sees_a_run_without_signing_in(client, plain, route):
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_nobody_sees_a_run_of_a_dag_that_is_not_theirs(client, as_user, plain, route):
-    """Airflow's own authorization: 403 for somebody who may not read runs of this DAG."""
+    """Airflow's own authorization answers 403 to a user who may not read runs of this DAG."""
     ended, _ = plain
     answer = client.get(f"/ner/{route}/{ended.dag_id}/{ended.dag_run_id}", headers=as_user(role=None))
     assert answer.status_code == 403
 
 
 def test_permission_is_asked_for_the_runs_of_the_dag_that_is_shown(client, as_user, plain, monkeypatch):
-    """What is asked of the auth manager names the DAG of the path, also where a query names another."""
+    """The auth manager is asked about the DAG in the path, even if a query parameter names another one."""
     from airflow.api_fastapi.app import get_auth_manager
 
     asked = []
@@ -79,7 +79,7 @@ def test_permission_is_asked_for_the_runs_of_the_dag_that_is_shown(client, as_us
 
 
 def test_a_run_that_ended_is_shown_with_its_verdict(ask, plain):
-    """Numbers from MongoDB: those of the run's report."""
+    """The numbers from MongoDB are those of the run's report."""
     ended, _ = plain
     answer = ask("numbers", ended.dag_id, ended.dag_run_id)
     seen = answer.json()
@@ -94,7 +94,7 @@ def test_a_run_that_ended_is_shown_with_its_verdict(ask, plain):
 
 
 def test_a_run_under_way_is_shown_and_asked_for_again(ask, begun, stored):
-    """A range that runs, one that waits, the rate and the time left; the page asks again soon."""
+    """It shows a running range, a waiting one, the rate and the time left; the page reloads its numbers."""
     run_id = begun(database=stored.name)
     keep(stored, run_id, retries=7, dead_lettered=2)
     text = ask("progress", "ner_backfill", run_id).text
@@ -104,7 +104,7 @@ def test_a_run_under_way_is_shown_and_asked_for_again(ask, begun, stored):
 
 
 def test_params_name_the_place(ask, begun, stored):
-    """Its own target database, and its own Connection, win over those of the documents."""
+    """A run's own target database and Connection win over those of the documents."""
     run_id = begun(
         database="elsewhere",
         target_database=stored.name,
@@ -116,7 +116,7 @@ def test_params_name_the_place(ask, begun, stored):
 
 
 def test_no_more_is_read_than_is_shown(client, stored):
-    """A checkpoint holds keys of documents, and may come to hold more: they do not leave MongoDB."""
+    """A checkpoint contains keys of documents, and may contain more some day: these stay in MongoDB."""
     from keyset_batch_airflow.plugin.store import Place, read_run
 
     keep(stored, "r", position="a key", timeline={"much": "more"})
@@ -128,7 +128,7 @@ def test_no_more_is_read_than_is_shown(client, stored):
 
 
 def test_the_page_holds_no_secret_and_no_text(ask, begun, stored, secrets):
-    """Neither the login of the Connection, nor keys or texts that documents near by hold."""
+    """It shows neither the Connection's login, nor keys or texts that the stored documents contain."""
     run_id = begun(database=stored.name)
     keep(stored, run_id, position="a key", fingerprint={"filter": "a filter"}, owner="a token", text="a text")
     for route in ("progress", "numbers"):
@@ -138,7 +138,7 @@ def test_the_page_holds_no_secret_and_no_text(ask, begun, stored, secrets):
 
 
 def test_what_people_wrote_is_no_markup(ask, begun, stored):
-    """Labels and problems are text, whatever is in them."""
+    """Labels and problems are shown as text, whatever characters they contain."""
     run_id = begun(database=stored.name)
     keep(stored, run_id, status="failed", problem="<script>alert(1)</script>")
     text = ask("progress", "ner_backfill", run_id).text
@@ -147,7 +147,7 @@ def test_what_people_wrote_is_no_markup(ask, begun, stored):
 
 
 def test_the_page_runs_its_own_script_alone(ask, plain):
-    """Nothing from elsewhere, no script or style without this answer's nonce, in no foreign frame."""
+    """It loads nothing from elsewhere, runs only scripts with its nonce, and no other site can frame it."""
     ended, _ = plain
     answers = [ask("progress", ended.dag_id, ended.dag_run_id) for _ in range(2)]
     policies = [answer.headers["content-security-policy"] for answer in answers]
@@ -164,7 +164,7 @@ def test_the_page_runs_its_own_script_alone(ask, plain):
 
 @pytest.mark.parametrize("route", ["progress", "numbers"])
 def test_a_mongodb_that_does_not_answer_is_said_soon(ask, begun, monkeypatch, route):
-    """A message in the view, its address in none; nobody waits for the driver's half minute."""
+    """The view shows a message without the address, long before the driver's timeout of half a minute."""
     address = {
         "conn_type": "mongo",
         "host": LOOPBACK,
@@ -192,7 +192,7 @@ NOT_READABLE = {
 
 @pytest.mark.parametrize(("conf", "said"), NOT_READABLE.values(), ids=NOT_READABLE)
 def test_what_cannot_be_read_is_said(ask, begun, monkeypatch, secret_uri, conf, said):
-    """In words that name the cause, and no secret."""
+    """The message names the cause, and contains no secret."""
     host = re.search("@([^/]+)/", secret_uri)[1]
     stranger = {
         "conn_type": "mongo",
@@ -209,14 +209,14 @@ def test_what_cannot_be_read_is_said(ask, begun, monkeypatch, secret_uri, conf, 
 
 
 def test_a_run_without_a_plan_is_waited_for(ask, begun, stored):
-    """Its first task has not ended: the page says so, and looks again."""
+    """While its first task runs, the page says that there is no plan yet, and asks again."""
     answer = ask("progress", "ner_backfill", begun(database=stored.name))
     assert (answer.status_code, "No plan yet" in answer.text) == (404, True)
     assert 'data-refresh-s="2"' in answer.text
 
 
 def test_a_dag_without_ranges_has_nothing_to_show(ask, begun):
-    """The tab is on every run of every DAG: it says that this is none of those it is for."""
+    """The tab, which all runs of all DAGs have, says that this DAG has no ranges to show."""
     for dag_id, conf in (("ner_backfill", {"mongo_conn_id": None}), ("ner_replay", {})):
         answer = ask("progress", dag_id, begun(dag_id, **conf))
         assert (answer.status_code, "have no ranges" in answer.text) == (404, True)
@@ -224,13 +224,13 @@ def test_a_dag_without_ranges_has_nothing_to_show(ask, begun):
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_run_that_is_none_is_not_found(ask, plain, route):
-    """Ids come from people: what is no run leads nowhere."""
+    """Ids come from users: one that names no run gets 404."""
     for run_id in ("no-such-run", "%2E%2E", "%2E%2E%2F%2E%2E%2Fetc%2Fpasswd", "a/b"):
         assert ask(route, "ner_backfill", run_id).status_code == 404
 
 
 def test_the_report_is_served_as_a_file_without_rights(client, ask, plain):
-    """As it was saved; it runs no script and has no part in Airflow's origin. Before, there is none."""
+    """The saved report may run no script and is isolated from Airflow's origin; before it exists, 404."""
     from keyset_batch_airflow.report_files import report_file
 
     ended, _ = plain
@@ -252,7 +252,7 @@ def test_the_report_is_served_as_a_file_without_rights(client, ask, plain):
 
 
 def test_a_file_of_no_run_is_not_served(ask, plain):
-    """Whatever lies in the storage: only reports of runs that Airflow knows, and lets the user read."""
+    """Of all files in the storage, only reports of runs that the user may read are served."""
     from keyset_batch_airflow.report_files import report_file
 
     file = report_file("ner_backfill", "no-such-run")
@@ -262,7 +262,7 @@ def test_a_file_of_no_run_is_not_served(ask, plain):
 
 
 def test_a_storage_of_reports_that_fails_hides_no_progress(ask, plain, monkeypatch):
-    """The numbers are in MongoDB: the page shows them, only without a link to the report."""
+    """The numbers come from MongoDB: the page shows them, only without the link to the report."""
     ended, _ = plain
     monkeypatch.setenv("NER_REPORTS_PATH", "nosuchstorage://bucket/reports")
     page = ask("progress", ended.dag_id, ended.dag_run_id)
@@ -276,7 +276,7 @@ def links(client, headers, ended, task_id, map_index=-1):
 
 
 def test_tasks_lead_to_the_progress_and_the_report(client, as_user, plain):
-    """Each task to the tab of its run, `summarize` to the report too: relative to Airflow's address."""
+    """Each task links to its run's tab, `summarize` to the report too; links are relative to Airflow."""
     from urllib.parse import unquote
 
     ended, _ = plain
@@ -290,7 +290,7 @@ def test_tasks_lead_to_the_progress_and_the_report(client, as_user, plain):
 
 
 def test_without_a_place_for_reports_no_link_leads_there(client, as_user, plain, monkeypatch):
-    """A link that leads nowhere is worse than none."""
+    """If reports are not saved, there is no link to them."""
     monkeypatch.delenv("NER_REPORTS_PATH")
     ended, _ = plain
     assert links(client, as_user(), ended, "summarize")["Run report"] is None

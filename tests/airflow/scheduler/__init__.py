@@ -1,1 +1,4 @@
-"""Tests that share one real Airflow; a package, so that the Airflow ends with the last of them."""
+"""Tests that share one real Airflow.
+
+This folder is a package, so that the package-scoped fixture stops that Airflow after the last of them.
+"""

@@ -1,4 +1,4 @@
-"""One Airflow for all tests of this folder, one service that it knows, and databases for each test."""
+"""One Airflow and one service for all tests of this folder, and databases for each test."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DAG_IDS = ("ner_backfill", "ner_incremental", "ner_replay", "ner_verify", "timed
 
 @pytest.fixture(scope="package")
 def own_port():
-    """Where a test may start a mongod of its own."""
+    """A port on which a test may start a mongod of its own."""
     return free_port()
 
 
 @pytest.fixture(scope="package")
 def own_uri(own_port):
-    """That mongod's address: Connection `mongo_own` has it."""
+    """The address of that mongod, which Connection `mongo_own` also has."""
     return replica_set_uri(own_port)
 
 
@@ -38,7 +38,7 @@ def slow_service():
 
 @pytest.fixture
 def service(slow_service):
-    """It takes 0.15 s a request: a range is some six seconds of work."""
+    """The service, set to 0.15 s a request: a range takes some six seconds."""
     slow_service.reset()
     slow_service.delay_s = 0.15
     return slow_service
@@ -56,7 +56,7 @@ def databases(secret_uri):
 
 @pytest.fixture(scope="package")
 def cluster(tmp_path_factory, secret_uri, slow_service, own_uri, secrets):
-    """An Airflow that knows all DAGs; its Connections hold secrets, and some are wrong."""
+    """An Airflow with all DAGs and with Connections that contain secrets; some of them are wrong."""
     home = tmp_path_factory.mktemp("scheduler")
     host, _, port = slow_service.url.removeprefix("http://").partition(":")
     api_port = free_port()

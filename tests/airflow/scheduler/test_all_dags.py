@@ -1,4 +1,4 @@
-"""The DAGs that come after a backfill, under a real scheduler."""
+"""The DAGs that run after a backfill, under a real scheduler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFUSED, LOST = 5, 7
 
 @pytest.fixture
 def gaps(databases, service, secret_uri):
-    """What a run has left: one dead letter, and one result that is gone."""
+    """What a run has left open: one dead letter, and one result that was deleted."""
     service.delay_s = 0
     service.poison = {text_of(REFUSED): status(400)}
 
@@ -57,10 +57,10 @@ def a_day(secret_uri):
 
 
 def test_replay_verify_and_incremental_run_under_a_scheduler(cluster, service, gaps, a_day):
-    """At once: the letter is resolved, the lost result repaired; each sends what it is for, and nothing else.
+    """All run at the same time; each sends only the documents it is responsible for.
 
-    The incremental DAG, once unpaused, catches up the interval that it has missed, and tells those who follow
-    its Asset.
+    Replay resolves the dead letter, verify repairs the lost result. The incremental DAG, once unpaused,
+    catches up the interval that it has missed, and notifies followers of its Asset.
     """
     params = {name: gaps.params[name] for name in ("database", "collection", "target_database")}
     cluster.asked("PATCH", "dags/ner_incremental", {"is_paused": False})
@@ -83,7 +83,7 @@ def test_replay_verify_and_incremental_run_under_a_scheduler(cluster, service, g
 
 
 def test_an_outage_is_retried_after_a_delay_of_its_own(cluster, service, gaps):
-    """The retry policy, not the task's own delay, says when: as long as a service takes to come back."""
+    """The retry policy, not the task's own delay, sets the time: as long as a service takes to return."""
     service.down = status(503)
     params = {name: gaps.params[name] for name in ("database", "collection", "target_database")}
     begun = cluster.trigger("ner_replay", params)

@@ -24,9 +24,10 @@ pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
 
 
 def test_a_killed_worker_costs_only_what_was_in_flight(cluster, service, databases, secret_uri):
-    """SIGKILL in mid-range: Airflow retries; the result is a calm run's; nothing done before is read again.
+    """After SIGKILL during a range, Airflow retries the task, which resumes at the checkpoint.
 
-    Shown by the service's counters (which texts came twice) and by mongod's profiler (which pages were read).
+    The results are those of an undisturbed run. The service's counters show which texts were sent twice, and
+    mongod's profiler shows which pages were read.
     """
     source = databases.source
     source.command("profile", 2)
@@ -39,21 +40,21 @@ def test_a_killed_worker_costs_only_what_was_in_flight(cluster, service, databas
     begun.await_end("success")
     source.command("profile", 0)
 
-    # One retry of that task did it.
+    # One retry of that task was enough.
     assert begun.tries() == [2 if at == int(checkpoint["range_id"]) else 1 for at in range(2)]
-    # The service was asked again only for what was in flight beyond the checkpoint.
+    # Only texts that were in flight beyond the checkpoint were sent again.
     expect_all_done_and_little_again(databases, service)
 
-    # The retry read what stands after the checkpoint, and nothing before it.
+    # The retry read only documents after the checkpoint.
     pages = [p for p in pages_read(source, checkpoint) if p["ts"] >= killed_at]
     position = Key.from_json(json.loads(checkpoint["position"])).values
     assert pages
     assert all(bound(page) >= position for page in pages)
     rest = RANGE_DOCUMENTS - checkpoint["read"]
-    # Each page repeats its anchor.
+    # Each page begins with the last document of the page before it.
     assert rest <= sum(page["nreturned"] for page in pages) <= rest + len(pages)
 
-    # Each task kept to its share of the service, which follows from the pool's size as Airflow knows it.
+    # No task exceeded its share of the service, which follows from the pool's size in Airflow.
     assert {report["max_concurrency"] for report in begun.returned()} == {SHARE}
     assert begun.returned("summarize")[0]["max_concurrency"] == SHARE
     share = (
@@ -62,14 +63,14 @@ def test_a_killed_worker_costs_only_what_was_in_flight(cluster, service, databas
     assert [share in log for log in begun.logs()] == [True] * 3
     assert service.most_in_flight <= CAPACITY
 
-    # The documents are those of a calm run.
+    # The results are those of an undisturbed run.
     calm = calm_run(secret_uri, databases, service)
     assert databases.entities() == calm
     assert len(calm) == DOCUMENTS
 
 
 def pages_read(source, checkpoint):
-    """The profiler's records of pages of this range: finds with bounds that fetch the text."""
+    """The profiler's records of this range's pages: finds with bounds that fetch the text."""
     key_range = KeyRange.from_json(json.loads(checkpoint["key_range"]))
     found = source["system.profile"].find(
         {"command.find": "messages", "command.projection.text": {"$exists": 1}}
@@ -78,12 +79,12 @@ def pages_read(source, checkpoint):
 
 
 def bound(page):
-    """The Key that a page begins at."""
+    """The Key at which a page begins."""
     return tuple(page["command"]["min"].values())
 
 
 def calm_run(uri, databases, service):
-    """The entities of the same work through the engine alone, with nothing in its way."""
+    """The entities of the same documents, processed by the engine alone without disturbance."""
     service.delay_s = 0
 
     async def work():

@@ -1,4 +1,4 @@
-"""What stops tasks in mid-work: the next try resumes, and nothing is lost or done twice."""
+"""Tasks that are stopped during a range: the next try resumes, and nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
 
 
 def test_trap_31_a_task_marked_failed_saves_its_checkpoint(cluster, service, databases):
-    """Marked failed in mid-range, a task gets SIGTERM and saves where it is; cleared, it goes on there.
+    """A task marked as failed gets SIGTERM and saves its checkpoint; once cleared, it resumes there.
 
-    It alone is cleared, by its map index, with the summary, which reconciles all ranges again. Until then the
-    run has failed, and its report says of how many documents.
+    Only this task is cleared, by its map index, together with the summary, which reconciles all ranges again.
+    Until then the run has failed, and its report says how many documents are affected.
     """
-    service.delay_s = 0.5  # Airflow's worker looks every five seconds whether its task is still wanted.
+    service.delay_s = 0.5  # Airflow's worker checks every five seconds whether its task should still run.
     begun = cluster.trigger("ner_backfill", databases.params)
     awaited(lambda: databases.checkpoint(range_id="0000", read={"$gt": 8}), "a range in mid-work")
 
@@ -43,7 +43,10 @@ def test_trap_31_a_task_marked_failed_saves_its_checkpoint(cluster, service, dat
 
 
 def test_trap_31_a_task_over_its_execution_timeout_goes_on_in_its_next_try(cluster, service, databases):
-    """Airflow's own time limit passes in mid-range, again and again: each try saves, and the next goes on."""
+    """Airflow's time limit ends try after try during the range.
+
+    Each saves its checkpoint, and the next resumes.
+    """
     begun = cluster.trigger("timed_backfill", databases.params)
 
     begun.await_end("success")
@@ -55,7 +58,7 @@ def test_trap_31_a_task_over_its_execution_timeout_goes_on_in_its_next_try(clust
 
 
 def test_a_lost_scheduler_costs_only_what_was_in_flight(cluster, service, databases):
-    """Scheduler, workers and tasks end at once in mid-range; the next scheduler takes the run up again."""
+    """Scheduler, workers and tasks end at once during a range; the next scheduler resumes the run."""
     begun = cluster.trigger("ner_backfill", databases.params)
     awaited(databases.in_mid_range, "a range in mid-work")
 
@@ -71,7 +74,7 @@ def test_a_lost_scheduler_costs_only_what_was_in_flight(cluster, service, databa
 
 
 def test_a_mongod_that_restarts_costs_only_what_was_in_flight(cluster, service, own_uri, own_port, tmp_path):
-    """It ends in mid-range and comes back with its data: tasks wait for it, or are tried again."""
+    """It ends during a range and returns with its data: the tasks wait for it or are retried."""
     with MongoClient(own_uri, tz_aware=True) as client:
         with replica_set(tmp_path, port=own_port):
             databases = filled(client)
@@ -80,4 +83,4 @@ def test_a_mongod_that_restarts_costs_only_what_was_in_flight(cluster, service, 
         with replica_set(tmp_path, port=own_port):
             begun.await_end("success")
             expect_all_done_and_little_again(databases, service)
-            client.close()  # while there is a server to take leave of
+            client.close()  # while the server is still there, as closing ends the session on it

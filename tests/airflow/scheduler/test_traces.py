@@ -11,15 +11,15 @@ from tests.support.slow_ranges import text_of
 pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(300)]
 
 WAS_THERE = "dead-lettered, and max_dead_letters allows 0"
-"""Words of a task's log, which show that logs are where they are looked for."""
+"""Words of a task's log: finding them proves that the test searches the right files."""
 
 
 def test_no_secret_and_no_text_is_left_anywhere(cluster, service, databases, secrets):
-    """Not in any file of Airflow, nor in plans, checkpoints and dead letters.
+    """Neither is in any file of Airflow, nor in plans, checkpoints and dead letters.
 
-    Its files are the logs of tasks and servers, and its database with XComs and rendered fields. One run
-    has a service that quotes the texts it refuses, one a refused login, one a server that is not there. HTML
-    reports of other runs name entities, as they were told.
+    The files are the logs of tasks and servers, and the database with XComs and rendered fields. One run has
+    a service that quotes the texts it refuses, one a refused login, one a server that does not exist. The
+    HTML reports of the other runs show entities, as they were asked to.
     """
     service.delay_s = 0
     service.poison = {
@@ -27,7 +27,7 @@ def test_no_secret_and_no_text_is_left_anywhere(cluster, service, databases, sec
         for number, code in ((5, 400), (400, 422))
     }
     params = {name: databases.params[name] for name in ("database", "collection", "target_database")}
-    # The HTML report shows frequent entities, which are parts of texts, unless it is told not to.
+    # Frequent entities, which the HTML report shows by default, are parts of texts.
     refused_texts = cluster.trigger("ner_backfill", {**databases.params, "report_entities": 0})
     refused_login = cluster.trigger("ner_verify", {**params, "mongo_conn_id": "mongo_refused"})
     absent_server = cluster.trigger("ner_replay", {**params, "mongo_conn_id": "mongo_away"})
@@ -35,7 +35,7 @@ def test_no_secret_and_no_text_is_left_anywhere(cluster, service, databases, sec
     for begun in (refused_texts, refused_login, absent_server):
         begun.await_end("failed")
 
-    # What no retry can change fails at once; a server may come back.
+    # A refused login fails at once, because a retry cannot change it; an absent server may come back.
     assert [ti["try_number"] for ti in refused_login.instances("find")] == [1]
     assert [ti["try_number"] for ti in absent_server.instances("replay")] == [4]
     assert databases.target["messages_dead_letters"].count_documents({}) == 2
