@@ -1,8 +1,8 @@
 """Takes the pictures of Airflow's user interface: `make pictures`.
 
 Starts the servers of the demo (MongoDB, the NER service, Airflow) with real messages in a folder of its own,
-runs the DAG, and takes four pictures in a real browser. A picture is taken only when the page shows what it is
-meant to show. If that never happens, the script fails.
+runs the DAG, and takes four pictures in a real browser. A picture is taken only when the page shows its
+subject. If that never happens, the script fails.
 """
 
 from __future__ import annotations
