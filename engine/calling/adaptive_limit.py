@@ -63,6 +63,21 @@ class AttemptResult(StrEnum):
     """Refused for good, or cancelled: says nothing about capacity."""
 
 
+class LimitState(StrEnum):
+    """What a limit is doing.
+
+    slow start -> steady -> measuring -> steady        (a queue, a refusal or the maximum ends slow start)
+                  steady -> slow start                 (after an outage, up to the limit before it)
+    """
+
+    SLOW_START = "slow start"
+    """Each success raises the limit by one, because the capacity is not known yet."""
+    STEADY = "steady"
+    """The limit follows the capacity, round by round."""
+    MEASURING = "measuring"
+    """Half the capacity is used for one round, so that the base latency can be measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptStart:
     """The state in which an attempt began.
@@ -113,7 +128,7 @@ class AdaptiveLimit:
         self._slow_start_to = float(maximum)
         self._refused_at, self._hold_s, self._hold_until = math.inf, HOLD_S, -math.inf
         self._base: BaseLatency | None = None
-        self._capacity, self._probe_at, self._after_probe = 0.0, math.inf, 0.0
+        self._capacity, self._measure_at, self._limit_before_measuring = 0.0, math.inf, 0.0
         self._begun = self._decided_at = self._latest_in_flight = 0
         self._round, self._enough = Round(), max(MIN_ROUND, self.limit)
 
@@ -142,12 +157,19 @@ class AdaptiveLimit:
             return
         if self._round.attempts >= self._enough:
             self._judge(self._round)
-        if self._clock() >= self._probe_at:
-            self._probe()
+        if self._clock() >= self._measure_at:
+            self._measure_base()
+
+    @property
+    def state(self) -> LimitState:
+        """What the limit is doing now."""
+        if self._limit_before_measuring:
+            return LimitState.MEASURING
+        return LimitState.SLOW_START if self._limit < self._slow_start_to else LimitState.STEADY
 
     @property
     def _slow_start(self) -> bool:
-        return self._limit < self._slow_start_to and not self._after_probe
+        return self.state is LimitState.SLOW_START
 
     def _answered(self, start: AttemptStart) -> None:
         in_flight = max(start.in_flight, self._latest_in_flight)
@@ -173,10 +195,10 @@ class AdaptiveLimit:
 
     def _judge(self, round_: Round) -> None:
         if not round_.answers:  # an outage says nothing about the capacity: slow start will lead back
-            self._decide(self._after_probe or max(STEEPEST * self._limit, min(self._limit, FEW)))
+            self._decide(self._limit_before_measuring or max(STEEPEST * self._limit, min(self._limit, FEW)))
             return
         mean_s, error_s = round_.mean_latency_s()
-        if self._base is None or self._after_probe:
+        if self._base is None or self._limit_before_measuring:
             self._measured(mean_s + error_s)
             return
         self._base.follow(mean_s)
@@ -194,7 +216,7 @@ class AdaptiveLimit:
         if round_.lost >= OVERLOAD:
             self._slow_start_to = self._limit
         if self._base and self._limit >= self._maximum:  # the base may be too high to show a queue
-            self._capacity, self._probe_at = FEW / PROBE, self._base.due_at_s(self._base.s)
+            self._capacity, self._measure_at = FEW / PROBE, self._base.due_at_s(self._base.s)
 
     def _judge_with_queue(self, round_: Round, base: BaseLatency, latency_s: float) -> None:
         """Lowers the limit, after a round with queueing, to a little above what the service works on."""
@@ -203,31 +225,32 @@ class AdaptiveLimit:
         self._decide(min((1 - round_.lost / 2) * works_on, self._limit) + self._step)
         self._slow_start_to = self._limit
         self._capacity = in_flight * base.s / latency_s
-        self._probe_at = base.due_at_s(latency_s)
+        self._measure_at = base.due_at_s(latency_s)
 
     @property
     def _step(self) -> float:
         return max(1.0, math.sqrt(self._limit) / 2)
 
-    def _probe(self) -> None:
+    def _measure_base(self) -> None:
+        """Begins a round with little in flight; the limit returns to what it is now when the round ends."""
         before = self._limit
         self._decide(PROBE * self._capacity)
-        self._after_probe = before
+        self._limit_before_measuring = before
 
     def _measured(self, latency_s: float) -> None:
         now = self._clock()
         if self._base is None:
             self._base = BaseLatency(latency_s, now)
         else:
-            self._base = self._base.measured(latency_s, now, alone=self._after_probe < FEW)
-        self._decide(self._after_probe or self._limit)
+            self._base = self._base.measured(latency_s, now, alone=self._limit_before_measuring < FEW)
+        self._decide(self._limit_before_measuring or self._limit)
 
     def _decide(self, limit: float) -> None:
         """Sets the limit and begins a new round; attempts that began before it will be ignored."""
         self._set(limit)
         self._round, self._enough = Round(), max(MIN_ROUND, self.limit)
         self._decided_at = self._begun
-        self._probe_at, self._after_probe = math.inf, 0.0
+        self._measure_at, self._limit_before_measuring = math.inf, 0.0
 
     def _set(self, limit: float) -> None:
         if self._clock() < self._hold_until:

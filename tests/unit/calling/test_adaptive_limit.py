@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.calling.adaptive_limit import HOLD_S, MIN_ROUND, AdaptiveLimit, AttemptResult
+from engine.calling.adaptive_limit import HOLD_S, MIN_ROUND, AdaptiveLimit, AttemptResult, LimitState
 
 
 class Driver:
@@ -213,6 +213,20 @@ def test_the_base_latency_is_measured_anew_with_half_the_capacity():
         limits.append(driver.limiter.limit)
     assert min(limits) <= 10
     assert limits[-1] >= 20
+
+
+def test_the_limit_names_its_state():
+    """Slow start until a queue shows, then steady, and now and then a round that measures the base latency."""
+    driver = Driver()
+    assert driver.limiter.state is LimitState.SLOW_START
+    driver.round()
+    driver.round(latency_s=0.5)
+    assert driver.limiter.state is LimitState.STEADY
+    seen = set()
+    for _ in range(100):
+        driver.round(latency_s=0.5)
+        seen.add(driver.limiter.state)
+    assert seen == {LimitState.STEADY, LimitState.MEASURING}
 
 
 def test_one_straggler_makes_no_queue():
