@@ -18,7 +18,7 @@ from bson.max_key import MaxKey
 
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
-from engine.model import QueryForm
+from engine.reading.query_forms import FilterScan, WholeTiesScan
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
@@ -79,11 +79,11 @@ async def partition_window(scan: Scan, start: Key, stop: Key, settings: Settings
     `auto` walks small windows (`exact`), counts between sampled keys up to `max_counted_documents`
     (`counted`), and only samples larger ones (`sample`). The filter form always walks.
     """
-    if scan.form is QueryForm.FILTER:
+    if isinstance(scan, FilterScan):
         return Partition(await walk(scan, start, stop, settings), "exact")
     estimate = await estimate_window(scan, start, stop, settings)
     strategy = settings.strategy if settings.strategy != "auto" else _chosen(estimate, settings)
-    if scan.form is QueryForm.WHOLE_TIES and strategy != "sample":
+    if isinstance(scan, WholeTiesScan) and strategy != "sample":
         await refuse_large_ties(scan, start, stop)
     segments = await _STRATEGIES[strategy](scan, start, stop, settings, estimate)
     return Partition(_capped(segments, settings.max_ranges), strategy, estimate.documents)
@@ -142,7 +142,7 @@ async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Se
 
 async def _hop(scan: Scan, start: Key, stop: Key, size: int) -> list[Key] | None:
     """The Key `size` documents after the first of `[start, stop)`, and a few before it; None past `stop`."""
-    if scan.form is QueryForm.WHOLE_TIES:
+    if isinstance(scan, WholeTiesScan):
         landed = await scan.key_at(start, stop, size)
         return [landed] if landed else None
     before = min(HOP_TAIL, size)
@@ -158,10 +158,9 @@ async def _hopped(scan: Scan, start: Key, seen: Sequence[Key], stop: Key, size: 
     """
     landed = seen[-1]
     before = scan.order.first(landed.values[0])
-    whole = scan.form is QueryForm.WHOLE_TIES
-    if not whole and (before == landed or identity(start.values[0]) == identity(landed.values[0])):
-        return Segment(start, landed, size)
-    if not whole:
+    if not isinstance(scan, WholeTiesScan):
+        if before == landed or identity(start.values[0]) == identity(landed.values[0]):
+            return Segment(start, landed, size)
         hopped = _ties_seen(seen)
         if hopped is None:
             hopped = await _count_few(scan, before, landed, min(size, 1000))
@@ -191,7 +190,7 @@ async def _count_few(scan: Scan, start: Key, stop: Key, few: int) -> int:
     return found if found < few else await scan.count(start, stop)
 
 
-async def refuse_large_ties(scan: Scan, start: Key, stop: Key) -> None:
+async def refuse_large_ties(scan: WholeTiesScan, start: Key, stop: Key) -> None:
     """Refuses a window in which an order value has more documents than a page of whole ties may hold.
 
     Raises:
@@ -246,7 +245,7 @@ def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> lis
         key = keys[number * len(keys) // wanted]
         # Under a collation, strings that differ in bytes may be equal; only whole keys are sure to ascend.
         whole = scan.collation is not None and isinstance(key.values[0], str)
-        if scan.form is QueryForm.WHOLE_TIES or (
+        if isinstance(scan, WholeTiesScan) or (
             not whole and identity(key.values[0]) != identity(before.values[0])
         ):
             key = scan.order.first(key.values[0])

@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from engine.errors import SourceError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
-from engine.model import Page, QueryForm
+from engine.model import Page
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
@@ -75,7 +75,7 @@ class DocumentsByKey:
         if not wanted:
             return None
         chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
-        limit = -len(wanted) if self._scan.form is QueryForm.INDEX_BOUNDS else len(wanted)
+        limit = self._scan.reply_limit(len(wanted))
         try:
             cursor = self._scan.collection.find(chosen, self._projection).batch_size(len(wanted)).limit(limit)
             found = await cursor.to_list(length=None)

@@ -10,8 +10,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from engine.errors import PlanError, SourceError
 from engine.keys.key import Key, Order
-from engine.model import QueryForm
 from engine.mongo import driver
+from engine.reading.query_forms import BoundsScan, FilterScan, WholeTiesScan
 from engine.reading.scan import Scan, missing_index
 from engine.settings import Settings
 
@@ -38,26 +38,27 @@ async def _choose(collection: driver.Collection, settings: Settings) -> Scan:
     collection = driver.exact(collection)
     collation = await driver.default_collation(collection)
     index, spec = await _usable_index(collection, order, collation)
-    form = QueryForm.FILTER
-    if index is not None:
-        form = await _form_of_bounds(collection, order, index) if spec == order.spec else QueryForm.WHOLE_TIES
-    most = settings.max_tied_documents
-    return Scan(collection, order, form, index, settings.filter, collation, most)
+    chosen = collection, order, index, settings.filter, collation
+    if index is None:
+        return FilterScan(*chosen)
+    if spec != order.spec:
+        return WholeTiesScan(*chosen, most_ties=settings.max_tied_documents)
+    return BoundsScan(*chosen) if await _takes_bounds(collection, order, index) else FilterScan(*chosen)
 
 
-async def _form_of_bounds(collection: driver.Collection, order: Order, index: str) -> QueryForm:
-    """Index bounds if the server takes `min` and `max`, tried by one query; otherwise a filter."""
+async def _takes_bounds(collection: driver.Collection, order: Order, index: str) -> bool:
+    """Whether the server takes `min` and `max`, tried by one query."""
     if not driver.has_server(collection):
-        return QueryForm.FILTER
+        return False
     least, most = (Key((bound,) * len(order.fields)) for bound in (MinKey(), MaxKey()))
     try:
         cursor = collection.find({}, {"_id": 1}).hint(index)
         await cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)
     except OperationFailure as error:
         if error.code in _NO_BOUNDS:
-            return QueryForm.FILTER
+            return False
         raise
-    return QueryForm.INDEX_BOUNDS
+    return True
 
 
 async def _usable_index(

@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from engine.errors import SourceError
 from engine.keys.bson_values import EXACT_CODEC
 from engine.keys.key import Key, KeyRange
-from engine.model import Page, QueryForm, Sleep
+from engine.model import Page, Sleep
 from engine.observing import metrics
 from engine.reading.page_size import PageSize
 from engine.reading.scan import Scan
@@ -87,7 +87,7 @@ class Reader:
     @property
     def resumes_anywhere(self) -> bool:
         """False in the form `whole_ties`, which resumes only between pages."""
-        return self._scan.form is not QueryForm.WHOLE_TIES
+        return self._scan.resumes_anywhere
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
         """See `Scan.position`."""

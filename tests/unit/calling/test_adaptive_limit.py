@@ -216,7 +216,7 @@ def test_the_base_latency_is_measured_anew_with_half_the_capacity():
 
 
 def test_the_limit_names_its_state():
-    """Slow start until a queue shows, then steady, and now and then a round that measures the base latency."""
+    """Slow start until a queue shows, then steady; now and then a round measures the base latency."""
     driver = Driver()
     assert driver.limiter.state is LimitState.SLOW_START
     driver.round()

@@ -1,0 +1,142 @@
+"""The three forms in which the documents between two Keys are asked for, a class for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from bson.max_key import MaxKey
+
+from engine.errors import PlanError
+from engine.keys.bson_values import identity
+from engine.keys.key import Key
+from engine.model import QueryForm
+from engine.reading.filters import filter_after_ties
+from engine.reading.scan import Scan, both, missing_index
+
+
+@dataclass(frozen=True)
+class BoundsScan(Scan):
+    """Asks by index bounds, which give exactly `[start, stop)` for keys of any BSON types in one index scan.
+
+    See docs/decisions/0001-index-bounds.md. A page is one reply of at most 16 MiB.
+    """
+
+    form: ClassVar[QueryForm] = QueryForm.INDEX_BOUNDS
+
+    def reply_limit(self, limit: int) -> int:
+        """A negative limit asks for a single reply, which the server ends at 16 MiB. Views refuse it."""
+        return -limit
+
+    async def count(self, start: Key, stop: Key) -> int:
+        """Counts by the `count` command where its filter finds every type, and by hops elsewhere."""
+        if self.is_plain(start, stop):
+            return await self.count_covered(start, stop)
+        return await self._count_by_hops(start, stop)
+
+    async def _count_by_hops(self, start: Key, stop: Key) -> int:
+        """Counts by hops that double until one passes the end, then halve: a logarithm of queries."""
+        total, step, growing = 0, 256, True
+        while step:
+            key = await self.key_at(start, stop, step)
+            growing = growing and key is not None
+            if key is not None:
+                total, start = total + step, key
+            step = step * 2 if growing else step // 2
+        return total + (await self.key_at(start, stop) is not None)
+
+    def _cursor(self, start: Key, stop: Key, projection: dict[str, int]) -> Any:
+        cursor = self.collection.find(self.filter, projection).hint(self.index).min(self.order.bounds(start))
+        return cursor if isinstance(stop.values[0], MaxKey) else cursor.max(self.order.bounds(stop))
+
+
+@dataclass(frozen=True)
+class FilterScan(Scan):
+    """Asks by a filter, for servers without `min()` and `max()`; `$expr` compares `_id`s of any types."""
+
+    form: ClassVar[QueryForm] = QueryForm.FILTER
+
+    async def count(self, start: Key, stop: Key) -> int:
+        """Counts by an aggregation."""
+        return int(await self.collection.count_documents(self.condition(start, stop)))
+
+
+@dataclass(frozen=True)
+class WholeTiesScan(Scan):
+    """Asks by a filter on the order field alone, because the index lacks `_id`.
+
+    A page ends with all documents of its last order value, because the index does not order them.
+
+    Attributes:
+        most_ties: how many documents may share one order value.
+    """
+
+    form: ClassVar[QueryForm] = QueryForm.WHOLE_TIES
+    resumes_anywhere: ClassVar[bool] = False
+
+    most_ties: int = 0
+
+    @property
+    def spec(self) -> list[tuple[str, int]]:
+        """The order field alone."""
+        return self.order.spec[:1]
+
+    async def key_at(self, start: Key, stop: Key, skip: int = 0, *, backward: bool = False) -> Key | None:
+        """The Key before all documents of the value found there."""
+        covered = {"_id": 0, self.order.fields[0]: 1}
+        found = await self.fetch(start, stop, limit=1, projection=covered, skip=skip, backward=backward)
+        return self.order.first(self.order.values_of(found[0])[0]) if found else None
+
+    async def page(
+        self,
+        start: Key,
+        stop: Key,
+        after: Key | None,
+        *,
+        limit: int,
+        projection: dict[str, int] | None = None,
+    ) -> tuple[list[dict[str, Any]], Key | None]:
+        """A page that ends with all documents of its last order value, for which the server is asked.
+
+        Raises:
+            PlanError: more than `most_ties` documents share one order value.
+        """
+        start = after or start
+        found = await self.fetch(start, stop, limit=limit, projection=projection)
+        if not found:
+            return [], None
+        value = self.order.values_of(found[-1])[0]
+        if len(found) == limit:
+            here = self.limited_to({self.order.fields[0]: {"$eq": value}})
+            ties = await here.fetch(start, stop, limit=self.most_ties + 1, projection=projection)
+            self.refuse_too_many(len(ties), value)
+            there = {identity(document["_id"]) for document in found}
+            found += [tie for tie in ties if identity(tie["_id"]) not in there]
+        return found, self.position((value,), ends_page=True)
+
+    def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
+        """The Key after all documents of the value; None inside a page."""
+        return Key((values[0], MaxKey())) if ends_page else None
+
+    def refuse_too_many(self, ties: int, value: Any) -> None:
+        """Refuses a group of ties that is too large to be read as a whole.
+
+        Raises:
+            PlanError: names the value, and the index that would order its documents.
+        """
+        if ties > self.most_ties:
+            reason = (
+                f"more than {self.most_ties:,} documents (max_tied_documents) have {self.order.fields[0]} "
+                f"{value!r}, and index {self.index!r} cannot tell them apart"
+            )
+            raise PlanError(missing_index(self.collection, self.order, [reason]))
+
+    async def count(self, start: Key, stop: Key) -> int:
+        """Counts by the `count` command: both ends lie between two values."""
+        return await self.count_covered(start, stop)
+
+    def condition(self, start: Key, stop: Key) -> dict[str, Any]:
+        """The usual filter, or one that selects what lies beyond all documents of a value."""
+        if isinstance(start.values[-1], MaxKey):
+            return both(self.filter, filter_after_ties(self.order, start.values[0], stop))
+        return super().condition(start, stop)
