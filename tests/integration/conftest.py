@@ -9,7 +9,7 @@ from tests.support.samples import fill, message
 
 @pytest_asyncio.fixture
 async def messages(database):
-    """A thousand messages, three a second, through each driver in turn."""
+    """A thousand messages, three a second, once with each driver."""
     return await fill(database["messages"], [message(n, n // 3) for n in range(1000)])
 
 

@@ -1,4 +1,4 @@
-"""A collection changes during a run: documents that stay are neither lost nor sent twice."""
+"""A collection that changes during a run: documents that stay are neither lost nor sent twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio
 
 
 class Churn(Recorder):
-    """A service during whose calls documents are deleted and inserted all over the window."""
+    """A service that deletes and inserts documents all over the window while it is called."""
 
     def __init__(self, collection, seed):
         super().__init__()
@@ -26,7 +26,7 @@ class Churn(Recorder):
         self.new = 0
 
     async def __call__(self, texts):
-        """Deletes two of those that may go, inserts three anywhere, finds first words."""
+        """Deletes two documents that may go, inserts three anywhere, and finds first words."""
         self.random.shuffle(self.volatile)
         gone, self.volatile = self.volatile[:2], self.volatile[2:]
         come = [message(f"n{self.new + i}", self.random.randrange(333)) for i in range(3)]
@@ -38,7 +38,7 @@ class Churn(Recorder):
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_trap_11_documents_present_throughout_are_neither_lost_nor_repeated(messages, seed):
-    """While others come and go; `verify` names exactly the late ones, and `repair` leaves none."""
+    """Others come and go: `verify` names exactly the late ones, and after `repair` none is missing."""
     settings = SMALL.model_copy(update={"max_concurrency": 1, "batch_texts": 20})
     where, churn = places(messages, settings), Churn(messages, seed)
     window = Window(DAY, datetime(2020, 1, 2, tzinfo=UTC))
@@ -60,7 +60,7 @@ async def test_trap_11_documents_present_throughout_are_neither_lost_nor_repeate
 
 
 async def test_differences_between_plan_and_run_are_in_the_report(messages):
-    """A document that is not there any more and others that came between planning and reading."""
+    """One document is deleted and others are inserted between planning and reading."""
     where = places(messages, SMALL.model_copy(update={"range_concurrency": 1}))
     changed = []
 
@@ -81,7 +81,7 @@ async def test_differences_between_plan_and_run_are_in_the_report(messages):
 
 
 async def test_a_digest_survives_interruption_and_does_not_depend_on_ranges(messages):
-    """Resumed, run again, in ranges and pages of other sizes: always that of the documents there are."""
+    """Resumed, repeated, or with other sizes of ranges and pages, it is the digest of the same documents."""
     calls = []
 
     async def down_after_30_calls(texts):

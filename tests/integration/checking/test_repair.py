@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio
 
 
 async def test_trap_11_back_dated_documents_are_named_and_repaired(messages):
-    """Those that came into a window after its run; only they are sent to the service."""
+    """Documents that came into a window after its run are named; only they are sent to the service."""
     await run(Window(), extractor=first_word, **places(messages))
     await messages.insert_many([message(f"late {n}", n * 10) for n in range(30)])
     window = Window(DAY, datetime(2020, 1, 2, tzinfo=UTC))
@@ -43,7 +43,7 @@ async def test_trap_11_back_dated_documents_are_named_and_repaired(messages):
 
 
 async def test_what_a_repair_cannot_extract_becomes_a_dead_letter(messages):
-    """As in a run: it is accounted for then, and limited by the same setting."""
+    """As in a run, it then counts as accounted for, and the same setting limits the number."""
     await run(Window(), extractor=first_word, **places(messages))
     await messages.insert_many([message("bad", 5), message("good", 5)])
     report = await repair(Window(), extractor=Recorder(refused="Hello bad"), **places(messages))
@@ -54,7 +54,7 @@ async def test_what_a_repair_cannot_extract_becomes_a_dead_letter(messages):
 
 @pytest.mark.parametrize("order_field", ["created_at", "_id"])
 async def test_trap_1_missing_documents_of_every_type_are_found(database, order_field):
-    """Whatever the BSON type of `_id`, in both orders; the repaired ones keep it."""
+    """They are found whatever the BSON type of their `_id`, in both orders; repaired ones keep the type."""
     collection = await fill(database["messages"], [message(value, n) for n, value in enumerate(MIXED)])
     where = places(collection, Settings(order_field=order_field, page_documents=4))
     half = {"_id": {"$in": MIXED[::2]}}
@@ -77,7 +77,7 @@ async def test_trap_1_missing_documents_of_every_type_are_found(database, order_
 
 
 async def test_trap_14_an_empty_window_is_complete_and_its_repair_reconciles(messages):
-    """Nothing to do is done well."""
+    """A repair with nothing to do succeeds."""
     window = Window("2030-01-01", "2030-01-02")
     assert (await verify(window, **places(messages))).complete
     report = await repair(window, extractor=first_word, **places(messages))
@@ -85,7 +85,7 @@ async def test_trap_14_an_empty_window_is_complete_and_its_repair_reconciles(mes
 
 
 async def test_the_filter_of_the_run_is_that_of_the_verification(messages):
-    """Other documents belong to nobody."""
+    """Documents outside the filter are not missing."""
     few = SMALL.model_copy(update={"filter": {"_id": {"$lt": 100}}})
     await run(Window(), extractor=first_word, **places(messages, few))
     assert (await verify(Window(), **places(messages, few))).read == 100
@@ -96,7 +96,7 @@ async def test_the_filter_of_the_run_is_that_of_the_verification(messages):
 
 
 async def test_a_view_is_verified_and_repaired(messages, database):
-    """Through the filter form, where a server has no index bounds."""
+    """It works through the filter form, because a view has no index bounds."""
     await database.create_collection("visible", viewOn="messages", pipeline=[])
     where = places(database["visible"])
     await run(Window(), extractor=first_word, **where)
@@ -109,7 +109,7 @@ async def test_a_view_is_verified_and_repaired(messages, database):
 
 
 async def test_trap_16_repair_reads_large_documents_a_reply_at_a_time(pymongo_database):
-    """A page is a reply, 16 MiB at most, however many are missing."""
+    """A page is one reply of at most 16 MiB, however many documents are missing."""
     big = "x" * 1_000_000
     collection = await fill(pymongo_database["messages"], [message(n, n, f"{n} {big}") for n in range(40)])
     keys = [Key((message(n, n)["created_at"], n)) for n in range(50)]  # ten were deleted meanwhile
@@ -124,7 +124,7 @@ async def test_trap_16_repair_reads_large_documents_a_reply_at_a_time(pymongo_da
 
 
 async def test_trap_12_a_source_that_cannot_be_read_is_never_the_end(messages, monkeypatch):
-    """Documents that could not be fetched are not passed over."""
+    """Documents that could not be read are an error, and are not skipped."""
 
     async def missing():
         yield [Key((DAY, 1))]
@@ -136,7 +136,7 @@ async def test_trap_12_a_source_that_cannot_be_read_is_never_the_end(messages, m
 
 
 async def test_documents_that_changed_their_type_of_id_are_not_taken_for_others(messages):
-    """`$in` takes 1 and 1.0 for one; they are different documents."""
+    """`$in` treats 1 and 1.0 as equal, but they are different documents."""
     scan = await choose_scan(messages, SMALL)
 
     async def missing():

@@ -1,4 +1,4 @@
-"""Dead letters, run again: what succeeds is resolved with its history, what fails again says so."""
+"""Replay of dead letters: a success resolves the letter and keeps its history; a failure is counted in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REFUSED = [f"Hello {n}" for n in range(0, 1000, 100)]
 
 
 class Service:
-    """Refuses some texts for good, and keeps those it was sent."""
+    """Refuses certain texts for good, and records the texts it was sent."""
 
     def __init__(self, *refused):
         self.refused, self.texts = set(refused), []
@@ -34,7 +34,7 @@ class Service:
 
 
 def places(collection, **changed):
-    """Source, target and settings, as every call takes them."""
+    """The source, target and settings that every call takes."""
     settings = SMALL.model_copy(update=changed)
     return {"source": collection, "target": collection.database, "settings": settings}
 
@@ -45,14 +45,14 @@ async def letters_of(database):
 
 
 async def failed(messages):
-    """The collection, after a run in which ten texts were refused."""
+    """The collection after a run in which ten texts were refused."""
     report = await run(Window(), extractor=Service(*REFUSED), **places(messages))
     assert (report.status, report.dead_lettered) == (Status.SUCCEEDED, 10)
     return messages
 
 
 async def test_letters_are_resolved_and_keep_their_history(messages, database):
-    """Only their documents are sent, each once; each letter says by which run, and still what happened."""
+    """Only their documents are sent, once each; each letter names the run that resolved it."""
     await failed(messages)
     before = await letters_of(database)
     service = Service()
@@ -73,7 +73,7 @@ async def test_letters_are_resolved_and_keep_their_history(messages, database):
 
 
 async def test_what_fails_again_stays_and_is_counted(messages, database):
-    """Exactly once, although its letter is written again while letters are read, page by page."""
+    """It is tried once, although its letter is written again while letters are read page by page."""
     await failed(messages)
     before = await letters_of(database)
 
@@ -93,7 +93,7 @@ async def test_what_fails_again_stays_and_is_counted(messages, database):
 
 
 async def test_letters_are_chosen_by_class(database):
-    """A text that is missing is of another class than one that the service refuses."""
+    """A missing text has another error class than a text that the service refuses."""
     documents = [message(1), {**message(2), "text": None}, message(3)]
     collection = await fill(database["messages"], documents)
     await run(Window(), extractor=Service("Hello 1"), **places(collection))
@@ -107,7 +107,7 @@ async def test_letters_are_chosen_by_class(database):
 
 
 async def test_letters_are_chosen_by_the_window_of_their_documents(messages, database):
-    """Others keep their letters, and so do those that the filter leaves out."""
+    """Letters of documents outside the window or the filter stay as they are."""
     await failed(messages)  # documents 0, 100, 200, ... at seconds 0, 33, 66, ...
     window = Window("2020-01-01T00:00:30Z", "2020-01-01T00:01:41Z")
 
@@ -120,7 +120,7 @@ async def test_letters_are_chosen_by_the_window_of_their_documents(messages, dat
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 10, 11])
 async def test_no_more_than_the_limit_are_tried(messages, limit):
-    """Whether it ends a page or not."""
+    """The limit holds at the end of a page and within one."""
     await failed(messages)
     service = Service()
     report = await replay(Window(), limit=limit, extractor=service, **places(messages))
@@ -128,7 +128,7 @@ async def test_no_more_than_the_limit_are_tried(messages, limit):
 
 
 async def test_the_letter_of_a_deleted_document_is_resolved_as_such(messages, database):
-    """There is nothing left to lose: it stays as history, and the report names the difference."""
+    """The letter stays as history, and the report counts a difference."""
     await failed(messages)
     await messages.delete_many({"_id": {"$in": [0, 500]}})
 
@@ -144,7 +144,7 @@ async def test_the_letter_of_a_deleted_document_is_resolved_as_such(messages, da
 
 
 async def test_a_document_that_came_back_and_failed_is_not_called_deleted(messages, database):
-    """What its letter said of an earlier failure is gone."""
+    """Its letter no longer says that the document was deleted."""
     await failed(messages)
     await messages.delete_one({"_id": 0})
     await replay(Window(), extractor=first_word, **places(messages))
@@ -171,7 +171,7 @@ async def test_a_text_changed_back_resolves_its_letter(messages, database):
 
 @pytest.mark.parametrize("order_field", ["created_at", "_id"])
 async def test_trap_1_letters_of_every_type_of_id_are_replayed(database, order_field):
-    """In pages of three, over all BSON types that `_id` may have."""
+    """They are replayed in pages of three, with `_id`s of all BSON types."""
     documents = [message(value, n, f"bad {n}") for n, value in enumerate(MIXED)]
     collection = await fill(database["messages"], documents)
     where = places(collection, order_field=order_field)
@@ -183,7 +183,7 @@ async def test_trap_1_letters_of_every_type_of_id_are_replayed(database, order_f
 
 
 async def test_an_outage_interrupts_and_blames_nothing(messages, database):
-    """What was resolved stays resolved; the next replay takes the others."""
+    """Letters resolved before the outage stay resolved; the next replay takes the others."""
     await failed(messages)
     sent = []
 
@@ -204,7 +204,7 @@ async def test_an_outage_interrupts_and_blames_nothing(messages, database):
 
 
 async def test_without_letters_nothing_is_asked(messages):
-    """Not even where no collection of them was ever made."""
+    """Nothing is sent, even if the collection of dead letters was never created."""
     report = await replay(Window(), extractor=Service(), **places(messages))
     assert (report.status, report.reconciled, report.read) == (Status.SUCCEEDED, True, 0)
     letters = UnresolvedLetters(messages.database, "messages", SMALL)
@@ -219,14 +219,14 @@ async def test_without_letters_nothing_is_asked(messages):
     ],
 )
 async def test_a_wrong_window_is_refused(messages, window, says):
-    """As a plan would."""
+    """It is refused with the same error as in a plan."""
     await failed(messages)
     with pytest.raises(ConfigError, match=says):
         await replay(window, extractor=Service(), **places(messages))
 
 
 async def test_letters_that_cannot_be_read_are_an_error_of_ours(messages, database):
-    """It names the collection; nothing is taken for resolved."""
+    """The error names the collection; no letter is marked as resolved."""
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("messages_dead_letters", viewOn="messages", pipeline=broken)
     letters = UnresolvedLetters(database, "messages", SMALL)
@@ -237,7 +237,7 @@ async def test_letters_that_cannot_be_read_are_an_error_of_ours(messages, databa
 
 
 async def test_trap_12_a_document_that_cannot_be_looked_for_is_not_deleted(messages, database):
-    """Its letter stays as it is."""
+    """If the source cannot be read, the letter stays as it is."""
     await failed(messages)
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("broken", viewOn="messages", pipeline=broken)
@@ -248,7 +248,7 @@ async def test_trap_12_a_document_that_cannot_be_looked_for_is_not_deleted(messa
 
 
 async def test_ids_that_only_python_takes_for_one_are_told_apart(database):
-    """The letter of 1.0 is not kept by the document 1."""
+    """1 and 1.0 are equal in Python: document 1 must not keep the letter of 1.0 open."""
     collection = await fill(database["messages"], [message(1)])
     letters = database["messages_dead_letters"]
     await letters.insert_one({"_id": 1.0, "kind": "permanent", "resolved_at": None, "first_at": DAY})

@@ -1,4 +1,4 @@
-"""After a run: what is missing is named, and repaired by running exactly that."""
+"""Verification after a run: missing documents are named, and a repair runs exactly those."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio
 
 
 async def test_after_a_run_nothing_is_missing(messages):
-    """Everything is present, and the run has read exactly the documents that are there."""
+    """Everything is present, and the run has read exactly the documents that exist."""
     report = await run(Window(), extractor=first_word, **places(messages))
     found = await verify(Window(), **places(messages))
     assert (found.complete, found.read, found.present, found.missing) == (True, 1000, 1000, 0)
@@ -26,13 +26,13 @@ async def test_after_a_run_nothing_is_missing(messages):
 
 
 async def test_a_window_is_verified_within_its_ends(messages):
-    """What lies outside is another run's."""
+    """Documents outside the window are not counted."""
     found = await verify(Window("2020-01-01T00:00:10", "2020-01-01T00:00:20"), **places(messages))
     assert (found.read, found.missing) == (30, 30)
 
 
 async def test_dead_letters_are_accounted_for_until_they_are_resolved(messages):
-    """An unresolved one stands for its document; a resolved one without an extraction does not."""
+    """An unresolved letter accounts for its document; a resolved one without an extraction does not."""
     allowed = SMALL.model_copy(update={"max_dead_letters": 1})
     await run(Window(), extractor=Recorder(refused="Hello 7"), **places(messages, allowed))
     found = await verify(Window(), **places(messages))
@@ -44,14 +44,14 @@ async def test_dead_letters_are_accounted_for_until_they_are_resolved(messages):
 
 
 async def test_an_extraction_of_any_version_counts_as_present(messages):
-    """Bringing them up to date is a rerun's work."""
+    """Outdated extractions are the task of a rerun, not of verification."""
     await run(Window(), extractor=first_word, **places(messages))
     newer = SMALL.model_copy(update={"extractor_version": "2"})
     assert (await verify(Window(), **places(messages, newer))).complete
 
 
 async def test_documents_outside_the_type_are_counted(messages):
-    """No window of this type reaches them: they are not missing, and not hidden."""
+    """No window of this type contains them: they are not missing, but they are reported."""
     await run(Window(), extractor=first_word, **places(messages))
     await messages.insert_many([{"_id": "a", "text": "x"}, {"_id": "b", "created_at": "x", "text": "x"}])
     found = await verify(Window(), **places(messages))
@@ -59,7 +59,7 @@ async def test_documents_outside_the_type_are_counted(messages):
 
 
 async def test_trap_7_verifying_reads_indexes_only(pymongo_database):
-    """No document is fetched, of the source or of the results, and nothing is sorted or skipped through."""
+    """No document is fetched from source or results, and nothing is sorted or skipped."""
     collection = await fill(pymongo_database["messages"], [message(n, n // 3) for n in range(300)])
     await run(Window(), extractor=first_word, **places(collection))
     await pymongo_database.command("profile", 2)
@@ -72,7 +72,7 @@ async def test_trap_7_verifying_reads_indexes_only(pymongo_database):
 
 
 async def test_verifying_holds_one_page_at_a_time(messages):
-    """Each page is looked up before the next is read, and none is larger than the setting."""
+    """Each page is checked before the next is read, and none is larger than the setting."""
     read = []
 
     async def watched(pages):
@@ -92,7 +92,7 @@ async def test_verifying_holds_one_page_at_a_time(messages):
 
 
 async def test_a_target_that_cannot_be_read_is_an_error_of_ours(messages, database):
-    """It names the collection; nothing is taken for missing."""
+    """The error names the collection; no document is reported as missing."""
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("messages_entities", viewOn="messages", pipeline=broken)
     with pytest.raises(WriteError, match="messages_entities could not be read"):

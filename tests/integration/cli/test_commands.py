@@ -1,4 +1,4 @@
-"""The command line, as its own process."""
+"""The command line, run as a process of its own."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def slow(texts):
 
 @pytest.fixture
 def workplace(mongod_uri, tmp_path):
-    """A database with 500 messages, a folder with extractors, and a way to call the command line."""
+    """A database with 500 messages, a folder with extractors, and a way to run commands there."""
     (tmp_path / "mine.py").write_text(EXTRACTOR)
     name = f"test_{uuid.uuid4().hex[:12]}"
     with pymongo.MongoClient(mongod_uri) as client:
@@ -52,14 +52,14 @@ def workplace(mongod_uri, tmp_path):
 
 
 class Workplace:
-    """Where the command line is called."""
+    """The place where the command line is run."""
 
     def __init__(self, uri, database, folder):
         self.database, self.folder = database, folder
         self.environment = {**os.environ, "MONGODB_URI": uri, "COLUMNS": "200"}
 
     def start(self, command, *arguments, collection="messages"):
-        """`python -m engine COMMAND ...` on the messages, started."""
+        """Starts `python -m engine COMMAND ...` on the messages."""
         line = [sys.executable, "-m", "engine", command, *arguments, "--database", self.database.name]
         if collection:
             line += ["--collection", collection]
@@ -73,14 +73,14 @@ class Workplace:
         )
 
     def call(self, command, *arguments, **options):
-        """The same, to its end: exit status, and all that was printed."""
+        """Runs the command to its end; returns the exit status and all that it printed."""
         process = self.start(command, *arguments, **options)
         output, errors = process.communicate(timeout=120)
         return process.returncode, output + errors
 
 
 def test_run_does_the_whole_job_without_airflow(workplace):
-    """Exit 0, a table, and every extraction; then `status` says the same from what is stored."""
+    """Exit status 0, a table, and every extraction; `status` then prints the same from the stored reports."""
     window = ("--start", "2020-01-01T00:01:00Z", "--end", "2020-01-01T00:02:00Z")
     condition = 'filter={"_id": {"$lt": {"$numberInt": "100"}}}'
     code, printed = workplace.call("run", "--extractor", "mine:extract", *window, "-s", condition)
@@ -89,7 +89,7 @@ def test_run_does_the_whole_job_without_airflow(workplace):
 
 
 def test_run_exits_1_when_something_was_dead_lettered(workplace):
-    """After everything else is done; `max_dead_letters` allows it."""
+    """It does so after all else is done; with `max_dead_letters` it exits with 0."""
     code, printed = workplace.call("run", "--extractor", "mine:refuse")
     assert (code, "max_dead_letters allows 0" in printed) == (1, True)
     assert workplace.database["messages_entities"].count_documents({}) == 499
@@ -98,7 +98,7 @@ def test_run_exits_1_when_something_was_dead_lettered(workplace):
 
 
 def test_run_writes_json_lines(workplace):
-    """Results in a file, checkpoints still in the target."""
+    """The results go into a file, the checkpoints into the target."""
     code, printed = workplace.call("run", "--extractor", "mine:extract", "--jsonl", "out.jsonl")
     assert code == 0, printed
     lines = (workplace.folder / "out.jsonl").read_text().splitlines()
@@ -107,7 +107,7 @@ def test_run_writes_json_lines(workplace):
 
 
 def test_force_sends_and_replaces_everything_again(workplace):
-    """Without it a second run finds all unchanged."""
+    """Without `--force`, a second run finds everything unchanged."""
     workplace.call("run", "--extractor", "mine:extract")
     first = workplace.database["messages_entities"].find_one({"_id": 7})
     assert workplace.call("run", "--extractor", "mine:extract")[0] == 0
@@ -120,14 +120,14 @@ def test_force_sends_and_replaces_everything_again(workplace):
 
 
 def test_a_forced_run_finds_the_plan_that_was_kept_for_it(workplace):
-    """`plan --keep --force` and `run --force` are of one run."""
+    """`plan --keep --force` stores the plan that `run --force` uses."""
     assert workplace.call("plan", "--keep", "--force", "-s", "range_documents=100")[0] == 0
     assert workplace.call("run", "--extractor", "mine:extract", "--force")[0] == 0
     assert workplace.database["engine_checkpoints"].count_documents({"status": "succeeded"}) == 5
 
 
 def test_an_interrupted_run_resumes(workplace):
-    """Ctrl-C saves the checkpoints and says what to do; the same command finishes the job."""
+    """Ctrl-C saves the checkpoints and prints what to do; the same command finishes the job."""
     arguments = (
         "--extractor",
         "mine:slow",
@@ -156,7 +156,7 @@ def test_an_interrupted_run_resumes(workplace):
 
 
 def test_plan_shows_ranges_and_keeps_nothing_unless_asked(workplace):
-    """With `--keep`, the run to come finds the plan."""
+    """With `--keep` the plan is stored, and the next run finds it."""
     code, printed = workplace.call("plan", "-s", "range_documents=200")
     assert (code, "500 documents in 3 ranges" in printed) == (0, True)
     assert workplace.database["engine_plans"].count_documents({}) == 0
@@ -165,7 +165,7 @@ def test_plan_shows_ranges_and_keeps_nothing_unless_asked(workplace):
 
 
 def test_verify_exits_0_when_nothing_is_missing(workplace):
-    """Totals, and no document; dead letters are accounted for."""
+    """It prints totals and no document; dead letters count as accounted for."""
     workplace.call("run", "--extractor", "mine:refuse")
     code, printed = workplace.call("verify")
     assert (code, "500 documents: 499 present, 1 dead letters, 0 missing" in printed) == (0, True), printed
@@ -173,7 +173,7 @@ def test_verify_exits_0_when_nothing_is_missing(workplace):
 
 
 def test_trap_11_verify_names_what_came_late_and_repair_runs_it(workplace):
-    """Exit 1 with the first of them in relaxed Extended JSON; with `--repair` only these are sent; exit 0."""
+    """Exit status 1 and the first missing documents; `--repair` sends only these, and exits with 0."""
     workplace.call("run", "--extractor", "mine:extract")
     late = [message(ObjectId(f"{n:024x}"), 5, f"Late {n}") for n in range(5)]
     workplace.database["messages"].insert_many(late)
@@ -194,7 +194,7 @@ def test_trap_11_verify_names_what_came_late_and_repair_runs_it(workplace):
 
 
 def test_replay_runs_dead_letters_again(workplace):
-    """Exit 1 while any fails again; of another class, none is tried; once all succeed, exit 0."""
+    """Exit status 1 while any fails again, 0 once all succeed; other error classes are left alone."""
     workplace.call("run", "--extractor", "mine:refuse")
     code, printed = workplace.call("replay", "--extractor", "mine:refuse")
     assert (code, "max_dead_letters allows 0" in printed) == (1, True), printed
@@ -207,7 +207,7 @@ def test_replay_runs_dead_letters_again(workplace):
 
 
 def test_repair_that_fails_exits_1(workplace):
-    """The service is down: an error in one line, nothing is blamed, and all is still missing."""
+    """The service is down: one line with the error, no dead letters, and everything is still missing."""
     code, printed = workplace.call(
         "verify", "--repair", "--extractor", "mine:only_late", "-s", "max_outage_s=0"
     )
@@ -226,7 +226,7 @@ def test_repair_that_fails_exits_1(workplace):
     ],
 )
 def test_verify_exits_2_for_a_usage_or_configuration_error(workplace, arguments, says):
-    """As the other commands do."""
+    """The exit status is the same as with the other commands."""
     code, printed = workplace.call("verify", *arguments)
     assert (code, says in printed, "Traceback" in printed) == (2, True, False), printed
 
@@ -245,7 +245,7 @@ def test_verify_exits_2_for_a_usage_or_configuration_error(workplace, arguments,
     ],
 )
 def test_a_usage_or_configuration_error_exits_2_in_one_line(workplace, arguments, says):
-    """It names what is wrong; nothing was written."""
+    """The line names the error; nothing was written."""
     defaults = [] if "mine:nothing" in arguments else ["--extractor", "mine:extract"]
     code, printed = workplace.call("run", *defaults, *arguments)
     assert (code, says in printed) == (2, True), printed
@@ -254,14 +254,14 @@ def test_a_usage_or_configuration_error_exits_2_in_one_line(workplace, arguments
 
 
 def test_an_unreachable_server_is_told_without_its_password(workplace):
-    """Exit 1, and nothing secret on the screen."""
+    """Exit status 1, and no secret is printed."""
     workplace.environment["MONGODB_URI"] = "mongodb://me:secret@127.0.0.1:1/?serverSelectionTimeoutMS=200"
     code, printed = workplace.call("plan")
     assert (code, "127.0.0.1:1" in printed, "secret" in printed) == (1, True, False)
 
 
 def test_a_run_and_its_status_are_written_as_html(workplace):
-    """By either command, also of a run that failed: its verdict and its dead letter."""
+    """Both commands write it, also for a failed run, with its verdict and its dead letter."""
     arguments = ("--extractor", "mine:refuse", "--run-id", "r", "--html", "out/run.html")
     code, printed = workplace.call("run", *arguments)
     assert (code, "report in out/run.html" in printed) == (1, True)
@@ -273,7 +273,7 @@ def test_a_run_and_its_status_are_written_as_html(workplace):
 
 
 def test_an_html_file_that_cannot_be_written_is_told(workplace):
-    """The run is done all the same; the exit status is 1."""
+    """The run is done all the same, but the exit status is 1."""
     (workplace.folder / "file").write_text("")
     code, printed = workplace.call("run", "--extractor", "mine:extract", "--html", "file/run.html")
     assert (code, "the report could not be written to file/run.html" in printed) == (1, True)

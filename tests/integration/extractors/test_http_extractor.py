@@ -1,4 +1,4 @@
-"""What goes over the wire in each format, and what comes back, against a small server."""
+"""Requests and answers in each format, exchanged with a small server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio
 
 @asynccontextmanager
 async def serving(handler):
-    """The address of a server that gives every request to the handler, and (request, body) of each."""
+    """The address of a server that passes every request to a handler, and the list of requests and bodies."""
     seen = []
 
     async def handle(request):
@@ -40,18 +40,18 @@ async def serving(handler):
 
 
 def text_answer(body, content_type):
-    """An answer with status 200 and that body."""
+    """An answer with status 200 and this body."""
     return lambda _body: web.Response(text=body, content_type=content_type)
 
 
 async def ask(url, texts, **arguments):
-    """The answer to one request, without a canary."""
+    """Sends one request without a canary; returns the result."""
     async with HttpExtractor(url, canary=False, **arguments) as extractor:
         return await extractor.extract(texts)
 
 
 async def test_corenlp_gets_the_text_itself_and_its_properties_in_the_query():
-    """In UTF-8, with the charset said; an address with properties of its own keeps them."""
+    """The text is sent as UTF-8 with its charset; properties in the address are kept."""
     mention = {"characterOffsetBegin": 3, "characterOffsetEnd": 6, "ner": "PERSON", "text": "Ann"}
     answer = json.dumps({"sentences": [{"entitymentions": [mention]}]})
     async with serving(text_answer(answer, "application/json")) as (url, seen):
@@ -67,7 +67,7 @@ async def test_corenlp_gets_the_text_itself_and_its_properties_in_the_query():
 
 
 async def test_comprehend_gets_its_headers_and_json():
-    """What the AWS JSON protocol wants besides a signature, which is for a gateway or a header."""
+    """The AWS JSON protocol's headers are sent, except the signature: a gateway or a header adds that."""
     answer = '{"ResultList": [{"Index": 0, "Entities": []}], "ErrorList": []}'
     async with serving(text_answer(answer, "application/x-amz-json-1.1")) as (url, seen):
         parameters = {"LanguageCode": "de"}
@@ -79,7 +79,7 @@ async def test_comprehend_gets_its_headers_and_json():
 
 
 async def test_one_bad_text_of_comprehend_fails_no_other():
-    """An error list of one: that text is refused after one attempt of its own, the others have entities."""
+    """An error list with one text: it is refused after one attempt of its own; the others get entities."""
 
     def handler(body):
         texts = json.loads(body)["TextList"]
@@ -104,7 +104,7 @@ async def test_one_bad_text_of_comprehend_fails_no_other():
     assert (refused.kind, refused.attempts) == (Failure.PERMANENT, 1)
     assert "TextSizeLimitExceeded" in refused.message
     assert outcomes == [(Entity(0, 4, "X", "good", 0.5),)] * 24
-    assert len(seen) <= 16  # one batch, two halves at each of five levels, and probes
+    assert len(seen) <= 16  # one batch, two halves on each of five levels, and probes
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_one_bad_text_of_comprehend_fails_no_other():
     ],
 )
 async def test_trap_27_an_answer_that_is_none_says_what_came(body, content_type, failure, says):
-    """A page of something in between may pass; what the service itself gives does not."""
+    """A page from a proxy is transient; an invalid answer of the service itself is not."""
     async with serving(text_answer(body, content_type)) as (url, _):
         with pytest.raises(ExtractionError, match=says) as raised:
             await ask(url, ["Jane"])
@@ -126,7 +126,7 @@ async def test_trap_27_an_answer_that_is_none_says_what_came(body, content_type,
 
 
 async def test_a_page_that_quotes_the_text_is_not_kept():
-    """Texts are private, in error messages too."""
+    """Texts are private, so error messages must not contain them."""
     async with serving(text_answer("<html>blocked: Jane Doe is here</html>", "text/html")) as (url, _):
         with pytest.raises(ExtractionError, match="blocked") as raised:
             await ask(url, ["Jane Doe is here"])
@@ -134,14 +134,14 @@ async def test_a_page_that_quotes_the_text_is_not_kept():
 
 
 async def test_json_is_json_under_any_content_type():
-    """Frameworks call a string text/html by default; and control characters may stand in strings."""
+    """Frameworks send a string as text/html by default; strings may contain control characters."""
     answer = '{"results": [[{"start": 0, "end": 4, "label": "a\x0bb", "text": "Jane"}]]}'
     async with serving(text_answer(answer, "text/html")) as (url, _):
         assert await ask(url, ["Jane"]) == [[Entity(0, 4, "a\x0bb", "Jane")]]
 
 
 async def test_a_format_bounds_the_texts_of_a_request():
-    """The engine cuts batches by it; more than that is a mistake, and no request."""
+    """The engine cuts batches to this limit; passing more texts is an error, and no request is sent."""
     async with serving(text_answer("", "text/plain")) as (url, seen):
         extractor = HttpExtractor(url, format="gliner")
         assert within_limits(Settings(batch_texts=32), extractor).batch_texts == 1
@@ -155,7 +155,7 @@ async def test_a_format_bounds_the_texts_of_a_request():
 
 
 async def test_an_extractor_opened_again_sends_a_canary_again():
-    """A service may have been replaced meanwhile."""
+    """The service may have been replaced meanwhile."""
     async with serving(text_answer('{"results": [[]]}', "application/json")) as (url, seen):
         extractor = HttpExtractor(url)
         for _ in range(2):
@@ -166,13 +166,13 @@ async def test_an_extractor_opened_again_sends_a_canary_again():
 
 
 async def test_an_unknown_unit_is_refused_before_any_work():
-    """With the known ones."""
+    """The message lists the known ones."""
     with pytest.raises(ConfigError, match="unknown unit of offsets 'chars'; use one of code_points, utf16"):
         HttpExtractor("http://localhost", offsets="chars")
 
 
 async def test_a_run_cuts_batches_to_what_the_format_takes(pymongo_database):
-    """One text a request, whatever `batch_texts` says; and the canary before them."""
+    """One text a request, whatever `batch_texts` says, after the canary."""
     source = await fill(pymongo_database["messages"], [message(n, n, f"text {n}") for n in range(5)])
     async with serving(text_answer('{"entities": []}', "application/json")) as (url, seen):
         report = await run(

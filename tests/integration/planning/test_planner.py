@@ -1,4 +1,4 @@
-"""Plans on a real server: they tile the window exactly, or refuse before work starts."""
+"""Plans on a real server: they cover the window exactly, or are refused before work starts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.asyncio
 
 
 def tiles(plan):
-    """Whether each range begins where the one before ends."""
+    """Whether each range begins where the one before it ends."""
     return all(one.stop == other.start for one, other in zip(plan.ranges, plan.ranges[1:], strict=False))
 
 
 async def test_a_plan_tiles_the_window_with_exact_counts(messages):
-    """Every hop is a range's size; the last range holds the rest."""
+    """Each hop is as long as a range; the last range holds the rest."""
     plan = await plan_ranges(messages, Window(), Settings(range_documents=300))
     assert [r.expected for r in plan.ranges] == [300, 300, 300, 100]
     assert tiles(plan)
@@ -37,7 +37,7 @@ async def test_trap_11_a_window_begins_with_minkey_and_its_end_is_pinned(message
 
 
 async def test_a_window_given_by_dates_holds_exactly_those(messages):
-    """Half-open: the start is inside, the end is not."""
+    """The window is half-open: it includes its start and excludes its end."""
     window = Window(DAY + timedelta(seconds=10), "2020-01-01T00:00:20Z")
     plan = await plan_ranges(messages, window, Settings(range_documents=7))
     assert plan.documents == 30
@@ -57,14 +57,14 @@ async def test_ranges_grow_instead_of_multiplying(messages, most):
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 async def test_trap_14_small_collections_plan(database, count):
-    """Empty, one document, fewer documents than a range."""
+    """They are empty, or have one document, or fewer than a range."""
     collection = await fill(database["messages"], [message(n) for n in range(count)])
     plan = await plan_ranges(collection, Window(), Settings())
     assert (len(plan.ranges), plan.documents) == (min(count, 1), count)
 
 
 async def test_trap_14_start_equal_to_end_is_an_empty_plan(messages):
-    """And a window without documents too."""
+    """So is the plan of a window without documents."""
     assert (await plan_ranges(messages, Window(DAY, DAY), Settings())).ranges == ()
     assert (await plan_ranges(messages, Window("2021-01-01", "2022-01-01"), Settings())).ranges == ()
 
@@ -76,7 +76,7 @@ async def test_a_window_that_ends_before_it_starts_is_refused(messages):
 
 
 async def test_trap_3_ties_larger_than_a_range_are_split_by_id(database):
-    """A hundred documents on one timestamp, seven a range: boundaries are compound."""
+    """With a hundred documents on one timestamp and seven a range, boundaries contain the `_id`."""
     collection = await fill(database["messages"], [message(n) for n in range(100)])
     plan = await plan_ranges(collection, Window(), Settings(range_documents=7))
     assert [r.expected for r in plan.ranges] == [7] * 14 + [2]
@@ -84,7 +84,7 @@ async def test_trap_3_ties_larger_than_a_range_are_split_by_id(database):
 
 
 async def test_trap_7_without_an_index_the_message_holds_the_one_to_create(database):
-    """Nothing is read before it is there."""
+    """No document is read before the index exists."""
     await database["messages"].insert_one(message(1))
     with pytest.raises(PlanError) as raised:
         await plan_ranges(database["messages"], Window(), Settings(order_field="meta.at"))
@@ -101,7 +101,7 @@ async def test_trap_7_without_an_index_the_message_holds_the_one_to_create(datab
     ],
 )
 async def test_trap_7_an_index_that_leaves_documents_out_is_refused(database, options, reason):
-    """As a hint it would drop them silently, or order them otherwise."""
+    """If it were used as a hint, documents would be silently missing, or in another order."""
     await database["messages"].insert_one(message(1))
     await database["messages"].create_index(INDEX, **options)
     with pytest.raises(PlanError, match=reason):
@@ -109,7 +109,7 @@ async def test_trap_7_an_index_that_leaves_documents_out_is_refused(database, op
 
 
 async def test_trap_7_a_longer_index_is_not_taken(database):
-    """`min` and `max` need every field of the index (server error 51173 to 51175, TRAPS 5)."""
+    """`min` and `max` need every field of the index (server errors 51173 to 51175; trap 5, docs/traps.md)."""
     await database["messages"].insert_one(message(1))
     await database["messages"].create_index([*INDEX, ("text", 1)])
     with pytest.raises(PlanError, match="createIndex"):
@@ -117,7 +117,7 @@ async def test_trap_7_a_longer_index_is_not_taken(database):
 
 
 async def test_trap_6_an_array_in_the_order_field_is_refused_by_id(messages):
-    """The document would stand in two ranges."""
+    """Its document would be in two ranges; the message has its `_id`."""
     await messages.insert_one({"_id": "twice", "created_at": [DAY, DAY + timedelta(days=1)], "text": "x"})
     with pytest.raises(PlanError, match="array in the document with _id 'twice'") as raised:
         await plan_ranges(messages, Window(), Settings())
@@ -128,7 +128,7 @@ async def test_trap_6_an_array_in_the_order_field_is_refused_by_id(messages):
 
 
 async def test_trap_2_documents_outside_the_type_are_counted(messages):
-    """Missing, null, NaN, numbers, strings, timestamps: no window of dates reaches them."""
+    """No window of dates contains missing values, null, NaN, numbers, strings or timestamps."""
     others = [
         None,
         float("nan"),
@@ -160,7 +160,7 @@ async def test_trap_2_documents_outside_the_type_are_counted(messages):
 
 
 async def test_trap_9_dates_asked_of_strings_are_refused_with_the_way_out(database):
-    """And with strings for ends, the same collection plans."""
+    """With strings as ends, the same collection can be planned."""
     documents = [{"_id": n, "created_at": f"2020-01-{n + 1:02d}T00:00:00Z", "text": "x"} for n in range(20)]
     collection = await fill(database["messages"], documents)
     with pytest.raises(
@@ -175,13 +175,13 @@ async def test_trap_9_dates_asked_of_strings_are_refused_with_the_way_out(databa
 
 
 async def test_trap_9_strings_asked_of_dates_are_refused_too(messages):
-    """The reverse mistake."""
+    """So are windows with strings as ends over a field of dates."""
     with pytest.raises(PlanError, match="set order_type='date'"):
         await plan_ranges(messages, Window(), Settings(order_type="string"))
 
 
 async def test_numbers_order_too(database):
-    """Epoch seconds, integers and floats mixed."""
+    """Epoch seconds, as integers and floats mixed."""
     documents = [{"_id": n, "created_at": n if n % 2 else n + 0.5, "text": "x"} for n in range(20)]
     collection = await fill(database["messages"], documents)
     plan = await plan_ranges(collection, Window(), Settings(order_type="number", range_documents=6))
@@ -190,7 +190,7 @@ async def test_numbers_order_too(database):
 
 
 async def test_a_window_of_times_over_objectids(database):
-    """The order `_id`: times are those inside ObjectIds, and other `_id`s are counted as outside."""
+    """The order is `_id`: times are those within ObjectIds, and other `_id`s count as outside."""
     made = [ObjectId.from_datetime(DAY + timedelta(minutes=n)) for n in range(60)]
     collection = database["messages"]
     await collection.insert_many([{"_id": id_} for id_ in made] + [{"_id": "a"}, {"_id": 1}])
@@ -210,7 +210,7 @@ async def test_trap_7_a_document_beyond_every_key_is_refused(database):
 
 
 async def test_trap_17_a_plan_is_kept_and_found_again(messages, database):
-    """Documents inserted meanwhile do not move its boundaries."""
+    """Documents that are inserted meanwhile do not move its boundaries."""
     settings = Settings(range_documents=100)
     plan = await plan_ranges(messages, Window(), settings, database)
     await messages.insert_many([message(f"late{n}", 1) for n in range(50)])
@@ -219,20 +219,20 @@ async def test_trap_17_a_plan_is_kept_and_found_again(messages, database):
 
 
 async def test_trap_17_two_planners_of_one_run_agree(messages, database):
-    """The first to store wins."""
+    """The first stored plan wins."""
     plans = await asyncio.gather(*(plan_ranges(messages, Window(), Settings(), database) for _ in range(4)))
     assert all(plan == plans[0] for plan in plans)
 
 
 async def test_trap_17_a_run_is_not_planned_with_other_parameters(messages, database):
-    """The message names what differs."""
+    """The message names the parameters that differ."""
     await plan_ranges(messages, Window(), Settings(run_id="r"), database)
     with pytest.raises(ConfigError, match=r"filter was '{}', now"):
         await plan_ranges(messages, Window(), Settings(run_id="r", filter={"x": 1}), database)
 
 
 async def test_an_extra_filter_counts_only_its_documents(messages):
-    """Ranges are of the documents that are wanted."""
+    """The expected numbers of the ranges leave out all others."""
     settings = Settings(range_documents=100, filter={"_id": {"$gte": 500}})
     plan = await plan_ranges(messages, Window(), settings)
     assert plan.documents == 500
@@ -240,7 +240,7 @@ async def test_an_extra_filter_counts_only_its_documents(messages):
 
 
 async def test_trap_5_a_view_is_planned_by_filters(messages, database):
-    """`min` and `max` are refused there (server error 168); the plan says which form it uses."""
+    """A view refuses `min` and `max` (server error 168); the plan says that it uses the filter form."""
     await database.command(
         "create", "recent", viewOn="messages", pipeline=[{"$match": {"_id": {"$gte": 400}}}]
     )
@@ -250,6 +250,6 @@ async def test_trap_5_a_view_is_planned_by_filters(messages, database):
 
 
 async def test_a_server_that_refuses_surfaces(messages, database):
-    """An error while planning is an error, not an empty plan."""
+    """An error of the server while planning is raised, and never makes an empty plan."""
     with pytest.raises((OperationFailure, Exception), match="unknown operator"):
         await plan_ranges(messages, Window(), Settings(filter={"x": {"$nonsense": 1}}))

@@ -1,4 +1,4 @@
-"""Halving a range that is in trouble: coverage is preserved, in the plan that is kept."""
+"""Halving a range that fails: the stored plan still covers the window exactly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMALL = Settings(
 
 
 async def test_the_halves_cover_what_the_range_covered(messages, database):
-    """At a real key between two timestamps, each counted; the other ranges stay as they are."""
+    """They meet at a real key between two timestamps, and each is counted; other ranges stay as they are."""
     plan = await plan_ranges(messages, Window(), SMALL, database)
     whole = plan.ranges[1]
     changed = await split_range("r", whole.range_id, source=messages, target=database, settings=SMALL)
@@ -31,7 +31,7 @@ async def test_the_halves_cover_what_the_range_covered(messages, database):
 
 
 async def test_a_failed_range_is_split_and_its_run_goes_on(messages, database):
-    """What the first attempt wrote is found unchanged by the halves; the run reconciles."""
+    """The halves find what the first attempt wrote unchanged; the run reconciles."""
     broken = {"Hello 450"}
 
     async def service(texts):
@@ -54,7 +54,7 @@ async def test_a_failed_range_is_split_and_its_run_goes_on(messages, database):
 
 
 async def test_ties_are_split_by_id(database):
-    """A range of one timestamp has no other key to be halved at."""
+    """A range of a single timestamp can only be halved at an `_id`."""
     collection = await fill(database["messages"], [message(n) for n in range(100)])
     await plan_ranges(collection, Window(), SMALL, database)
     changed = await split_range("r", "0000", source=collection, target=database, settings=SMALL)
@@ -62,7 +62,7 @@ async def test_ties_are_split_by_id(database):
 
 
 async def test_what_cannot_be_split_is_told(messages, database):
-    """No plan, no range, one document, or a range that is done."""
+    """There is no plan or no such range, it has one document, or it has succeeded."""
     with pytest.raises(PlanError, match="no plan is kept"):
         await split_range("r", "0000", source=messages, target=database, settings=SMALL)
     await run(Window(), source=messages, extractor=first_word, target=database, settings=SMALL)
@@ -77,7 +77,7 @@ async def test_what_cannot_be_split_is_told(messages, database):
 
 
 async def test_two_splits_at_once_do_not_lose_each_other(messages, database):
-    """The later one is told to try again, or finds the range gone; the plan still tiles the window."""
+    """The later one is told to try again or finds the range gone; the plan still covers the window."""
     plan = await plan_ranges(messages, Window(), SMALL, database)
     tries = [
         split_range("r", r.range_id, source=messages, target=database, settings=SMALL)

@@ -1,7 +1,7 @@
 """No document is lost or read twice, whatever the collection holds: Hypothesis on a real server.
 
-What the ranges of a plan read together, each interrupted and resumed through JSON, is what one plain query of
-the window finds, in its order.
+The ranges of a plan, each interrupted and resumed through JSON, together read exactly the documents that one
+plain query of the window finds, in its order.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ COLLATION = {"locale": "en", "strength": 2}
 """Case makes no difference: nothing that Python's `==` or `<` knows."""
 
 LARGEST = 30
-"""Documents of a case: a reader that repeats itself fails here, instead of never ending."""
+"""The most documents of a case: a reader that repeats documents fails at more, and does not run forever."""
 
 PROFILE = settings(
     max_examples=60,
-    deadline=None,  # the machine is shared, and a server answers
+    deadline=None,  # the time of an example depends on the server and on other work
     derandomize=True,  # the same examples wherever the tests run
     print_blob=True,
     # All examples share the server and its collections on purpose; each empties the one it takes.
@@ -77,11 +77,11 @@ ids = st.one_of(
 
 @dataclass(frozen=True)
 class Case:
-    """A collection, how it is asked for, and where its reading is interrupted.
+    """A collection, the window and settings it is read with, and where reading is interrupted.
 
     Attributes:
-        cuts: how many documents are read of each range before each interruption.
-        deleting: whether the document it was interrupted at is gone when it resumes.
+        cuts: the documents of each range that are read before each interruption.
+        deleting: whether the last document read is deleted before reading resumes.
     """
 
     documents: list[dict[str, Any]]
@@ -98,14 +98,14 @@ def documents_of(draw, order_type):
     of_type = OF_TYPE[order_type]
     few = draw(st.lists(of_type, min_size=1, max_size=3))
     value = st.one_of(*[st.sampled_from(few)] * 3, st.one_of(of_type, others, dates, numbers, strings))
-    # A field that is missing is no value; most documents have one.
+    # Most documents have the field; some lack it.
     fields = st.one_of(*[value.map(lambda v: {"created_at": v})] * 5, st.just({}))
     documents = st.builds(lambda id_, found: {"_id": id_, "text": "x", **found}, ids, fields)
     return draw(st.lists(documents, min_size=draw(st.sampled_from([0, 8, 12, 16])), max_size=LARGEST))
 
 
 def ordered_pairs(ends):
-    """Windows with both, one or no end."""
+    """Windows with both ends, one end or none."""
     pairs = st.tuples(ends, ends).map(sorted).map(lambda pair: Window(*pair))
     return st.one_of(st.just(Window()), pairs, ends.map(lambda end: Window(end, None)))
 
@@ -120,7 +120,7 @@ WINDOWS = {
 
 @st.composite
 def cases(draw, order_field):
-    """Every size of page and range from 1 to 11."""
+    """Cases with pages and ranges of 1 to 11 documents."""
     order_type = (
         draw(st.sampled_from(["date", "date", "number", "string"])) if order_field != "_id" else "date"
     )
@@ -144,7 +144,7 @@ def cases(draw, order_field):
 
 
 def known(documents, *, collated=False, window=Window(), cuts=(), deleting=False, **chosen):
-    """A case that was lost once, or would be."""
+    """A case that once lost a document, or easily could."""
     settings = Settings(**{"range_documents": 1, "page_documents": 1, **chosen})
     documents = [{"_id": id_, "text": "x", "created_at": at} for id_, at in documents]
     return Case(documents, window, settings, collated, list(cuts), deleting)
@@ -153,7 +153,7 @@ def known(documents, *, collated=False, window=Window(), cuts=(), deleting=False
 FIVE = [(n, DAY) for n in range(5)]
 
 SAME = [(n, "aA"[n % 2]) for n in range(20)]
-"""Ties by the collation, but not by their bytes."""
+"""Values that are equal under the collation, but have different bytes."""
 
 # --- the server ---
 
@@ -166,7 +166,7 @@ class Server:
         self.database = client[f"test_{uuid.uuid4().hex[:12]}"]
 
     async def prepare(self):
-        """A plain and a collated collection, each with a view; the same with an index that lacks `_id`."""
+        """Makes a plain and a collated collection, each with a view; the same with an index without `_id`."""
         for name, options in (("plain", {}), ("collated", {"collation": COLLATION})):
             collection = await self.database.create_collection(name, **options)
             await collection.create_index(INDEX)
@@ -175,7 +175,7 @@ class Server:
             await tied.create_index(INDEX[:1])
 
     async def holding(self, case, form):
-        """The collection with the case's documents, but for those whose `_id` is taken already."""
+        """Fills the collection with the case's documents, without those whose `_id` is already used."""
         suffix = "_ties" if form == "whole_ties" else ""
         collection = exact(self.database[("collated" if case.collated else "plain") + suffix])
         await collection.delete_many({})
@@ -189,7 +189,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(mongod_uri):
-    """The server with a loop of its own: Hypothesis calls synchronous functions."""
+    """A server with an event loop of its own, because Hypothesis calls synchronous functions."""
     with asyncio.Runner() as runner:
         shared = Server(runner, AsyncMongoClient(mongod_uri))
         runner.run(shared.prepare())
@@ -202,7 +202,7 @@ def server(mongod_uri):
 
 
 def of_type(case):
-    """A filter for the documents that a window of the case's type could reach."""
+    """A filter for the documents with the type of the case's window."""
     if case.settings.order_field != "_id":
         return {"created_at": {"$type": case.settings.order_type}}
     return {} if case.window == Window() else {"_id": {"$type": "objectId"}}
@@ -218,9 +218,9 @@ def in_window(case):
 
 
 async def take(reader, after, most):
-    """The values of Keys after a Key, and the Key to go on after: as if the process died after so many.
+    """Reads at most so many Keys after a Key, and returns them with the Key to resume from.
 
-    Then the reader is closed, whatever it has ahead. What was done beyond that Key is done again.
+    Closes the reader then, as if the process had died. Keys beyond the one to resume from are read again.
     """
     done, taken = [], []
     async with aclosing(reader.pages(after)) as pages:
@@ -251,7 +251,7 @@ async def read_range(source, collection, key_range, case):
 
 
 async def covers(server, case, form):
-    """Whether planning and reading the case finds what one query does; counts as the census has them."""
+    """Checks that planning and reading a case finds what one query finds, and that counts by type agree."""
     collection = await server.holding(case, form)
     source = server.database[f"{collection.name}_view"] if form == "filter" else collection
     by_key = [("_id", 1)] if case.settings.order_field == "_id" else INDEX
@@ -268,7 +268,7 @@ async def covers(server, case, form):
     assert plan.documents == len(everything) or not plan.exact
     found = [i for r in plan.ranges for i in await read_range(source, collection, r, case)]
     wanted = [identity(document["_id"]) for document in everything]
-    if form == "whole_ties":  # there ties have no order
+    if form == "whole_ties":  # this form does not order ties
         assert len(found) == len(wanted)
         found, wanted = set(found), set(wanted)
     assert found == wanted
@@ -285,7 +285,7 @@ async def covers(server, case, form):
 @example(known([(0, DatetimeMS(2**63 - 1))]))
 @PROFILE
 def test_ranges_read_what_one_query_finds_in_the_order_of_a_field(server, form, case):
-    """By dates, numbers and strings, `_id`s of any types breaking the ties."""
+    """Dates, numbers or strings are the order; `_id`s of any type break ties."""
     server.run(covers(server, case, form))
 
 
@@ -296,5 +296,5 @@ def test_ranges_read_what_one_query_finds_in_the_order_of_a_field(server, form, 
 @example(known([("a", DAY)], order_field="_id", collated=True))
 @PROFILE
 def test_ranges_read_what_one_query_finds_in_the_order_of_the_id(server, form, case):
-    """All `_id`s of any types, or the ObjectIds of a window of time."""
+    """Without a window `_id`s have any type; a window of times contains ObjectIds."""
     server.run(covers(server, case, form))

@@ -1,4 +1,4 @@
-"""What the server itself says of a whole run: every read of the source is a scan of the order's index."""
+"""The server's profiler shows that a run reads its source through the order's index alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def source(mongod_uri):
 
 @pytest_asyncio.fixture
 async def profiled(mongod_uri, source):
-    """The source, whose operations the server records anew, and an empty place for results."""
+    """The source, with the server's profiler started anew, and an empty target."""
     async with AsyncMongoClient(mongod_uri) as client:
         database, target = client[source], client[f"{source}_target"]
         await database.command("profile", 2)
@@ -45,7 +45,7 @@ async def profiled(mongod_uri, source):
 
 
 async def reads_of_a_run(profiled, window, **chosen):
-    """The server's records of the reads that a whole run asked of its source."""
+    """The profiler's records of all reads that a run makes on its source."""
     database, target = profiled
     settings = Settings(range_documents=RANGE, page_documents=300, batch_texts=100, **chosen)
     report = await run(
@@ -60,17 +60,17 @@ async def reads_of_a_run(profiled, window, **chosen):
 @pytest.mark.parametrize("strategy", ["auto", "exact", "counted", "sample"])
 @pytest.mark.parametrize("order_field", ["created_at", "_id"])
 async def test_a_run_reads_its_source_by_the_index_alone(profiled, order_field, strategy, window):
-    """No scan of the collection, no sort but that of a sample, no skip beyond a planner's hop."""
+    """No collection scan, no sort except that of a sample, and no skip longer than a planner's hop."""
     reads = await reads_of_a_run(profiled, window, order_field=order_field, strategy=strategy)
     finds = [read for read in reads if "find" in read["command"]]
     counts = [read for read in reads if "count" in read["command"]]
     samples = [read for read in reads if is_sample(read)]
-    proofs = [read for read in reads if ends_with(read, "$count")]  # of the plan, at one snapshot time
-    comparisons = [read for read in reads if ends_with(read, "$project")]  # of the window's ends
+    proofs = [read for read in reads if ends_with(read, "$count")]  # the cross-check of the plan
+    comparisons = [read for read in reads if ends_with(read, "$project")]  # the window's ends are compared
     kinds = finds, counts, samples, proofs, comparisons
     assert sum(map(len, kinds)) == len(reads), "another kind of read"
     assert len(finds) > DOCUMENTS / 300
-    # By its _id: the question for a MaxKey; nothing at all: that for the server's time.
+    # IDHACK is the query for a MaxKey as `_id`, EOF the one for the server's time.
     assert {stage(read) for read in finds} <= {"IXSCAN", "IDHACK", "EOF"}
     assert {stage(read) for read in proofs + comparisons} <= {"COUNT_SCAN", "IXSCAN"}
     assert all(read["keysExamined"] == 1 for read in comparisons)
@@ -78,23 +78,23 @@ async def test_a_run_reads_its_source_by_the_index_alone(profiled, order_field, 
     assert "COLLSCAN" not in {stage(read) for read in samples}
     assert not [read for read in finds + counts + proofs + comparisons if read.get("hasSortStage")]
     assert max(read["command"].get("skip", 0) for read in finds) <= RANGE
-    for read in finds:  # what it returns and skips, and one key to see the end
+    for read in finds:  # returned and skipped keys, and one more to see the end
         assert read["keysExamined"] <= read["nreturned"] + read["command"].get("skip", 0) + 1
-    assert bool(samples) == (strategy in ("counted", "sample"))  # a small collection is walked
+    assert bool(samples) == (strategy in ("counted", "sample"))  # `auto` walks a small collection
 
 
 def stage(read):
-    """The stage that reads, as the server calls it."""
+    """The stage that reads, by its name in the server's plan summary."""
     return read["planSummary"].split()[0]
 
 
 def ends_with(read, name):
-    """Whether it is an aggregation, not of a sample, whose last stage is that one."""
+    """Whether this is an aggregation, other than a sample, whose last stage has that name."""
     pipeline = read["command"].get("pipeline", [{}])
     return name in pipeline[-1] and not is_sample(read)
 
 
 def is_sample(read):
-    """Whether it is the planner's sample, or the rest of it: the server draws it by a random cursor."""
+    """Whether this reads the planner's sample, or continues it. The server samples by a random cursor."""
     command = read.get("originatingCommand", read["command"])
     return "$sample" in command.get("pipeline", [{}])[0]

@@ -1,4 +1,4 @@
-"""Servers, clients and collections that lack something: planning and running work without, or say why not."""
+"""Servers, clients and collections that lack a feature: planning and running works, or says why not."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ UNBOUNDED = 1 << 31
 
 
 class Asked(CommandListener):
-    """Remembers the commands that a client sent, each with the server's port."""
+    """Records the commands that a client sends, each with the server's port."""
 
     def __init__(self):
         self.commands = []
 
     def started(self, event):
-        """Keeps a copy: the driver may reuse its own."""
+        """Stores a copy, because the driver may reuse its own."""
         self.commands.append((event.connection_id[1], event.command_name, dict(event.command)))
 
     def succeeded(self, event):
-        """Of no interest."""
+        """Ignores the event."""
 
     def failed(self, event):
-        """Of no interest."""
+        """Ignores the event."""
 
 
 class Nothing:
-    """A Writer that has nothing and keeps nothing."""
+    """A Writer that knows no extraction and stores none."""
 
     async def known(self, documents):
-        """None."""
+        """Returns no extractions."""
         return {}
 
     async def write(self, extractions, dead_letters):
-        """None was there already."""
+        """Stores nothing, and reports that no document existed already."""
         return frozenset()
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """The addresses of a primary and its secondary, which both hold two hundred messages."""
+    """The addresses of a primary and a secondary that both have two hundred messages."""
     with ExitStack() as stack:
         places = [tmp_path_factory.mktemp(f"node{n}") for n in range(2)]
         uris = [stack.enter_context(mongod(place, "--replSet", "pair")) for place in places]
@@ -64,7 +64,7 @@ def pair(tmp_path_factory):
             messages = client["db"].get_collection("messages", write_concern=everywhere)
             messages.insert_many([message(n, n // 3) for n in range(200)])
             messages.create_index(INDEX)
-            messages.insert_one(message("last", 0))  # the index is there too, once this one is
+            messages.insert_one(message("last", 0))  # written last: where this is, the index is too
         yield hosts
 
 
@@ -73,7 +73,7 @@ def pair(tmp_path_factory):
 async def test_trap_5_a_strict_client_plans_and_runs_by_filters(
     pymongo_messages, mongod_uri, driver, strategy
 ):
-    """`min` and `max` are no part of API version 1 (server error 323); all else that is asked for is."""
+    """API version 1 lacks only `min` and `max` (server error 323) of all that the engine uses."""
     client = driver(mongod_uri, server_api=ServerApi("1", strict=True, deprecation_errors=True))
     database = client[pymongo_messages.database.name]
     settings = Settings(strategy=strategy, range_documents=100)
@@ -98,7 +98,7 @@ async def test_trap_5_a_strict_client_plans_and_runs_by_filters(
 
 @pytest.mark.parametrize("indexed", [False, True])
 async def test_a_time_series_is_refused_with_the_way_out(database, indexed):
-    """Its `_id`s repeat: a plan could not promise each document once, whatever its indexes."""
+    """Its `_id`s may repeat, so no index lets a plan promise that each document is read once."""
     collection = await database.create_collection("series", timeseries={"timeField": "created_at"})
     await collection.insert_many([message(1), message(1)])
     if indexed:
@@ -109,7 +109,7 @@ async def test_a_time_series_is_refused_with_the_way_out(database, indexed):
 
 @pytest.mark.parametrize(("preference", "node"), [("primary", 0), ("secondary", 1)])
 async def test_all_is_asked_of_the_server_that_the_client_reads_from(pair, preference, node):
-    """Counts, explanations and snapshots too: the primary's would not fit what a secondary has to read."""
+    """Counts and explanations from the primary would not fit the data that a secondary reads."""
     listener = Asked()
     settings = Settings(strategy="exact", range_documents=30)
     async with AsyncMongoClient(
@@ -126,7 +126,7 @@ async def test_all_is_asked_of_the_server_that_the_client_reads_from(pair, prefe
 
 
 async def test_trap_15_walks_bound_each_reply_by_a_batch_size(pymongo_messages, mongod_uri):
-    """A reply without one holds up to 16 MB: neither planning, reading nor verifying asks for such."""
+    """A reply without one holds up to 16 MB: planning, reading and verifying always set it."""
     listener = Asked()
     async with AsyncMongoClient(mongod_uri, event_listeners=[listener]) as client:
         database = client[pymongo_messages.database.name]

@@ -1,4 +1,4 @@
-"""The next page comes while one is processed, and never outlives the reader; a slow server gets less."""
+"""The reader fetches one page ahead, leaves no fetch behind, and asks slow servers for less."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.asyncio
 
 
 class Gated:
-    """A scan whose replies from the third on wait for a gate, and then may fail."""
+    """A scan whose replies wait for a gate from the third on, and may then fail."""
 
     def __init__(self, scan, error=None):
         self.scan, self.error, self.order = scan, error, scan.order
         self.calls, self.gate, self.begun = 0, asyncio.Event(), asyncio.Event()
 
     async def page(self, *args, **options):
-        """As the scan, once the gate is open."""
+        """Fetches the page once the gate is open."""
         self.calls += 1
         if self.calls >= 3:
             self.begun.set()
@@ -35,7 +35,7 @@ class Gated:
 
 
 def fetches():
-    """The tasks that fetch ahead; the driver has tasks of its own."""
+    """The tasks of the reader that fetch ahead, without the driver's own tasks."""
     return [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "Reader._fetch"]
 
 
@@ -48,7 +48,7 @@ async def gated(messages, error=None, **settings):
 
 
 async def test_the_next_page_is_fetched_while_one_is_processed(messages):
-    """With the second page in hand the third is on its way, and no other."""
+    """While the second page is processed, the third is being fetched, and no other."""
     reader, scan = await gated(messages)
     async with aclosing(reader.pages(None)) as pages:
         first, second = [await anext(pages) for _ in range(2)]
@@ -60,7 +60,7 @@ async def test_the_next_page_is_fetched_while_one_is_processed(messages):
 
 @pytest.mark.parametrize("most_bytes", [0, 1000])
 async def test_nothing_is_read_ahead_beyond_the_bytes_allowed(messages, most_bytes):
-    """A page expected to be larger is fetched when it is asked for."""
+    """A page that is expected to be larger is fetched only when it is needed."""
     reader, scan = await gated(messages, read_ahead_bytes=most_bytes)
     async with aclosing(reader.pages(None)) as pages:
         for asked in (1, 2):
@@ -69,7 +69,7 @@ async def test_nothing_is_read_ahead_beyond_the_bytes_allowed(messages, most_byt
 
 
 async def test_trap_12_an_error_ahead_surfaces_after_the_pages_before_it(messages):
-    """They are good, and are processed; the error is raised in place of the page that is not."""
+    """Pages read before the error are processed; the error is raised in place of the failed page."""
     reader, scan = await gated(messages, OperationFailure("no"))
     scan.gate.set()
     async with aclosing(reader.pages(None)) as pages:
@@ -81,7 +81,7 @@ async def test_trap_12_an_error_ahead_surfaces_after_the_pages_before_it(message
 
 @pytest.mark.parametrize("error", [None, OperationFailure("no")])
 async def test_a_reader_closed_early_leaves_no_fetch_behind(messages, error):
-    """Neither one under way, nor an error that nobody has seen."""
+    """There is neither a running fetch nor an error that was never retrieved."""
     complaints = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     reader, scan = await gated(messages, error)
@@ -97,7 +97,7 @@ async def test_a_reader_closed_early_leaves_no_fetch_behind(messages, error):
 
 
 async def test_a_reader_cancelled_while_it_waits_leaves_no_fetch_behind(messages):
-    """The fetch under way is cancelled with it."""
+    """The running fetch is cancelled with the reader."""
     reader, scan = await gated(messages)
 
     async def read_everything():
@@ -115,7 +115,7 @@ async def test_a_reader_cancelled_while_it_waits_leaves_no_fetch_behind(messages
 
 
 async def test_a_slow_server_gets_smaller_pages(messages):
-    """By the reader's clock: at 10 ms a document, a target of 1 s allows a hundred and the first page's."""
+    """At 10 ms a document, a target of 1 s allows pages of a hundred documents after the first one."""
     settings = Settings(page_target_s=1)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     scan = Slow(await choose_scan(messages, settings))
@@ -133,7 +133,7 @@ class Slow:
         self.scan, self.order, self.now = scan, scan.order, 0.0
 
     async def page(self, *args, **options):
-        """As the scan, and the clock moves on."""
+        """Fetches the page, and moves the clock."""
         found, last = await self.scan.page(*args, **options)
         self.now += len(found) / 100
         return found, last

@@ -1,4 +1,4 @@
-"""What the ranges of a plan read is what one plain query reads, each document once."""
+"""The ranges of a plan read what one plain query reads, each document once."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ MIXED = [
 
 
 async def read(collection, key_range, settings, after=None):
-    """The identities of what one range reads."""
+    """The identities of the documents that one range reads."""
     reader = Reader(await choose_scan(collection, settings), key_range, settings)
     return [identity(id_) async for page in reader.pages(after) for id_ in page.ids]
 
 
 async def read_all(collection, settings, window=Window()):
-    """The identities that all ranges of a plan read, through their JSON form."""
+    """The identities of the documents that all ranges of a plan read, passed through JSON."""
     plan = await plan_ranges(collection, window, settings)
     found = []
     for planned in plan.ranges:
@@ -43,7 +43,7 @@ async def read_all(collection, settings, window=Window()):
 
 
 async def mixed_collection(database):
-    """Three timestamps, each with `_id`s of every type: larger than any range in these tests."""
+    """Three timestamps, each with `_id`s of every type: more than a range holds in these tests."""
     documents = [
         message({"of": second, "n": n} if second else id_, second, "x")
         for second in range(3)
@@ -55,7 +55,7 @@ async def mixed_collection(database):
 @pytest.mark.parametrize("order_field", ["created_at", "_id"])
 @pytest.mark.parametrize("size", [1, 2, 5, 11, 100])
 async def test_trap_1_mixed_id_types_are_read_once_each(database, order_field, size):
-    """For every page and range size, by index bounds."""
+    """By index bounds, for every size of page and range."""
     collection = await mixed_collection(database)
     settings = Settings(order_field=order_field, range_documents=size, page_documents=max(1, size // 2))
     found = await read_all(collection, settings)
@@ -65,7 +65,7 @@ async def test_trap_1_mixed_id_types_are_read_once_each(database, order_field, s
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 async def test_trap_1_the_filter_form_crosses_types_too(database, size):
-    """On a view, where index bounds are refused."""
+    """On a view, which refuses index bounds."""
     collection = await mixed_collection(database)
     await database.command("create", "view", viewOn="messages", pipeline=[])
     settings = Settings(range_documents=size, page_documents=2)
@@ -74,7 +74,7 @@ async def test_trap_1_the_filter_form_crosses_types_too(database, size):
 
 
 async def test_trap_4_the_anchor_is_dropped_by_its_id(messages):
-    """Resuming after a Key reads what follows, whether the anchor is still there or not."""
+    """Resuming after a Key reads all that follows, whether or not the Key's document still exists."""
     key_range = KeyRange(Key((DAY, MinKey())), Key((DAY + timedelta(days=1), MinKey())))
     anchor = Key((DAY + timedelta(seconds=100), 301))
     expected = [identity(n) for n in range(302, 1000)]
@@ -84,7 +84,7 @@ async def test_trap_4_the_anchor_is_dropped_by_its_id(messages):
 
 
 async def test_deletes_behind_the_reader_shift_nothing(messages):
-    """Where `skip` would pass over as many documents as were deleted; nothing is fetched before they are."""
+    """`skip` would pass over as many documents as were deleted; nothing is fetched before the deletes."""
     settings = Settings(page_documents=100, read_ahead_bytes=0)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     reader = Reader(await choose_scan(messages, settings), key_range, settings)
@@ -103,7 +103,7 @@ class Failing:
         self.order = scan.order
 
     async def page(self, *args, **options):
-        """As the scan, but for the scripted failures."""
+        """Fetches the page, unless a failure is scripted."""
         self.calls += 1
         if 3 <= self.calls < 3 + self.times:
             raise self.error
@@ -111,7 +111,7 @@ class Failing:
 
 
 async def test_trap_12_an_error_at_a_page_is_not_the_end(messages):
-    """It surfaces, with the range."""
+    """The error is raised, with the range in its message."""
     settings = Settings(page_documents=64)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     scan = Failing(await choose_scan(messages, settings), OperationFailure("no"), 99)
@@ -120,7 +120,7 @@ async def test_trap_12_an_error_at_a_page_is_not_the_end(messages):
 
 
 async def test_a_lost_connection_is_tried_again(messages):
-    """An election of a new primary ends no range, and no page is read twice."""
+    """The election of a new primary does not end a range, and no page is read twice."""
     settings = Settings(page_documents=64)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     scan = Failing(await choose_scan(messages, settings), AutoReconnect("gone"), 2)
@@ -134,7 +134,7 @@ async def _no_sleep(_seconds):
 
 
 async def test_trap_13_no_cursor_outlives_its_page(messages, database):
-    """So none can time out, however slow the service is."""
+    """So no cursor can time out, however slow the service is."""
     settings = Settings(page_documents=100)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     reader = Reader(await choose_scan(messages, settings), key_range, settings)
@@ -144,7 +144,7 @@ async def test_trap_13_no_cursor_outlives_its_page(messages, database):
 
 
 async def test_trap_16_pages_shrink_when_documents_are_large(database):
-    """After small documents, large ones: pages come down to `max_page_bytes`."""
+    """When large documents follow small ones, pages shrink to `max_page_bytes`."""
     documents = [message(n, n, "x" * (10 if n < 200 else 100_000)) for n in range(400)]
     collection = await fill(database["messages"], documents)
     settings = Settings(page_documents=100, max_page_bytes=1_000_000)
@@ -158,7 +158,7 @@ async def test_trap_16_pages_shrink_when_documents_are_large(database):
 
 
 async def test_trap_16_a_page_is_one_reply_of_at_most_16_mib(database):
-    """Even the first page of megabyte documents, of unknown size; and it is not the end."""
+    """Even the first page, when sizes are unknown; a page that the server cut short is not the end."""
     documents = [message(n, n, "x" * 1_000_000) for n in range(30)]
     collection = await fill(database["messages"], documents)
     key_range = (await plan_ranges(collection, Window(), Settings())).ranges[0]
@@ -169,7 +169,7 @@ async def test_trap_16_a_page_is_one_reply_of_at_most_16_mib(database):
 
 
 async def test_dates_beyond_python_are_read(database):
-    """Years outside 1 to 9999 exist in BSON (TRAPS 9)."""
+    """Years outside 1 to 9999 exist in BSON (trap 9, docs/traps.md)."""
     far = [{"_id": n, "created_at": ms, "text": "x"} for n, ms in enumerate(_far_dates())]
     collection = await fill(database["messages"], far)
     found = await read_all(collection, Settings(range_documents=1, page_documents=1))
@@ -181,7 +181,7 @@ def _far_dates():
 
 
 async def test_a_collection_with_a_collation_is_read_in_its_own_order(database):
-    """Case-insensitive `_id`s: the server compares, never the client (TRAPS 8)."""
+    """`_id`s ignore case: the server compares them, never the client (trap 8, docs/traps.md)."""
     await database.create_collection("messages", collation={"locale": "en", "strength": 2})
     words = ["b", "A", "c", "D", "É", "e", "Zz", "za"]
     collection = await fill(database["messages"], [message(word, 0) for word in words])
@@ -197,7 +197,7 @@ async def test_maxkey_as_an_id_is_inside_a_range_of_dates(database):
 
 
 async def test_nested_and_overlapping_field_paths_are_projected(database):
-    """`text_field` around the order field, or the same: MongoDB refuses a projection that names both."""
+    """MongoDB refuses a projection that names both a field and a part of it."""
     await database["messages"].insert_many([{"_id": n, "m": {"at": DAY, "text": f"t{n}"}} for n in range(3)])
     await database["messages"].create_index([("m.at", 1), ("_id", 1)])
     for text_field in ("m.text", "m", "m.at"):

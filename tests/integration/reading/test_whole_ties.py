@@ -1,4 +1,4 @@
-"""Runs over a full index on the order field alone: ranges and pages end between two of its values."""
+"""Runs with an index on the order field alone: ranges and pages end between two of its values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL = Settings(
 
 @pytest_asyncio.fixture
 async def tied(database):
-    """A thousand messages, thirty to a second, and an index that lacks `_id`."""
+    """A thousand messages, thirty a second, and an index without `_id`."""
     await database["messages"].create_index(INDEX[:1])
     await database["messages"].insert_many([message(n, n // 30) for n in range(1000)])
     return database["messages"]
@@ -35,7 +35,7 @@ async def tied(database):
 
 @pytest.mark.parametrize("strategy", ["exact", "counted", "sample"])
 async def test_trap_3_boundaries_rest_between_two_values(tied, strategy):
-    """No range begins within a group of ties, and the Plan says what form this is."""
+    """No range begins within a group of ties, and the plan says that it uses this form."""
     plan = await plan_ranges(tied, Window(), SMALL.model_copy(update={"strategy": strategy}))
     assert (plan.form, plan.exact) == (QueryForm.WHOLE_TIES, strategy != "sample")
     assert "end between two values" in plan.guarantee
@@ -46,22 +46,23 @@ async def test_trap_3_boundaries_rest_between_two_values(tied, strategy):
 
 
 async def test_a_compound_index_is_preferred(tied):
-    """Where both are there, nothing is given up."""
+    """If both indexes exist, the compound one is used."""
     await tied.create_index(INDEX)
     assert (await plan_ranges(tied, Window(), SMALL)).form is QueryForm.INDEX_BOUNDS
 
 
 async def test_a_page_is_one_scan_of_the_index(tied):
-    """The gate lets it pass, for there is neither a sort nor a scan of the collection."""
+    """The query plan check accepts it: there is neither a sort nor a collection scan."""
     scan = await choose_scan(tied, SMALL)
     check_query_plan(scan, await stages_of_page(scan))
 
 
 @pytest.mark.parametrize("batch_texts", [4, 7], ids=["batches-fill-pages", "batches-end-with-pages"])
 async def test_a_run_resumes_after_the_last_whole_group(tied, database, batch_texts):
-    """Interrupted within a group, it sends that page again and loses nothing; the proof holds.
+    """Interrupted within a group, it sends that page again, loses nothing and reconciles.
 
-    A batch does not go on into the next page here, or no checkpoint could rest at the end of the first.
+    A batch does not continue into the next page here, because then no checkpoint could be saved at the end of
+    the first one.
     """
     left = 37
 
@@ -91,7 +92,7 @@ async def test_a_run_resumes_after_the_last_whole_group(tied, database, batch_te
 
 @pytest.mark.parametrize("strategy", ["exact", "counted"])
 async def test_more_ties_than_a_page_may_hold_are_refused_before_work(tied, strategy):
-    """The message names the value and the index that would tell them apart."""
+    """The message names the value, and the index that would tell its documents apart."""
     few = SMALL.model_copy(update={"max_tied_documents": 29, "strategy": strategy})
     with pytest.raises(PlanError, match=r"more than 29 documents .* have created_at .*createIndex"):
         await plan_ranges(tied, Window(), few)
@@ -100,7 +101,7 @@ async def test_more_ties_than_a_page_may_hold_are_refused_before_work(tied, stra
 
 
 async def test_ties_that_came_after_planning_fail_their_range(tied, database):
-    """What cannot be read as a whole is not read in part; the message says what to do."""
+    """A group that is too large to be read as a whole is not read in part; the message says what to do."""
     few = SMALL.model_copy(update={"max_tied_documents": 30, "run_id": "tied"})
     await plan_ranges(tied, Window(), few, target=database)
     await tied.insert_many([message(f"late {n}", 3) for n in range(40)])
@@ -112,7 +113,7 @@ async def test_ties_that_came_after_planning_fail_their_range(tied, database):
 
 
 async def test_a_range_is_halved_between_two_values(tied, database):
-    """Both halves together cover what it covered."""
+    """Both halves together cover the whole range."""
     settings = SMALL.model_copy(update={"range_documents": 1000, "run_id": "halved"})
     await plan_ranges(tied, Window(), settings, target=database)
     plan = await split_range("halved", "0000", source=tied, target=database, settings=settings)
@@ -132,13 +133,13 @@ async def test_a_range_is_halved_between_two_values(tied, database):
     ],
 )
 async def test_trap_2_what_lies_outside_is_counted_by_type(tied, at, outside):
-    """As with every other form."""
+    """Counts by type work as in the other query forms."""
     await tied.insert_one({"_id": "other", "text": "x", **at})
     assert (await plan_ranges(tied, Window(), SMALL)).outside == {outside: 1}
 
 
 async def test_trap_6_an_array_is_refused(tied):
-    """It would stand at two places of this index too."""
+    """It would be at two places of this index too."""
     await tied.insert_one({"_id": "twice", "created_at": [1, 2]})
     with pytest.raises(PlanError, match="holds an array"):
         await plan_ranges(tied, Window(), SMALL)

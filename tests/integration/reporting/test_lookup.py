@@ -1,4 +1,4 @@
-"""What the HTML report of a run is made of, looked up in a real MongoDB."""
+"""The data of a run's HTML report, queried from a real MongoDB."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ RUN = Settings(run_id="october", range_documents=20, max_dead_letters=99)
 
 
 async def refuse_bad(texts):
-    """Finds the first word; refuses a text that begins with Bad, quoting it."""
+    """Finds the first word; refuses a text that begins with "Bad", and quotes it."""
     if any(text.startswith("Bad") for text in texts):
         raise ValueError(f"cannot take {texts!r}")
     return await first_word(texts)
 
 
 async def ended(database, documents, settings=RUN, extractor=refuse_bad):
-    """A run over these documents, and its report."""
+    """Runs over these documents; returns the report."""
     source = await fill(database["messages"], documents)
     report = await run(Window(), source=source, extractor=extractor, target=database, settings=settings)
     return report, await html_of(database, report, settings)
@@ -35,7 +35,7 @@ async def html_of(database, report, settings=RUN):
 
 
 async def test_a_page_has_what_the_run_left(database):
-    """On both drivers: totals, ranges, entities and dead letters, from plan, checkpoints and results."""
+    """With both drivers it has totals, ranges, entities and dead letters."""
     documents = [message(n, n, f"{'Anna' if n % 3 else 'Bob'} wrote {n}") for n in range(50)]
     bad = [message(ObjectId(f"{n:024x}"), 60 + n, "Bad secret words") for n in range(3)]
     report, html = await ended(database, documents + bad)
@@ -53,7 +53,7 @@ async def test_a_page_has_what_the_run_left(database):
 
 
 async def test_no_text_and_no_answer_is_on_the_page(pymongo_database):
-    """Nor with failed texts kept, nor when the service quotes them: the report asks for neither."""
+    """Neither kept texts nor those the service quotes are queried for the report."""
     documents = [message(n, n, "Anna said confidential things") for n in range(5)]
     settings = RUN.model_copy(update={"keep_failed_text": True})
     _, html = await ended(pymongo_database, [*documents, message(9, 9, "Bad secret words")], settings)
@@ -62,7 +62,7 @@ async def test_no_text_and_no_answer_is_on_the_page(pymongo_database):
 
 
 async def test_a_setting_keeps_entities_out(pymongo_database):
-    """They are parts of texts; then they are not even read."""
+    """Entities are parts of texts; with the setting they are not even queried."""
     settings = RUN.model_copy(update={"report_entities": 0})
     _, html = await ended(pymongo_database, [message(1, 1, "Anna wrote")], settings)
     assert "Anna" not in html
@@ -70,7 +70,7 @@ async def test_a_setting_keeps_entities_out(pymongo_database):
 
 
 async def test_hostile_ids_and_entities_are_shown_as_they_are(pymongo_database):
-    """A document may have any `_id`, and a service may find anything."""
+    """Any `_id` and any entity is shown as text."""
     script = "<script>alert(1)</script>"
     documents = [message(f"{script}{n}", n, f"{'Bad' if n else script} x") for n in range(2)]
     _, html = await ended(pymongo_database, documents)
@@ -79,7 +79,7 @@ async def test_hostile_ids_and_entities_are_shown_as_they_are(pymongo_database):
 
 
 async def test_entities_are_counted_in_what_was_written_last(pymongo_database, monkeypatch):
-    """No more than so many documents, however large the run; the report says that it is a sample."""
+    """However large the run, at most so many documents are read; the report says that it is a sample."""
     monkeypatch.setattr(lookup, "MOST_COUNTED", 10)
     settings = RUN.model_copy(update={"range_concurrency": 1})
     documents = [message(n, n, f"{'Early' if n < 20 else 'Late'} {n}") for n in range(40)]
@@ -90,7 +90,7 @@ async def test_entities_are_counted_in_what_was_written_last(pymongo_database, m
 
 
 async def test_what_another_run_wrote_is_not_counted(pymongo_database):
-    """Neither its entities nor its dead letters, whichever came later."""
+    """Neither entities nor dead letters of an earlier or later run are counted."""
     documents = [message(1, 1, "Anna wrote"), message(2, 2, "Bad"), message(3, 3, "Bad")]
     first, _ = await ended(pymongo_database, documents)
     await pymongo_database["messages"].insert_one(message(0, 0, "Bob wrote"))
@@ -109,7 +109,7 @@ async def test_what_another_run_wrote_is_not_counted(pymongo_database):
 
 
 async def test_a_run_that_wrote_nothing_says_so(pymongo_database):
-    """All was unchanged: there is nothing to count, and nothing is searched for it."""
+    """All documents were unchanged, so there is nothing to count and nothing is queried."""
     await ended(pymongo_database, [message(1, 1, "Anna wrote")])
     again = RUN.model_copy(update={"run_id": "again"})
     source = pymongo_database["messages"]
@@ -118,7 +118,7 @@ async def test_a_run_that_wrote_nothing_says_so(pymongo_database):
 
 
 async def test_letters_that_were_resolved_since_are_told(pymongo_database):
-    """The report may be made long after the run."""
+    """They are marked as resolved, because a report may be made long after its run."""
     report, before = await ended(pymongo_database, [message(n, n, "Bad") for n in range(3)])
     letters = pymongo_database["messages_dead_letters"]
     await letters.update_one({"_id": 1}, {"$currentDate": {"resolved_at": True}})
@@ -127,7 +127,7 @@ async def test_letters_that_were_resolved_since_are_told(pymongo_database):
 
 
 async def test_only_the_first_letters_are_listed(pymongo_database):
-    """By `_id`, as many as a setting says; all are counted."""
+    """A setting says how many are listed, by `_id`; all are counted."""
     settings = RUN.model_copy(update={"report_dead_letters": 2})
     _, html = await ended(pymongo_database, [message(n, n, "Bad") for n in (7, 5, 3, 9)], settings)
     assert "The first 2 of 4, by _id:" in html
@@ -140,7 +140,7 @@ async def test_only_the_first_letters_are_listed(pymongo_database):
 
 
 async def test_what_takes_too_long_is_left_out_and_said(pymongo_database, monkeypatch):
-    """The report is made all the same, from the report."""
+    """The HTML report is made all the same, from the numbers of the run's report."""
     report, _ = await ended(pymongo_database, [message(1, 1, "Anna wrote"), message(2, 2, "Bad")])
     monkeypatch.setattr(lookup, "QUERY_S", 0.0)
     html = await html_of(pymongo_database, report)

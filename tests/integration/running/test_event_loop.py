@@ -42,7 +42,7 @@ def name(mongod_uri):
 
 @pytest.mark.parametrize("driver", [AsyncIOMotorClient, AsyncMongoClient])
 def test_a_run_is_the_same_on_uvloop(mongod_uri, name, driver):
-    """Read, sent, written, reconciled; nothing warns."""
+    """Reading, sending, writing and reconciling work, without warnings."""
 
     async def work():
         client = driver(mongod_uri)
@@ -66,7 +66,7 @@ def test_a_run_is_the_same_on_uvloop(mongod_uri, name, driver):
 
 
 def test_trap_31_the_command_line_is_interrupted_on_uvloop(mongod_uri, name, tmp_path):
-    """SIGTERM in mid-request: the checkpoint is saved, and a line says how to go on."""
+    """SIGTERM during a request: the checkpoint is saved, and a message says how to resume."""
     (tmp_path / "signalled.py").write_text(SIGNALLED)
     command = [sys.executable, "-W", "error", "-m", "engine", "run", "-d", name, "-c", "messages"]
     done = subprocess.run(

@@ -18,7 +18,7 @@ SMALL = Settings(
 
 
 async def test_a_run_reconciles_range_by_range(messages, database):
-    """Every range reports, and the sums are those of the ranges."""
+    """Every range has a report, and the run's counts are their sums."""
     report = await run(Window(), source=messages, extractor=first_word, target=database, settings=SMALL)
     assert (report.status, report.reconciled) == (Status.SUCCEEDED, True)
     assert (report.read, report.written, len(report.ranges)) == (1000, 1000, 11)
@@ -84,7 +84,7 @@ async def test_finished_ranges_are_not_read_again_by_a_resumed_run(messages, dat
 
 
 async def test_dead_letters_are_limited_by_a_setting(messages, database):
-    """More dead letters than allowed fail the run, but only after everything else is done."""
+    """More dead letters than allowed fail the run, but only after all else is done."""
 
     async def refuses_two(texts):
         if {"Hello 7", "Hello 8"} & set(texts):

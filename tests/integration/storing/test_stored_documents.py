@@ -1,4 +1,4 @@
-"""The documents that the engine stores have the fields and the BSON types of the list in this folder."""
+"""The fields and BSON types of the stored documents are those listed in `stored_documents.json`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def finds_nothing(texts):
 
 
 async def test_stored_documents_are_as_listed(pymongo_database, tmp_path):
-    """Those of a run with a dead letter, of a replay that resolves it, and of a run that writes files."""
+    """Stored by a run with a dead letter, a replay that resolves it, and a run that writes files."""
     source = await fill(pymongo_database["messages"], [message(n, n) for n in (1, 2, 3)])
     places = {"source": source, "target": pymongo_database, "settings": SETTINGS}
     await run(Window(), extractor=refuses_one, **places)
@@ -82,7 +82,7 @@ def lines_of(file):
 
 
 def types_of(documents):
-    """The names of the types at each path, such as `ranges[].label`; there is at least one document."""
+    """The names of the types at each path, such as `ranges[].label`. There is at least one document."""
     assert documents
     found = defaultdict(set)
     for document in documents:
@@ -92,7 +92,7 @@ def types_of(documents):
 
 
 def paths_of(value, path=""):
-    """Each path inside the value with the name of the type there; inside strings that hold JSON too."""
+    """Each path within the value and the name of its type; strings that hold JSON are searched too."""
     if path:
         yield path, TYPES[type(value)]
     if isinstance(value, dict):
