@@ -53,7 +53,7 @@ def extraction_dag(
         defaults: other defaults for the params.
 
     Raises:
-        ValueError: a default is given for a name that is no param.
+        ValueError: a default is given for a name that is not a param.
         ParamValidationError: a param does not allow its default.
     """
     more = dict(dag_args or {})

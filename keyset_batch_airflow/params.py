@@ -285,7 +285,7 @@ def params_of(groups: Iterable[Group], defaults: Mapping[str, Any]) -> dict[str,
     """The params of these groups, some with another default.
 
     Raises:
-        ValueError: a default is given for a name that is no param.
+        ValueError: a default is given for a name that is not a param.
         ParamValidationError: a param does not allow its default.
     """
     params = {name: param for group in groups for name, param in group.items()}

@@ -77,7 +77,11 @@ def under_way(checkpoints: Iterable[Document]) -> dict[int, Document]:
 def busy_worker(
     instances: Sequence[Json], ranges: Mapping[int, Document]
 ) -> tuple[str, dict[int, Document]] | None:
-    """Find a worker that has finished a range and runs one of `ranges` in each slot; with these ranges."""
+    """Find a worker that has finished a range and now runs one of `ranges` in each slot.
+
+    Returns:
+        Its name and the ranges that it runs; None if there is no such worker.
+    """
     running: dict[str, dict[int, Document]] = {}
     for instance in mapped(instances):
         index = instance["map_index"]

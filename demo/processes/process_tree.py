@@ -72,10 +72,10 @@ def living_members(leader: SessionLeader) -> set[psutil.Process]:
 
 
 def _id_was_reused(leader: SessionLeader) -> bool:
-    """Whether a session with this id would be another one than the leader's, which has ended then.
+    """Whether the id of the session may belong to another session by now, so that the leader's has ended.
 
     The kernel does not give a session's id to a new process while the session has members. After a restart of
-    the machine all ids are given anew.
+    the machine all ids are reused.
     """
     return psutil.pid_exists(leader.pid) or leader.created + _SAME_START_S < psutil.boot_time()
 

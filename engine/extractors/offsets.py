@@ -150,7 +150,7 @@ _CHEAP_UNITS = (OffsetUnit.CODE_POINTS, OffsetUnit.UTF16, OffsetUnit.UTF8)
 
 
 def detect_unit(found: Sequence[Entity], declared: OffsetUnit) -> OffsetUnit | None:
-    """Returns the unit in which most of the entities found in the canary are its names; None if none is.
+    """Returns the unit in which most of the found entities are names of the canary; None if there is none.
 
     Args:
         found: as the service gave them; only their offsets are used.

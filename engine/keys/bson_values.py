@@ -36,7 +36,7 @@ Dates are naive and mean UTC: time zones would cost a microsecond a document.
 """
 
 AWARE_CODEC = EXACT_CODEC.with_options(tz_aware=True)
-"""The same, but dates have the time zone UTC: for people and reports."""
+"""Decodes like EXACT_CODEC, but dates have the time zone UTC: for people and reports."""
 
 _JSON = json_util.CANONICAL_JSON_OPTIONS.with_options(
     tz_aware=True,
@@ -98,7 +98,7 @@ def from_extended_json(data: Any) -> Any:
 
 
 def value_at(document: Any, path: str) -> Any:
-    """The value at a dotted path; None where the path leads nowhere."""
+    """Returns the value at a dotted path; None if the path does not exist."""
     if "." not in path:
         return document.get(path)
     for name in path.split("."):

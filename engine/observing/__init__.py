@@ -1,4 +1,4 @@
-"""What the engine tells about itself: log events, metrics and the timeline of a range.
+"""Shows what the engine does: log events, metrics and the timeline of a range.
 
 Read `events.py` first.
 """

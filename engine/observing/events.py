@@ -1,7 +1,7 @@
-"""Named events with key-values, rendered as log lines in one place.
+"""Logs named events with key-value pairs, each as one line.
 
-They go to the standard logger `engine`: the application decides where to. Values are ids, counts and times;
-never texts, never secrets. `docs/observability.md` lists them.
+They go to the standard logger `engine`, and the application decides where its lines go. Values are ids,
+counts and times, never texts or secrets. `docs/observability.md` lists the events.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Events:
         self._context = context
 
     def info(self, name: str, **values: Any) -> None:
-        """Something happened as it should."""
+        """Logs that something happened as it should."""
         self._emit(logging.INFO, name, values)
 
     def warning(self, name: str, **values: Any) -> None:
-        """Something happened that people may want to look at."""
+        """Logs that something happened that people may want to look at."""
         self._emit(logging.WARNING, name, values)
 
     def _emit(self, level: int, name: str, values: dict[str, Any]) -> None:
@@ -39,11 +39,11 @@ class Events:
 
 
 class Changes:
-    """Tells of a value that changes often, at most once in `every_s`.
+    """Logs the changes of a value that changes often, at most once in `every_s` seconds.
 
     Args:
-        value: the first one, which is no change.
-        clock: seconds; injected by tests.
+        value: the first value, which is not logged.
+        clock: monotonic seconds; injected by tests.
     """
 
     def __init__(
@@ -55,18 +55,21 @@ class Changes:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._events, self._name, self._every_s, self._clock = events, name, every_s, clock
-        self._told, self._next_at = value, clock()
+        self._logged, self._next_at = value, clock()
 
     def see(self, value: Any) -> None:
-        """The value now; told if it is another than was told last, and that is long enough ago."""
-        if value == self._told or (now := self._clock()) < self._next_at:
+        """Takes the current value.
+
+        Logs it if it differs from the last one logged, unless that was too recent.
+        """
+        if value == self._logged or (now := self._clock()) < self._next_at:
             return
-        self._events.info(self._name, before=self._told, now=value)
-        self._told, self._next_at = value, now + self._every_s
+        self._events.info(self._name, before=self._logged, now=value)
+        self._logged, self._next_at = value, now + self._every_s
 
 
 def _shown(value: Any) -> str:
-    """One token of one line, whatever a service or a server has put into a message."""
+    """Formats a value as one token on one line, whatever text a service or a server has put into it."""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
     if text.isprintable() and _PLAIN.fullmatch(text):
         return text

@@ -1,9 +1,9 @@
-"""Counters, histograms and gauges of ranges at work, through OpenTelemetry's API.
+"""Counters, histograms and gauges of running ranges, through OpenTelemetry's API.
 
-The engine brings no exporter. Until the application sets a MeterProvider, before or during a run, the API's
-own no-op instruments stand in for the real ones. Names, units and attributes follow OpenTelemetry's semantic
-conventions: durations are in seconds, `error.type` is set only where something failed, and units of counted
-things stand in braces. No text, no `_id` and no run id becomes an attribute.
+The engine has no exporter. Until the application sets a MeterProvider, before or during a run, the API's own
+no-op instruments are used. Names, units and attributes follow OpenTelemetry's semantic conventions: durations
+are in seconds, `error.type` is set only on failures, and units of counted things are in braces. No text, no
+`_id` and no run id becomes an attribute.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ METER = "keyset_batch"
 """Name of the meter, and the first part of each metric's name."""
 
 DURATIONS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Bounds of the histograms: those that the conventions advise for databases and HTTP clients, and two more,
+"""Bounds of the histograms: those that the conventions advise for databases and HTTP clients. Two are added,
 because `request_timeout_s` is 30 s or more."""
 
 OUTCOME = f"{METER}.outcome"
@@ -46,7 +46,7 @@ class Limiter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QueueDepths:
-    """Numbers of batches of one range that are in work.
+    """The numbers of batches of one range that are between reading and the checkpoint.
 
     Attributes:
         to_extract: read, and waiting to be sent.
@@ -71,8 +71,8 @@ def current() -> Metrics:
 class Metrics:
     """Records into the instruments of an OpenTelemetry meter.
 
-    The gauges cover a range while it is at work and forget it afterwards. A limiter that several ranges share
-    is counted once.
+    The gauges cover a range while it runs, and forget it afterwards. A limiter that several ranges share is
+    counted once.
     """
 
     def __init__(self, meter: Meter, clock: Callable[[], float] = time.perf_counter) -> None:

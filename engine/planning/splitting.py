@@ -91,9 +91,8 @@ async def _halves(whole: KeyRange, source: driver.Collection, settings: Settings
     if len(segments) < 2:  # noqa: PLR2004
         raise PlanError(f"range {whole.range_id} holds {documents} documents: nothing to split")
     first = segments[0]
-    rest = sum(
-        segment.documents for segment in segments[1:]
-    )  # more than half, if the boundary rests before ties
+    # The rest is more than half if the boundary was moved to before a group of ties.
+    rest = sum(segment.documents for segment in segments[1:])
     return [
         KeyRange(first.start, first.stop, f"{whole.range_id}.0", whole.run_id, first.documents),
         KeyRange(first.stop, whole.stop, f"{whole.range_id}.1", whole.run_id, rest),

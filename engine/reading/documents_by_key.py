@@ -59,19 +59,19 @@ class DocumentsByKey:
 
     @property
     def resumes_anywhere(self) -> bool:
-        """Always True; a repair or replay keeps no checkpoint."""
+        """Returns True: a repair or replay keeps no checkpoint."""
         return True
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:  # noqa: ARG002
-        """The Key of the document. The checkpoint that takes it is not kept."""
+        """Returns the Key of the document; the checkpoint that takes it is not kept."""
         return Key(values)
 
     async def count_unread(self, read: int) -> int:  # noqa: ARG002
-        """Always 0; the documents were not counted before."""
+        """Returns 0: the documents were not counted before."""
         return 0
 
     async def _fetch(self, wanted: Mapping[Any, Any]) -> Page | None:
-        """A page of those wanted documents that exist; None if none does."""
+        """Reads a page of these documents; None if none of them exists."""
         if not wanted:
             return None
         chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
@@ -80,6 +80,6 @@ class DocumentsByKey:
             cursor = self._scan.collection.find(chosen, self._projection).batch_size(len(wanted)).limit(limit)
             found = await cursor.to_list(length=None)
         except PyMongoError as error:
-            raise SourceError(f"chosen documents could not be read: {error}") from error
+            raise SourceError(f"the documents with given keys could not be read: {error}") from error
         found = [stored for stored in found if identity(stored["_id"]) in wanted]
         return self._scan.order.page_of(found, self._text_field) if found else None

@@ -1,4 +1,4 @@
-"""The three forms in which the documents between two Keys are asked for, a class for each."""
+"""The three query forms: three ways to ask the server for the documents between two Keys."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ class WholeTiesScan(Scan):
 
     @property
     def spec(self) -> list[tuple[str, int]]:
-        """The order field alone."""
+        """The index on the order field alone."""
         return self.order.spec[:1]
 
     async def key_at(self, start: Key, stop: Key, skip: int = 0, *, backward: bool = False) -> Key | None:
-        """The Key before all documents of the value found there."""
+        """Returns the Key before all documents with the order value that is found there."""
         covered = {"_id": 0, self.order.fields[0]: 1}
         found = await self.fetch(start, stop, limit=1, projection=covered, skip=skip, backward=backward)
         return self.order.first(self.order.values_of(found[0])[0]) if found else None
@@ -96,7 +96,7 @@ class WholeTiesScan(Scan):
         limit: int,
         projection: dict[str, int] | None = None,
     ) -> tuple[list[dict[str, Any]], Key | None]:
-        """A page that ends with all documents of its last order value, for which the server is asked.
+        """Reads a page and completes it with all documents that have its last order value.
 
         Raises:
             PlanError: more than `most_ties` documents share one order value.
@@ -115,7 +115,7 @@ class WholeTiesScan(Scan):
         return found, self.position((value,), ends_page=True)
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
-        """The Key after all documents of the value; None inside a page."""
+        """Returns the Key after all documents with this order value; None inside a page."""
         return Key((values[0], MaxKey())) if ends_page else None
 
     def refuse_too_many(self, ties: int, value: Any) -> None:
@@ -136,7 +136,7 @@ class WholeTiesScan(Scan):
         return await self.count_covered(start, stop)
 
     def condition(self, start: Key, stop: Key) -> dict[str, Any]:
-        """The usual filter, or one that selects what lies beyond all documents of a value."""
+        """Returns the usual filter, or one for the documents after all those of an order value."""
         if isinstance(start.values[-1], MaxKey):
             return both(self.filter, filter_after_ties(self.order, start.values[0], stop))
         return super().condition(start, stop)

@@ -114,11 +114,11 @@ class Scan(ABC):
         return found, Key(self.order.values_of(found[-1])) if found else None
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
-        """The Key to resume from once every document up to one with these key values is done.
+        """Returns the Key to resume from once every document up to one with these key values is done.
 
-        None where the range cannot resume after that document.
+        Returns None if the range cannot resume after that document.
         """
-        del ends_page  # it matters where a range cannot resume anywhere
+        del ends_page  # only WholeTiesScan needs it
         return Key(values)
 
     @abstractmethod

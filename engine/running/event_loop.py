@@ -1,7 +1,7 @@
 """Prepares a process for the load of a range: a fast event loop and a garbage collector that runs rarely.
 
 `loop_runner` belongs to the process and is used where a program starts (the command line, an Airflow task).
-`gc_threshold_raised` belongs to a range at work and is used by the pipeline.
+`gc_threshold_raised` belongs to a running range and is used by the pipeline.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class ProgressTracker:
         self._events = Events(run=checkpoint.key_range.run_id, range=checkpoint.key_range.range_id)
         self._saving = asyncio.Lock()
         self._began = self._saved_at = clock()
-        self._timeline = checkpoint.timeline.begun(now(), checkpoint.counts.read)
+        self._timeline = checkpoint.timeline.with_start(now(), checkpoint.counts.read)
         self._load = _Load()
 
     @property
@@ -137,7 +137,7 @@ class ProgressTracker:
 
     def _add_sample(self) -> None:
         load, self._load = self._load, _Load()
-        self._timeline = self._timeline.seen(Sample(self._now(), self._durable.read, *load.means))
+        self._timeline = self._timeline.with_sample(Sample(self._now(), self._durable.read, *load.means))
 
     async def save_when_due(self) -> None:
         """Saves the checkpoint if it was last saved at least `checkpoint_s` ago."""

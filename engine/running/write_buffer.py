@@ -87,7 +87,7 @@ class WriteBuffer(Channel["BatchInFlight"]):
     async def _next(self, wait_s: float | None) -> BatchInFlight | None:
         """Returns the next batch; None if no batch will follow, or none comes within `wait_s`."""
         if len(self):
-            return await self.get()  # it is there, so no timer is needed
+            return await self.get()  # a batch is waiting, so no timer is needed
         try:
             async with asyncio.timeout(wait_s):
                 return await self.get()

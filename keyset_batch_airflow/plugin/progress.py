@@ -59,7 +59,7 @@ class RangeProgress:
 
     @property
     def read(self) -> int:
-        """Documents read."""
+        """The number of documents read."""
         return self.counts["read"]
 
     @property

@@ -30,10 +30,10 @@ def timeline_of(attempts, pause_s=100.0):
     """Those samples, and the request-seconds of all of them."""
     timeline, now, documents, work = Timeline(), 0.0, 0, 0.0
     for samples in attempts:
-        timeline = timeline.begun(at(now), documents)
+        timeline = timeline.with_start(at(now), documents)
         for after_s, more, in_flight in samples:
             now, documents, work = now + after_s, documents + more, work + after_s * in_flight
-            timeline = timeline.seen(Sample(at(now), documents, in_flight, 64.0))
+            timeline = timeline.with_sample(Sample(at(now), documents, in_flight, 64.0))
         now += pause_s
     return timeline, work
 
@@ -77,16 +77,16 @@ def test_a_checkpoint_of_an_earlier_version_has_no_timeline():
 
 def test_samples_that_are_too_close_become_one():
     """A second apart by default; the end of the range is kept exactly."""
-    timeline = Timeline().begun(at(0), 0)
+    timeline = Timeline().with_start(at(0), 0)
     for tenth in range(1, 26):
-        timeline = timeline.seen(Sample(at(tenth / 10), tenth, 2.0, 4.0))
+        timeline = timeline.with_sample(Sample(at(tenth / 10), tenth, 2.0, 4.0))
     assert [sample.at for sample in timeline.samples] == [at(0), at(1), at(2), at(2.5)]
 
 
 def test_a_run_is_the_sum_of_its_ranges():
     """Two ranges side by side, one of them half the time."""
-    one = Timeline().begun(at(0), 0).seen(Sample(at(10), 100, 4.0, 8.0))
-    other = Timeline().begun(at(5), 0).seen(Sample(at(10), 100, 2.0, 8.0))
+    one = Timeline().with_start(at(0), 0).with_sample(Sample(at(10), 100, 4.0, 8.0))
+    other = Timeline().with_start(at(5), 0).with_sample(Sample(at(10), 100, 2.0, 8.0))
     course = course_of([one, other], most_steps=2)
     assert (course.start, course.end, course.step_s) == (at(0), at(10), 5.0)
     assert course.documents_per_s == pytest.approx((10.0, 30.0))
@@ -96,8 +96,8 @@ def test_a_run_is_the_sum_of_its_ranges():
 
 def test_nothing_is_in_flight_between_two_attempts():
     """A range that waits an hour for its retry holds no request, and an attempt may begin further back."""
-    timeline = Timeline().begun(at(0), 0).seen(Sample(at(10), 100, 4.0, 8.0))
-    timeline = timeline.begun(at(20), 60).seen(Sample(at(30), 160, 6.0, 8.0))
+    timeline = Timeline().with_start(at(0), 0).with_sample(Sample(at(10), 100, 4.0, 8.0))
+    timeline = timeline.with_start(at(20), 60).with_sample(Sample(at(30), 160, 6.0, 8.0))
     course = course_of([timeline], most_steps=3)
     assert course.in_flight == pytest.approx((4.0, 0.0, 6.0))
     assert course.documents_per_s == pytest.approx((10.0, 0.0, 10.0))
@@ -116,6 +116,6 @@ def test_a_course_loses_no_documents(ranges, most_steps):
 def test_a_run_without_samples_has_no_course():
     """As before its first range began; one that ended as it began has no time, and no division by it."""
     assert course_of([]) is None
-    assert course_of([Timeline().begun(at(0), 0)]) is None
-    instant = Timeline().begun(at(0), 0).seen(Sample(at(0), 5, 1.0, 1.0))
+    assert course_of([Timeline().with_start(at(0), 0)]) is None
+    instant = Timeline().with_start(at(0), 0).with_sample(Sample(at(0), 5, 1.0, 1.0))
     assert len(course_of([instant]).limit) == 1

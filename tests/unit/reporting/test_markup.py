@@ -41,7 +41,7 @@ def hostile_findings(words):
     plan = replace(plan, parameters=dict.fromkeys((*plan.parameters, "order", "text_field"), words))
     run = merge(words, [words], [report], expected=1, max_dead_letters=0, outside={words: 1})
     entities = TopEntities(((words, words, 3),), 1, 2, words)
-    line = Timeline().begun(START, 0).seen(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
+    line = Timeline().with_start(START, 0).with_sample(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
     return ReportData(run, plan, START, {words: line}, DeadLetters({words: 2}, 0, (letter,), words), entities)
 
 

@@ -96,7 +96,7 @@ def test_ranges_that_did_not_succeed_are_named_below_their_columns():
 
 def test_the_course_is_drawn_where_there_are_samples():
     """Mean and most are told in words; without samples, that is said."""
-    line = Timeline().begun(START, 0).seen(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
+    line = Timeline().with_start(START, 0).with_sample(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
     text = html_of(range_of(0), timelines={"0000": line}).text
     assert "Documents a second 10 on average, 10 at most" in text
     assert "Requests in flight 4 on average, 4 at most; dashed: the limit" in text
