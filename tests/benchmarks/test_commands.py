@@ -1,4 +1,4 @@
-"""The commands that the documentation names start, and refuse what they do not know."""
+"""The commands in the documentation start, and refuse unknown options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_benchmark_is_a_command(name):
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_make_has_a_target_for_each_benchmark(name):
-    """And `make bench` runs them all."""
+    """`make bench` runs all of them."""
     makefile = (CHECKOUT / "Makefile").read_text()
     target = f"bench-{name.removesuffix('_vs_keyset')}"
     assert f"-m benchmarks.{name}" in makefile

@@ -19,7 +19,7 @@ class Airflow:
         self._states = iter(states)
 
     def run_state(self, dag_id, dag_run_id):
-        """The next state."""
+        """Returns the next state."""
         assert (dag_id, dag_run_id) == ("ner_backfill", "demo-1")
         return next(self._states)
 

@@ -51,7 +51,7 @@ def test_extractions_of_one_run_are_counted_alone(database):
 
 
 def test_entities_are_counted_by_label_and_text(database):
-    """Most frequent first."""
+    """The most frequent entity comes first."""
     assert DEFAULT_WINDOW.frequent_entities(database) == [
         {"_id": {"label": "ORG", "text": "CS"}, "count": 2},
         {"_id": {"label": "GPE", "text": "Paris"}, "count": 1},

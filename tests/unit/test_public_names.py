@@ -18,14 +18,14 @@ HEAVY = {"aiohttp", "motor", "pymongo"}
 
 @pytest.mark.parametrize("statement", ["import engine.settings", "from engine import ConfigError, Settings"])
 def test_settings_load_neither_aiohttp_nor_a_driver(statement):
-    """In an interpreter of its own, for this one has loaded them already."""
+    """Runs in an interpreter of its own, because this one has loaded them already."""
     ask = f"import sys; {statement}; print(*sys.modules)"
     asked = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not HEAVY & set(asked.stdout.split())
 
 
 def test_dir_lists_the_public_names_before_they_are_used():
-    """A fresh import, so that no other test has used a name before."""
+    """Runs in a new interpreter, so that no other test has used a name before."""
     ask = "import engine; print(set(engine.__all__) <= set(dir(engine)), 'HttpExtractor' in vars(engine))"
     asked = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True)
     assert asked.stdout.split() == ["True", "False"]

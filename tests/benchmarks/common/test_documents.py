@@ -1,4 +1,4 @@
-"""The documents of the benchmarks, and the counter of how often each was read."""
+"""The documents of the benchmarks, and the counter of how often each one was read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from benchmarks.common.documents import TIES, ReadCounter, document, number_of
 
 
 def test_a_document_is_the_same_at_every_run_and_shares_its_timestamp():
-    """Three to a second, so that a key on the timestamp alone would lose some."""
+    """Three documents share a second, so a key on the timestamp alone would lose some."""
     same_second = {document(n)["created_at"] for n in range(TIES)}
     assert len(same_second) == 1
     assert document(TIES)["created_at"] not in same_second
@@ -14,7 +14,7 @@ def test_a_document_is_the_same_at_every_run_and_shares_its_timestamp():
 
 
 def test_an_id_holds_the_number_also_at_another_place():
-    """A document inserted in the middle keeps its own number."""
+    """A document that is inserted in the middle keeps its own number."""
     assert number_of(document(1_234_567)["_id"]) == 1_234_567
     moved = document(1000, at=30)
     assert number_of(moved["_id"]) == 1000
@@ -23,7 +23,7 @@ def test_an_id_holds_the_number_also_at_another_place():
 
 
 def test_the_counter_finds_what_was_lost_and_what_was_read_twice():
-    """It looks only at the given documents."""
+    """It counts only the given documents."""
     seen = ReadCounter(4)
     seen.add(document(n)["_id"] for n in (0, 1, 1))
     assert seen.lost(range(4)) == 2

@@ -9,7 +9,7 @@ from benchmarks.memory.benchmark import Setup, measure
 
 
 def test_it_reads_each_collection_in_a_fresh_process(mongod_uri):
-    """Every row tells a complete read, and nothing stays on the server."""
+    """Every row is that of a complete read, and nothing stays on the server."""
     setup = Setup((100, 700), ("none", "one"), Driver.PYMONGO)
     rows = measure(mongod_uri, setup)
     assert [(r["size"], r["entities"], r["read"], r["written"]) for r in rows] == [
@@ -24,7 +24,7 @@ def test_it_reads_each_collection_in_a_fresh_process(mongod_uri):
 
 
 def test_the_machine_is_described_without_its_name(mongod_uri):
-    """What a reader needs to judge the numbers, and no more."""
+    """The description has what a reader needs to judge the numbers, and no more."""
     machine = describe_machine(mongod_uri, Driver.MOTOR)
     assert machine["cores"] >= 1
     assert machine["mongod"][0].isdigit()

@@ -8,7 +8,7 @@ from benchmarks.memory.benchmark import ratios, succeeded
 
 
 def row(size, peak_mb, entities="none", **changes):
-    """What a child said about a collection."""
+    """The report of a child process about a collection."""
     return {
         "size": size,
         "entities": entities,
@@ -20,7 +20,7 @@ def row(size, peak_mb, entities="none", **changes):
 
 
 def test_ratios_compare_the_largest_with_the_smallest_for_each_extractor():
-    """Whatever the order of the rows."""
+    """The order of the rows does not matter."""
     rows = [row(100, 90), row(10, 60), row(10, 50, "one"), row(100, 100, "one")]
     assert ratios(rows) == {"none": 1.5, "one": 2.0}
 
@@ -35,5 +35,5 @@ def test_ratios_compare_the_largest_with_the_smallest_for_each_extractor():
     ],
 )
 def test_it_succeeds_only_if_memory_stays_and_all_was_read(large, verdict):
-    """A run that lost something needs little memory."""
+    """A run that loses documents needs little memory, so that is checked too."""
     assert succeeded([row(10, 60), large]) is verdict

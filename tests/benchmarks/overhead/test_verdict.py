@@ -26,19 +26,19 @@ TASKS = [
 
 
 def after(seconds):
-    """A moment as Airflow's API writes it."""
+    """A moment this many seconds after the request of the run, as Airflow's API writes it."""
     return (ASKED + timedelta(seconds=seconds)).isoformat()
 
 
 def test_the_phases_are_the_whole_wall_time_in_order():
-    """Nothing is counted twice, and nothing is left out."""
+    """No time is counted twice or left out."""
     phases = phases_of(TASKS, wall_s=30.0)
     assert list(phases.values()) == [1.0, 0.5, 2.5, 1.5, 22.0, 1.0, 1.0, 0.5]
     assert sum(phases.values()) == 30.0
 
 
 def test_a_mapped_tasks_time_is_split_where_the_engine_begins_and_ends():
-    """Means over the three; the rest of both slots' 22 seconds had no process."""
+    """The times are means over three tasks; in the rest of both slots' 22 seconds no process ran."""
     mapped = mapped_of(TASKS, slots=2)
     assert mapped.count == 3
     assert mapped.queued_s == pytest.approx((0.5 + 1.0 + 0.5) / 3)
@@ -50,7 +50,7 @@ def test_a_mapped_tasks_time_is_split_where_the_engine_begins_and_ends():
 
 
 def test_times_are_read_from_airflow_and_from_the_report():
-    """A range's work belongs to the task with its map index."""
+    """The report of a range belongs to the task with its map index."""
     run = {"queued_at": after(0)}
     times = {"queued_when": after(1), "start_date": after(2), "end_date": after(9)}
     instances = [
@@ -65,15 +65,15 @@ def test_times_are_read_from_airflow_and_from_the_report():
 
 
 def test_a_range_takes_the_time_that_was_asked_for():
-    """Its requests, so many at once, one round after the other."""
+    """Its requests run in rounds, as many at once as are allowed."""
     work = in_seconds(100_000, 4, 60.0)
     rounds = work.range_documents / work.batch_texts / work.in_flight
     assert rounds * work.service.request_s(work.batch_texts) == pytest.approx(60.0)
-    assert work.service.slots > 2 * work.in_flight  # nothing waits
+    assert work.service.slots > 2 * work.in_flight  # so no request waits
 
 
 def test_the_options_choose_the_work():
-    """The full version is what the acceptance names; `--ranges` measures nothing else."""
+    """The full version is the one that the acceptance names; `--ranges` measures only many ranges."""
     instant, minute = work_to_measure(quick=False, ranges=None)
     assert (instant.documents, instant.range_documents, instant.service.slots) == (100_000, 10_000, None)
     assert (minute.documents, minute.ranges, minute.range_s) == (100_000, 4, 60.0)
@@ -100,7 +100,7 @@ def row(work, alone_s, wall_s):
 
 @pytest.mark.parametrize(("wall_s", "passed"), [(138.0, True), (138.1, False)])
 def test_only_ranges_of_a_minute_are_held_to_the_limit(wall_s, passed):
-    """At once there is nothing but overhead, and a quick version's ranges are short."""
+    """With a service that answers at once there is only overhead, and quick ranges are too short."""
     rows = [
         row(at_once(100, 10), 5.0, 30.0),
         row(in_seconds(100, 4, 5.0), 10.0, 30.0),

@@ -18,7 +18,7 @@ BACK = {"halved": 0.0, "restored": 10.0}
 
 
 def measured(scenario, candidate="engine", **changes):
-    """A row of medians."""
+    """A row of medians that keeps all limits, unless changed."""
     fine = {"documents_per_second": 970.0, "latency_p95_times": 2.0, "peak_mb": 60.0, "lost": 0, "wrong": 0}
     faults = {"requests_per_needed": 1.2, "dead_letters": 0, "blamed": 0, "during_outage": 100}
     row = {"scenario": scenario, "candidate": candidate, "concurrency": 0, "documents": 20_000}
@@ -26,7 +26,7 @@ def measured(scenario, candidate="engine", **changes):
 
 
 def everything():
-    """Rows of a run that keeps every limit exactly."""
+    """The rows of a run that reaches every limit exactly."""
     return [
         measured("service"),
         measured("service", "workers", documents_per_second=900.0, concurrency=8),
@@ -50,7 +50,7 @@ def failing(rows, recoveries=BACK):
 
 
 def test_limits_include_their_own_value():
-    """A run that keeps every limit exactly passes all 19 points, and none is left out."""
+    """A run that reaches every limit exactly passes all 19 checks."""
     checks = acceptance(everything(), BACK, 10)
     assert [check.passed for check in checks] == [True] * 19
     assert {check.point for check in checks} == {1, 2, 3, 4, 5, 7}
@@ -78,7 +78,7 @@ def test_limits_include_their_own_value():
     ],
 )
 def test_every_limit_can_be_broken(scenario, worse, point):
-    """Each alone, by the engine alone; one worse number fails exactly one point."""
+    """One worse number of the engine fails exactly one point of the acceptance."""
     rows = [
         {**row, **worse} if (row["scenario"], row["candidate"]) == (scenario, "engine") else row
         for row in everything()
@@ -97,13 +97,13 @@ def test_memory_grows_by_at_most_15_percent_and_recovery_takes_at_most_ten_secon
 
 
 def test_what_was_not_measured_is_neither_passed_nor_failed():
-    """But a rate that never recovered has failed."""
+    """A rate that never recovered, however, has failed."""
     assert {check.passed for check in acceptance([], {}, 10)} == {None}
     assert [point for point, _ in failing(everything(), {"halved": None, "restored": 1.0})] == [1]
 
 
 def test_a_rate_is_back_from_the_first_second_that_reaches_90_percent_of_it():
-    """Slices of a tenth of a second; later ones belong to the next change."""
+    """A slice is a tenth of a second; slices after the next change do not count."""
     slices = [100] * 10 + [10] * 10 + [45] * 20 + [100] * 10
     assert back_after(slices, 0.0, 1.0, 1000.0) == 0.0
     assert back_after(slices, 1.0, 4.0, 500.0) == 1.0
@@ -118,7 +118,7 @@ def test_recoveries_are_told_for_each_change():
 
 
 def test_medians_hide_no_loss():
-    """Lost and wrong documents are summed, and an error of any repetition is kept; the rest are medians."""
+    """Lost and wrong documents are summed, and the error of any repetition is kept; the rest are medians."""
     row = {"scenario": "a", "candidate": "b", "concurrency": 0, "documents": 10, "ended": {}}
     rows = [
         {**row, "seconds": seconds, "lost": lost, "wrong": 0, **more}
@@ -129,7 +129,7 @@ def test_medians_hide_no_loss():
 
 
 def test_latencies_are_told_in_multiples_of_their_own_unloaded_ones():
-    """A large request may take longer than a small one."""
+    """A large request may take longer than a small one without being slow."""
     seen = ServiceStats()
     seen.begin(100.0)
     for unloaded in (0.01, 0.1):
@@ -141,25 +141,25 @@ def test_latencies_are_told_in_multiples_of_their_own_unloaded_ones():
 
 
 def test_the_percentile_is_a_value_that_came():
-    """Of 100, the 95th lies above 95 of them; of none there is none."""
+    """Of 100 values, 95 are below the 95th percentile; without values there is no percentile."""
     assert percentile(array("d", range(100)), 0.95) == 95
     assert percentile(array("d"), 0.95) is None
 
 
 def test_curves_are_rates_over_some_slices():
-    """In texts a second."""
+    """The rates are in texts a second."""
     assert smoothed([1, 2, 3], 2) == pytest.approx([15.0, 25.0])
 
 
 def test_poison_lies_apart():
-    """Ten among twenty thousand, none first or last."""
+    """Ten texts among twenty thousand, none of them first or last."""
     places = spread(20_000, 10)
     assert (places[0], places[-1], len(set(places))) == (1000, 19_000, 10)
     assert spread(100, 0) == []
 
 
 def test_settings_have_names_of_their_own():
-    """The engine is a candidate in each of them."""
+    """Each scenario has its own name and contains the engine."""
     scenarios = scenarios_of(Setup())
     assert len({scenario.name for scenario in scenarios}) == len(scenarios) == 10
     assert all("engine" in {entry.candidate for entry in scenario.entries} for scenario in scenarios)
@@ -178,17 +178,17 @@ class Listed(list):
     """A collection that returns all its documents."""
 
     def find(self, *_):
-        """Everything."""
+        """Returns all documents."""
         return self
 
 
 def entity(start, end, text, label="NAME"):
-    """As stored."""
+    """An entity as the candidates store it."""
     return {"start": start, "end": end, "label": label, "text": text}
 
 
 def test_results_are_judged_one_by_one():
-    """Right, wrong, invented, blamed without poison, dead-lettered rightly, and lost."""
+    """A right, a wrong and an invented result, a dead letter with and one without poison, and a loss."""
     eve = hash(((0, 3, "Eve"),))
     expected = {1: eve, 2: hash(()), 3: eve, 4: 0, 5: hash(()), 6: hash(())}
     target = Stored(

@@ -18,7 +18,7 @@ OTHERS = tuple(way for way in SPLITTERS if way not in ENGINE)
 
 @pytest.fixture(scope="module")
 def directory(mongod_uri, tmp_path_factory):
-    """Where one execution has left its results."""
+    """The folder in which one run of the benchmark has left its results."""
     place = tmp_path_factory.mktemp("results")
     publish(measure(mongod_uri, QUICK), place, quick=True)
     return place
@@ -26,18 +26,18 @@ def directory(mongod_uri, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(directory):
-    """The result file."""
+    """The content of the result file."""
     return json.loads((directory / "planning.quick.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def mixed(result):
-    """Its rows about mixed types, by case, way and reading."""
+    """The rows about mixed types, by case, way and way of reading."""
     return {(row["case"], row["way"], row["reading"]): row for row in result["mixed"]}
 
 
 def test_the_result_holds_every_way_at_every_size(result):
-    """With its time, and its ratio to the count of all in the same run."""
+    """Each has its time, and the ratio to the count of all documents in the same run."""
     times = {(row["way"], row["size"]): row for row in result["times"]}
     assert set(times) == set(product(WAYS, QUICK.sizes))
     assert len(times) == len(result["times"])
@@ -47,13 +47,13 @@ def test_the_result_holds_every_way_at_every_size(result):
 
 
 def test_what_times_are_compared_with_is_a_count_scan(result):
-    """As the server explains it: nothing but keys is touched."""
+    """`explain` shows that only index keys are read."""
     stages = [row["stages"] for row in result["times"] if row["way"] == YARDSTICK]
     assert stages == [["COUNT", "COUNT_SCAN"]] * len(QUICK.sizes)
 
 
 def test_all_ranges_tile_the_collection(result):
-    """Of one type, any way does; and the engine's counts are what was counted."""
+    """With a single type, every way covers it; the engine's counts are right."""
     rows = [row for row in result["times"] if row["way"] not in COUNTERS]
     assert {row["way"] for row in rows} == set(SPLITTERS)
     for row in rows:
@@ -64,7 +64,7 @@ def test_all_ranges_tile_the_collection(result):
 
 
 def test_the_engine_loses_nothing_of_mixed_types(mixed):
-    """Neither of `_id`s nor of order values, by any strategy; what it leaves out it reports."""
+    """This holds for mixed `_id`s and mixed order values; documents that are left out are reported."""
     dates = 4 * DOCUMENTS // len(_VALUES)
     for case, way in product(CASES, ENGINE):
         row = mixed[case, way, "engine"]
@@ -74,7 +74,7 @@ def test_the_engine_loses_nothing_of_mixed_types(mixed):
 
 
 def test_query_operators_lose_what_lies_between_types(mixed):
-    """Whoever drew the boundaries; those of dates alone are safe."""
+    """It does not matter which tool drew the boundaries; boundaries of dates alone are safe."""
     for way in SPLITTERS:
         assert mixed["ids", way, "operators"]["lost"] > 0
     for way in OTHERS:
@@ -85,23 +85,23 @@ def test_query_operators_lose_what_lies_between_types(mixed):
 
 
 def test_index_bounds_lose_nothing_whoever_drew_the_boundaries(mixed):
-    """The loss is the operators', not the boundaries'."""
+    """The operators cause the loss, not the boundaries."""
     assert {mixed[case, way, "engine"]["lost"] for case, way in product(CASES, SPLITTERS)} == {0}
 
 
 def test_boundaries_on_one_field_do_not_split_ties(mixed):
-    """Their ranges hold whole groups; the compound key's do not."""
+    """Their ranges hold whole groups of ties; a compound key splits them."""
     assert mixed["ties", "one_field_sample", "engine"]["largest"] >= TIED / TARGET
     for way in ("exact", "bucket_auto"):
         assert mixed["ties", way, "engine"]["largest"] <= 1.1
 
 
 def test_every_way_of_reading_is_accounted_for(mixed):
-    """No case is missing."""
+    """No case is missing in the result."""
     assert set(mixed) == set(product(CASES, SPLITTERS, READERS))
 
 
 def test_the_curves_are_drawn(directory):
-    """In both formats."""
+    """There is one file in each of the two formats."""
     assert (directory / "planning.quick.png").stat().st_size > 10_000
     assert (directory / "planning.quick.svg").read_text().startswith("<?xml")

@@ -41,12 +41,12 @@ def key_range(start, stop):
     ],
 )
 def test_a_range_is_counted_by_disjoint_conditions(start, stop, expected):
-    """Ties at its ends apart, so that each is a stretch of the index."""
+    """Ties at its ends have conditions of their own, so that each condition is one part of the index."""
     assert list(conditions(key_range(start, stop))) == expected
 
 
 def test_the_filter_of_other_tools_has_no_condition_at_an_open_end():
-    """And the usual `$or` where `_id` splits ties."""
+    """Where `_id` splits ties, it is the usual `$or`."""
     order = Order.of("created_at")
     assert operator_filter(order, key_range((MinKey(), MinKey()), (MaxKey(), MaxKey()))) == {}
     both = operator_filter(order, key_range((1, "a"), (5, MinKey())))
@@ -55,20 +55,20 @@ def test_the_filter_of_other_tools_has_no_condition_at_an_open_end():
 
 
 def test_skew_is_of_documents_over_the_target():
-    """Also of one range, which has no percentiles of its own."""
+    """A single range has a skew too, although it has no percentiles."""
     skew = skew_of(list(range(0, 201, 2)), 100)
     assert (skew.p5, skew.p50, skew.p95, skew.largest) == (0.1, 1.0, 1.9, 2.0)
     assert skew_of([50], 100).p95 == 0.5
 
 
 def times(way, **changes):
-    """A row about a way at a million documents."""
+    """A row about the time of a way at a million documents."""
     fine = {"unaccounted": 0, "gaps": 0, "miscounted": 0, "seconds": 0.1, "ratio": 1.0, "p95": 1.2}
     return {"way": way, "size": 1_000_000, **fine, **changes}
 
 
 def test_acceptance_takes_ratios_at_a_million_and_the_sample_at_every_size():
-    """What was not measured is neither passed nor failed."""
+    """Values that were not measured neither pass nor fail."""
     rows = [times("counted", ratio=1.31), times("sample"), times("sample", size=100, p95=1.31)]
     passed = {check.what: check.passed for check in acceptance(rows)}
     assert passed == {
@@ -100,7 +100,7 @@ def account(way, reading="engine", **changes):
     ],
 )
 def test_it_succeeds_unless_the_engine_loses_repeats_or_miscounts(row, other, verdict):
-    """Whatever the others lose, and however slow it is."""
+    """The losses of other tools do not matter, and neither does the time."""
     assert complete([row], [other]) is verdict
 
 
@@ -111,16 +111,16 @@ class Forbidding:
 
     @property
     def database(self):
-        """Itself."""
+        """Returns the object itself."""
         return self
 
     async def command(self, *_, **__):
-        """Refuses."""
+        """Refuses every command."""
         raise OperationFailure("no", 13, {"codeName": "Unauthorized"})
 
 
 def test_split_vector_says_that_it_is_not_allowed():
-    """As most users' rights do not allow it; the tables show that too."""
+    """Most users lack the privilege; the tables show this too."""
     with pytest.raises(NotAllowedError, match="Unauthorized"):
         asyncio.run(SPLITTERS["split_vector"](SplitTask(Forbidding(), 100, 10)))
     refused = {"way": "split_vector", "size": 100, "refused": "Unauthorized"}

@@ -15,7 +15,7 @@ from engine.errors import ConfigError
 
 @pytest.fixture(scope="module")
 def directory(mongod_uri, tmp_path_factory):
-    """Where one execution has left its results."""
+    """The folder in which one run of the benchmark has left its results."""
     place = tmp_path_factory.mktemp("results")
     publish(measure(mongod_uri, QUICK), place, quick=True)
     return place
@@ -23,12 +23,12 @@ def directory(mongod_uri, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(directory):
-    """The result file."""
+    """The content of the result file."""
     return json.loads((directory / "skip_vs_keyset.quick.json").read_text())
 
 
 def test_the_result_holds_every_reader_at_every_size_and_page(result):
-    """With its time, its work and its pages; nothing else is in it."""
+    """Each has its time, its work and its pages; the result holds nothing else."""
     reads = {(row["reader"], row["size"], row["page"]): row for row in result["reads"]}
     assert set(reads) == set(product(READERS, QUICK.sizes, QUICK.pages))
     assert len(reads) == len(result["reads"])
@@ -42,7 +42,7 @@ def test_the_result_holds_every_reader_at_every_size_and_page(result):
 
 
 def test_everything_is_read_where_it_is_not_marked_as_estimated(result):
-    """And the quick version has both: whole reads and sampled ones."""
+    """The quick version has both whole and sampled reads."""
     assert {row["estimated"] for row in result["reads"]} == {True, False}
     for row in result["reads"]:
         assert row["estimated"] == (row["documents"] < row["size"])
@@ -51,14 +51,14 @@ def test_everything_is_read_where_it_is_not_marked_as_estimated(result):
 
 
 def test_keyset_reads_each_document_exactly_once(result):
-    """Also while others are deleted and inserted."""
+    """It does so even while other documents are deleted and inserted."""
     rows = [row for row in (*result["reads"], *result["churn"]) if row["reader"] in KEYSET]
     assert rows
     assert {(row["lost"], row["repeated"]) for row in rows} == {(0, 0)}
 
 
 def test_skip_loses_documents_under_deletes_and_repeats_them_under_inserts(result):
-    """What comes before an offset shifts what comes after it."""
+    """Changes before an offset shift the documents after it."""
     for row in result["churn"]:
         if row["reader"] == "skip_sorted":
             assert row["mode"] != Mode.DELETES or row["lost"] > 0
@@ -68,7 +68,7 @@ def test_skip_loses_documents_under_deletes_and_repeats_them_under_inserts(resul
 
 
 def test_skip_examines_what_it_passes_over_and_keyset_what_it_returns(result):
-    """The work of skips grows with the square of the size; by index bounds each key is seen about once."""
+    """The work of skips grows with the square of the size; with index bounds, each key is read about once."""
     for row in result["reads"]:
         examined = max(row["keys_examined"], row["documents_examined"]) / row["size"]
         if row["reader"].startswith("skip"):
@@ -81,13 +81,13 @@ def test_skip_examines_what_it_passes_over_and_keyset_what_it_returns(result):
 
 
 def test_the_curves_are_drawn(directory):
-    """In both formats."""
+    """There is one file in each of the two formats."""
     assert (directory / "skip_vs_keyset.quick.png").stat().st_size > 10_000
     assert (directory / "skip_vs_keyset.quick.svg").read_text().startswith("<?xml")
 
 
 def test_a_setting_that_the_engine_does_not_know_is_refused_before_anything_is_measured():
-    """And so is an argument of `--set` that is no assignment."""
+    """An argument of `--set` without `=` is refused too."""
     with pytest.raises(ConfigError, match="pages"):
         settings_from(["pages=3"])
     with pytest.raises(ConfigError, match="NAME=VALUE"):

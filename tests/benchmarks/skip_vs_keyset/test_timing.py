@@ -15,13 +15,13 @@ from benchmarks.skip_vs_keyset.timing import (
 
 
 def linear(depths, page, planned=None):
-    """A reading whose pages cost as much as they skip."""
+    """A reading in which the time of each page grows linearly with its depth."""
     return Reading([PageTime(depth, page, 5 + depth / 1000) for depth in depths], planned)
 
 
 @pytest.mark.parametrize(("size", "page"), [(10_000, 100), (9_000, 1_000), (100_000, 1_000)])
 def test_the_estimate_of_a_cost_linear_in_the_depth_is_within_a_hundredth(size, page):
-    """Skipping costs what it passes over: pages at the middles of equal strata give the sum."""
+    """The cost of a skip is linear in its depth, so pages at the middles of equal strata give the sum."""
     whole = linear(range(0, size, page), page)
     offsets = sampled_offsets(size, page, 10)
     estimate = linear(offsets, page, planned=size // page)
@@ -37,7 +37,7 @@ def test_few_pages_are_not_sampled():
 
 
 def test_skipped_documents_grow_with_the_square():
-    """Five pages of ten: 0 + 10 + 20 + 30 + 40."""
+    """Five pages of ten documents skip 0 + 10 + 20 + 30 + 40."""
     assert skipped_documents(50, 10) == 100
     assert skipped_documents(1_000_000, 1_000) / skipped_documents(100_000, 1_000) == pytest.approx(
         100, rel=0.01
@@ -45,12 +45,12 @@ def test_skipped_documents_grow_with_the_square():
 
 
 def test_the_median_is_taken_page_by_page():
-    """One slow page in one repetition leaves no trace."""
+    """A single slow page in one repetition has no effect."""
     readings = [Reading([PageTime(0, 2, seconds), PageTime(2, 2, 1.0)]) for seconds in (1.0, 9.0, 2.0)]
     assert median_pages(readings, 10) == [PageTime(0, 2, 2.0), PageTime(2, 2, 1.0)]
 
 
 def test_pages_that_adapt_are_those_of_the_median_reading():
-    """Their depths differ from reading to reading, so they have no median of their own."""
+    """Their depths differ from reading to reading, so no page has a median of its own."""
     readings = [Reading([PageTime(0, size, seconds)]) for size, seconds in ((3, 1.0), (4, 2.0), (5, 3.0))]
     assert median_pages(readings, 10) == [PageTime(0, 4, 2.0)]

@@ -17,7 +17,7 @@ TEXTS = ["Anna met Bob in Paris", "nobody", "\N{GRINNING FACE} Eve", ""]
 
 
 async def posted(url, texts, times=1):
-    """Sends some requests at once, and returns status, headers and body of each."""
+    """Sends some requests at once; returns status, headers and body of each."""
 
     async def one(session):
         async with session.post(url, json={"texts": texts}) as response:
@@ -29,14 +29,14 @@ async def posted(url, texts, times=1):
 
 
 def asked(service, texts, times=1):
-    """Returns the answers of a stub, and its statistics."""
+    """Returns the answers of a stub and its statistics."""
     with stub(service) as running:
         answers = asyncio.run(posted(running.url, texts, times))
         return answers, running.stop()
 
 
 def test_capacity_is_slots_times_texts_over_the_time_of_a_request():
-    """16 at once, 32 texts in 52 ms each; a service that answers at once has no capacity to speak of."""
+    """16 requests at once, each with 32 texts in 52 ms; a service that answers at once has no limit."""
     assert Service().capacity(32) == pytest.approx(16 * 32 / 0.052)
     assert Service().capacity(1) == pytest.approx(16 / 0.021)
     assert Service(slots=None).capacity(32) is None
@@ -62,7 +62,7 @@ def test_the_stub_finds_what_the_rule_finds():
 
 
 def test_beyond_slots_and_queue_requests_are_refused_with_a_hint():
-    """One is worked on, two wait, two are refused; at most four are there at once."""
+    """One request is worked on, two wait and two are refused; at most four are there at once."""
     answers, seen = asked(Service(slots=1, queue=2, base_s=0.3, retry_after_s=7), ["a"], times=5)
     assert sorted(status for status, _, _ in answers) == [200, 200, 200, 429, 429]
     assert {headers.get("Retry-After") for status, headers, _ in answers if status == 429} == {"7"}
@@ -81,7 +81,7 @@ def test_poison_fails_its_whole_request_after_the_work():
     ("service", "kind"), [(Service(failing=1.0), "failed"), (Service(resetting=1.0), "reset")]
 )
 def test_faults_come_as_told(service, kind):
-    """A 503 without a hint, or no answer at all, whatever the number of texts."""
+    """A share of requests gets a 503 without a hint, or no answer, whatever the number of texts."""
     answers, seen = asked(service, ["a"], times=3)
     if kind == "failed":
         assert {(status, headers.get("Retry-After")) for status, headers, _ in answers} == {(503, None)}
@@ -91,7 +91,7 @@ def test_faults_come_as_told(service, kind):
 
 
 def test_an_outage_resets_what_is_there_and_what_comes():
-    """Three that wait or work, then three that are counted as sent during it."""
+    """Three requests are working or waiting when it begins; three more are sent during it."""
     with stub(Service(slots=1, base_s=60.0, outage=(0.1, 60.0))) as running:
         for _ in range(2):
             answers = asyncio.run(posted(running.url, ["a"], times=3))
@@ -101,7 +101,7 @@ def test_an_outage_resets_what_is_there_and_what_comes():
 
 
 def test_what_is_no_request_is_refused():
-    """The stub goes on afterwards."""
+    """The stub keeps running afterwards."""
     with stub(Service()) as running:
 
         async def spoil():
@@ -115,7 +115,7 @@ def test_what_is_no_request_is_refused():
 
 
 def test_capacity_changes_when_told():
-    """Requests that wait get the new slots; before, there is no slot."""
+    """Before the change there are no slots; waiting requests then get the new ones."""
     answers, seen = asked(Service(slots=0, changes=((0.1, 3),)), ["a"], times=3)
     assert [status for status, _, _ in answers] == [200] * 3
     assert seen["ended"] == {"answered": 3}

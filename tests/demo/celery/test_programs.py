@@ -1,4 +1,4 @@
-"""Check PostgreSQL and Redis, and saying what to install when they are missing."""
+"""Finds PostgreSQL and Redis, and says what to install if they are missing."""
 
 import pytest
 

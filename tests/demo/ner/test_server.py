@@ -22,7 +22,7 @@ class FakeModel:
         self.closed = False
 
     async def describe(self):
-        """Name and version, once it is loaded."""
+        """Returns name and version, once the model is loaded."""
         await self.loaded.wait()
         return {"model": "fake", "version": "1"}
 
@@ -35,7 +35,7 @@ class FakeModel:
         return [[PARIS] if text else [] for text in texts]
 
     def close(self):
-        """Remember it."""
+        """Records that it was closed."""
         self.closed = True
 
 

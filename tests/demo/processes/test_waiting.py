@@ -12,11 +12,11 @@ class Clock:
     now = 0.0
 
     def __call__(self):
-        """Now."""
+        """Returns the current time."""
         return self.now
 
     def sleep(self, seconds):
-        """Let time pass."""
+        """Lets time pass."""
         self.now += seconds
 
 

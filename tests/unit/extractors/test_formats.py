@@ -1,4 +1,4 @@
-"""Request and response shapes, classes of failure, and what is believed of an answer."""
+"""Shapes of requests and answers, classes of failures, and the checks of an answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_an_unknown_format_lists_the_known():
-    """Before any work starts."""
+    """The error is raised before any work starts."""
     with pytest.raises(ConfigError, match="use one of comprehend, corenlp, .*native, presidio"):
         format_named("spacy")
 
@@ -33,19 +33,19 @@ def test_an_unknown_format_lists_the_known():
     ],
 )
 def test_trap_18_failures_have_three_classes(status, body, hinted, failure):
-    """By status, for any format."""
+    """The status decides, in any format."""
     assert failure_of(NATIVE, status, body, hinted=hinted) is failure
 
 
 def test_trap_18_presidio_answers_500_to_bad_input():
-    """Known by its body; elsewhere the same status may pass."""
+    """Its body shows it; in other formats a 500 is transient."""
     body = '{"error":"No text provided"}'
     assert failure_of(PRESIDIO, 500, body, hinted=False) is Failure.PERMANENT
     assert failure_of(NATIVE, 500, body, hinted=False) is Failure.TRANSIENT
 
 
 def test_trap_18_some_services_say_later_with_other_statuses():
-    """Comprehend with 400 (its API reference), Hugging Face with 503 while a model is loaded."""
+    """Comprehend uses 400 (see its API reference), Hugging Face 503 while a model loads."""
     body = '{"__type":"TooManyRequestsException","Message":"Rate exceeded"}'
     assert failure_of(COMPREHEND, 400, body, hinted=False) is Failure.THROTTLED
     assert failure_of(NATIVE, 400, body, hinted=False) is Failure.PERMANENT
@@ -69,7 +69,7 @@ def test_trap_18_some_services_say_later_with_other_statuses():
     ],
 )
 def test_trap_19_retry_after_is_seconds_or_a_date_or_nothing(header, seconds):
-    """A malformed hint is ignored."""
+    """A malformed value is ignored."""
     assert retry_after_s(header, NOW) == seconds
 
 
@@ -98,14 +98,14 @@ def test_trap_19_retry_after_is_seconds_or_a_date_or_nothing(header, seconds):
     ],
 )
 def test_trap_27_every_answer_is_checked(answer, says):
-    """Count, offsets and surface form; the text itself is not in the message."""
+    """Number of results, offsets and surface forms are; the message does not contain the text."""
     with pytest.raises(ExtractionError, match=says) as raised:
         check_answer(["Jane", "Bob!"], answer)
     assert "Jane" not in str(raised.value)
 
 
 def test_trap_27_an_emoji_before_an_entity_tells_utf16_offsets():
-    """Python counts code points; a service that counts UTF-16 units is one too far after an emoji."""
+    """After an emoji, offsets in UTF-16 units are one larger than Python's code points."""
     text = "👍 Jane"
     assert check_answer([text], [[Entity(2, 6, "PERSON", "Jane")]]) == [(Entity(2, 6, "PERSON", "Jane"),)]
     with pytest.raises(ExtractionError, match="outside|wrong unit"):
@@ -113,7 +113,7 @@ def test_trap_27_an_emoji_before_an_entity_tells_utf16_offsets():
 
 
 def test_trap_26_no_entities_is_an_answer():
-    """And plain dicts are as good as Entities, beside them too; a score may be an integer."""
+    """Plain dicts and Entities may be mixed, and a score may be an integer."""
     assert check_answer(["Jane"], [[Entity(0, 4, "P", "Jane", 1)]]) == [(Entity(0, 4, "P", "Jane", 1),)]
     assert check_answer(["Jane"], [[]]) == [()]
     assert check_answer(["Jane"], [[{"start": 0, "end": 4, "label": "P", "text": "Jane"}]]) == [

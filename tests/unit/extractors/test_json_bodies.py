@@ -1,4 +1,4 @@
-"""JSON of requests and answers: the same whether orjson is installed or not."""
+"""JSON bodies are the same whether orjson is installed or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAYS = ["orjson", "json"]
 
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
-    """Once as installed, once as without the extra."""
+    """Runs the test twice: with orjson if it is installed, and without it."""
     if request.param == "json":
         monkeypatch.setattr(json_bodies, "_decode", None)
         monkeypatch.setattr(json_bodies, "_encode", None)
@@ -27,12 +27,12 @@ def way(request, monkeypatch):
 
 @given(st.lists(st.text()))
 def test_any_texts_come_through(texts):
-    """Halves of surrogate pairs too, which BSON may hold and UTF-8 may not."""
+    """Lone surrogates too, which BSON can hold but UTF-8 cannot."""
     assert json.loads(encoded({"texts": texts})) == {"texts": texts}
 
 
 def test_bodies_are_compact_utf_8(way):
-    """Byte for byte the same both ways: what a service gets must not depend on an extra."""
+    """A service gets the same bytes with and without the extra."""
     assert encoded({"texts": ["Zoë 😀", 'a "b"\n'], "n": 1.5}) == (
         '{"texts":["Zoë 😀","a \\"b\\"\\n"],"n":1.5}'.encode()
     )
@@ -44,7 +44,7 @@ def test_half_a_surrogate_pair_is_escaped(way):
 
 
 def test_what_is_no_json_is_refused(way):
-    """A parameter of a wrong type is its owner's mistake, not a reason to send something else."""
+    """A parameter of a wrong type is an error, and is not converted to something else."""
     with pytest.raises(TypeError, match="serializable"):
         encoded({"labels": {"a", "b"}})
 
@@ -61,11 +61,11 @@ def test_what_is_no_json_is_refused(way):
     ids=["control-character", "infinity", "utf-16", "half-a-pair", "utf-8"],
 )
 def test_answers_are_understood(way, body, data):
-    """Also what orjson refuses: some services write it."""
+    """Some services send JSON that orjson refuses; it is decoded too."""
     assert decoded(body) == data
 
 
 def test_what_is_no_json_raises_value_error(way):
-    """A proxy's page, say."""
+    """The page of a proxy, for example."""
     with pytest.raises(ValueError, match="Expecting value"):
         decoded(b"<html>")

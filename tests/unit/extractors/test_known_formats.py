@@ -1,4 +1,4 @@
-"""Each format on what its service documents or was recorded to give."""
+"""Each format is tested on answers that its service documents, or that were recorded from it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CORENLP, GLINER, COMPREHEND = FORMATS["corenlp"], FORMATS["gliner"], FORMATS["co
 
 
 def read(shape, texts, answer):
-    """The entities of an answer, converted and checked as the engine does it."""
+    """The entities of an answer, converted and checked as in the engine."""
     return [list(found) for found in check_answer(texts, entities_of(shape, shape.offsets, texts, answer))]
 
 
 def test_native():
-    """Texts in, one list of entities a text out."""
+    """The request has the texts; the answer has one list of entities for each text."""
     assert NATIVE.request(["a", "b"]) == {"texts": ["a", "b"]}
     answer = {"results": [[{"start": 0, "end": 1, "label": "X", "text": "a", "score": 0.5}], []]}
     assert read(NATIVE, ["a", "b"], answer) == [[Entity(0, 1, "X", "a", 0.5)], []]
@@ -31,13 +31,13 @@ def test_native():
 
 @pytest.mark.parametrize("nothing", [None, 0, False])
 def test_trap_26_no_list_is_not_no_entities(nothing):
-    """A service that gives null for a text it failed on has not said that there is nothing in it."""
+    """A service that returns null for a text has failed on it; it has not said that there are no entities."""
     with pytest.raises(TypeError, match="not iterable"):
         read(NATIVE, ["a", "b"], {"results": [[], nothing]})
 
 
 def test_presidio():
-    """One text: a list of results; several: a list of those (recorded from presidio-analyzer 2.2)."""
+    """One text gives a list of results, several a list of lists (recorded from presidio-analyzer 2.2)."""
     one = [{"analysis_explanation": None, "end": 4, "entity_type": "PERSON", "score": 0.85, "start": 0}]
     assert PRESIDIO.request(["Jane"]) == {"text": "Jane", "language": "en"}
     assert read(PRESIDIO, ["Jane"], one) == [[Entity(0, 4, "PERSON", "Jane", 0.85)]]
@@ -66,12 +66,12 @@ CONSUELO_TOKENS = [
 
 
 def spans(entities):
-    """What was found, without scores."""
+    """The entities without their scores."""
     return [(e.label, e.text) for e in entities]
 
 
 def test_hugging_face_groups():
-    """`aggregation_strategy` simple: groups, one list a text; `word` is not taken for the text."""
+    """`aggregation_strategy` simple gives groups; `word` is not used as the entity's text."""
     assert HUGGING_FACE.request([ENZO])["inputs"] == ENZO
     assert HUGGING_FACE.request([ENZO])["parameters"] == {"aggregation_strategy": "simple"}
     expected = [Entity(0, 4, "PER", "Enzo", 0.996), Entity(22, 24, "ORG", "UN", 0.999)]
@@ -81,7 +81,7 @@ def test_hugging_face_groups():
 
 
 def test_hugging_face_batches():
-    """Several texts: a list of lists; a list of one comes wrapped or not, by version."""
+    """Several texts give a list of lists; a list of one is unwrapped by some versions."""
     assert HUGGING_FACE.request([ENZO, "x"])["inputs"] == [ENZO, "x"]
     both = read(HUGGING_FACE, [ENZO, "x"], [ENZO_GROUPS, []])
     assert [spans(entities) for entities in both] == [[("PER", "Enzo"), ("ORG", "UN")], []]
@@ -90,7 +90,7 @@ def test_hugging_face_batches():
 
 
 def test_hugging_face_tokens_are_put_together():
-    """Without aggregation: what the pipeline's own strategies give for the same sentences."""
+    """Tokens without aggregation give what the pipeline's own strategies give for the same sentences."""
     (found,) = read(HUGGING_FACE, [ENZO], ENZO_TOKENS)
     assert spans(found) == [("PER", "Enzo"), ("ORG", "UN")]
     assert found[0].score == pytest.approx(0.9965)
@@ -99,7 +99,7 @@ def test_hugging_face_tokens_are_put_together():
 
 
 def test_hugging_face_neighbours_stay_apart():
-    """B- begins another entity; so does another label, and a token in between."""
+    """B- begins a new entity, and so does another label or a token in between."""
     text = "Ann Bob Rome"
     token = {"score": 0.9, "word": "x"}
     tokens = [
@@ -113,7 +113,7 @@ def test_hugging_face_neighbours_stay_apart():
 
 
 def test_hugging_face_without_offsets_is_refused():
-    """Slow tokenizers give none."""
+    """Slow tokenizers return no offsets."""
     with pytest.raises(ExtractionError, match="NoneType"):
         read(HUGGING_FACE, [ENZO], [{**ENZO_GROUPS[0], "start": None, "end": None}])
 
@@ -163,7 +163,7 @@ def mention(begin, end):
 
 
 def test_corenlp():
-    """The mentions of all sentences; one text a request, as it is, in UTF-8."""
+    """The mentions of all sentences are read; the text is sent alone and unchanged, in UTF-8."""
     assert read(CORENLP, [OBAMA], OBAMA_ANSWER) == [
         [Entity(55, 60, "PERSON", "Obama"), Entity(76, 80, "DATE", "2008")]
     ]
@@ -173,14 +173,14 @@ def test_corenlp():
 
 
 def test_trap_27_corenlp_counts_utf16():
-    """Recorded in https://github.com/stanfordnlp/CoreNLP/issues/500: the handle is at 3 to 20."""
+    """The handle is at 3 to 20, as recorded in https://github.com/stanfordnlp/CoreNLP/issues/500."""
     text = "📷 .@MatthewDaddario at #StarWars"
     assert text[2:19] == ".@MatthewDaddario"
     assert read(CORENLP, [text], mention(3, 20)) == [[Entity(2, 19, "PERSON", ".@MatthewDaddario")]]
 
 
 def test_trap_27_half_a_character_is_no_place():
-    """Never shifted to the next one: an error that names the unit."""
+    """An offset inside a character is never moved to the next one: the error names the unit."""
     with pytest.raises(ExtractionError, match="offset 1 in UTF-16 code units is inside a character"):
         read(CORENLP, ["📷 Ann"], mention(1, 6))
     with pytest.raises(ExtractionError, match="offset 7 in UTF-16 code units is outside"):
@@ -191,7 +191,7 @@ def test_trap_27_half_a_character_is_no_place():
 
 
 def test_gliner():
-    """One text a request with the labels to look for; relations, of models that find them, are left alone."""
+    """One text a request with the labels to look for; relations, which some models find, are ignored."""
     text = "John works at Google in Mountain View"
     answer = {
         "entities": [
@@ -218,7 +218,7 @@ SEATTLE_ENTITIES = [
 
 
 def test_comprehend():
-    """Results by index, in whatever order; a text without entities has an empty list."""
+    """Results are ordered by `Index`; a text without entities has an empty list."""
     assert COMPREHEND.request(["a"]) == {"TextList": ["a"], "LanguageCode": "en"}
     results = [{"Index": 1, "Entities": []}, {"Index": 0, "Entities": SEATTLE_ENTITIES}]
     found = read(COMPREHEND, [SEATTLE, "x"], {"ResultList": results, "ErrorList": []})
@@ -238,7 +238,7 @@ def test_comprehend():
     ],
 )
 def test_trap_18_comprehend_tells_failures_with_status_200(codes, failure):
-    """By its error list; what may pass decides, so that it is repeated before a text is blamed."""
+    """One transient error in its `ErrorList` makes the whole failure transient, so it is retried first."""
     errors = [{"Index": at, "ErrorCode": code, "ErrorMessage": "no"} for at, code in enumerate(codes)]
     with pytest.raises(ExtractionError, match=codes[0]) as raised:
         read(COMPREHEND, ["a", "b"], {"ResultList": [], "ErrorList": errors})
@@ -246,13 +246,13 @@ def test_trap_18_comprehend_tells_failures_with_status_200(codes, failure):
 
 
 def test_comprehend_loses_no_text():
-    """One that is neither among the results nor among the errors."""
+    """A text that is neither among the results nor among the errors is an error."""
     with pytest.raises(ValueError, match=r"results for texts \[0\] and no errors, but 2 texts were sent"):
         read(COMPREHEND, ["a", "b"], {"ResultList": [{"Index": 0, "Entities": []}], "ErrorList": []})
 
 
 def test_parameters_stand_where_the_format_has_them():
-    """In the JSON body, in the query string where there is one, never in a body of bytes."""
+    """They go into the JSON body, or into the query string of a format that has one."""
     assert json.loads(body_of(PRESIDIO, ["a"], {"language": "de"})) == {"text": "a", "language": "de"}
     assert query_of(PRESIDIO, {"language": "de"}) == {}
     assert query_of(CORENLP, {"properties": {"annotators": "ner"}}) == {"properties": '{"annotators": "ner"}'}
@@ -260,20 +260,20 @@ def test_parameters_stand_where_the_format_has_them():
 
 
 def test_an_answer_of_another_length_is_told_by_its_length():
-    """Not by the conversion that it cannot have."""
+    """The message has both lengths; converting offsets would fail less clearly."""
     with pytest.raises(ExtractionError, match="1 results for 2 texts"):
         read(PRESIDIO, ["a", "b"], [[]])
 
 
 def test_a_format_counts_in_a_known_unit():
-    """And a name that is none is refused with the known ones."""
+    """An unknown unit is refused with a list of the known ones."""
     assert {shape.offsets for shape in FORMATS.values()} <= set(OffsetUnit)
     with pytest.raises(ConfigError, match="use one of code_points, utf16, utf8, graphemes"):
         parse_unit("bytes")
 
 
 def test_the_page_of_formats_lists_each():
-    """With its path, limit and unit; and its example of a format of one's own works as it stands."""
+    """It has the path, limit and unit of each format, and its example of a custom format works as printed."""
     page = (DOCS / "formats.md").read_text()
     for shape in FORMATS.values():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{shape.name}` |")]

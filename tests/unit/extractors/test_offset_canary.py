@@ -1,4 +1,4 @@
-"""What the canary shows."""
+"""The canary shows in which unit a service counts offsets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNITS = list(OffsetUnit)
 
 
 def found_by(unit, *names):
-    """What a service that counts in a unit answers: the offsets that fall on these names."""
+    """The entities of a service that counts in this unit and finds these names."""
     return [Entity(_counted(at, unit), _counted(at + len(n), unit), "X", n) for n, at in _placed(names)]
 
 
@@ -35,12 +35,12 @@ def _counted(at, unit):
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("names", [("Paris",), ("Obama",), ("Barack Obama", "Angela Merkel", "Paris")])
 def test_one_name_is_enough_to_tell_any_unit(unit, declared, names):
-    """Whatever the format says, and with half a name too."""
+    """It is enough whatever the format declares, and with a part of a name too."""
     assert detect_unit(found_by(unit, *names), declared) is unit
 
 
 def test_other_findings_do_not_confuse():
-    """A service may find a date, half a word, or everything."""
+    """A service may also find a date, half a word, or everything."""
     others = [Entity(3, 6, "X", "the"), Entity(0, 2, "X", "At"), Entity(0, 500, "X", "")]
     found = [*others, *found_by(OffsetUnit.UTF16, "Angela Merkel")]
     assert detect_unit(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF16
@@ -48,12 +48,12 @@ def test_other_findings_do_not_confuse():
 
 @pytest.mark.parametrize("found", [[], [Entity(0, 2, "X", "At")], [Entity(None, "x", "X", "")]])
 def test_nothing_is_concluded_from_nothing(found):
-    """No name found, or no offsets."""
+    """If no name was found, or no offsets were given, no unit is detected."""
     assert detect_unit(found, OffsetUnit.CODE_POINTS) is None
 
 
 def test_it_works_without_the_package_for_graphemes(monkeypatch):
-    """That unit is then not among those tried."""
+    """Graphemes are then not among the units that are tried."""
     found = found_by(OffsetUnit.UTF8, "Paris")
     unknown = found_by(OffsetUnit.GRAPHEMES, "Paris")
     monkeypatch.setitem(sys.modules, "regex", None)
@@ -62,7 +62,7 @@ def test_it_works_without_the_package_for_graphemes(monkeypatch):
 
 
 def test_the_package_for_graphemes_is_not_imported_where_another_unit_fits(monkeypatch):
-    """It takes a tenth of a second, once a process."""
+    """The import takes a tenth of a second in each process."""
     monkeypatch.delitem(sys.modules, "regex", raising=False)
     assert detect_unit(found_by(OffsetUnit.UTF8, "Paris"), OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
     assert "regex" not in sys.modules

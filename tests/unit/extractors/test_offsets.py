@@ -1,4 +1,4 @@
-"""Offsets in other units, in code points."""
+"""Offsets in other units are converted to code points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT = "e\u0301\N{GRINNING FACE}x"
 
 
 def convert(text, start, end, unit):
-    """The converted start, end and slice of one entity."""
+    """Converts one entity; returns its start, its end and its text."""
     (found,) = to_code_points(text, [Entity(start, end, "X", "")], unit, surface=False)
     return found.start, found.end, found.text
 
@@ -25,7 +25,7 @@ def convert(text, start, end, unit):
 @pytest.mark.parametrize("unit", CODECS)
 @given(text=st.text(), ends=st.tuples(st.integers(0, 50), st.integers(0, 50)))
 def test_trap_27_every_place_is_found_again(unit, text, ends):
-    """Whatever the text: counted by Python's own codecs, converted back."""
+    """For any text, offsets counted by Python's own codecs are converted back."""
     start, end = sorted(min(at, len(text)) for at in ends)
     codec, width = CODECS[unit]
     first, last = (len(text[:at].encode(codec)) // width for at in (start, end))
@@ -42,7 +42,7 @@ def test_trap_27_every_place_is_found_again(unit, text, ends):
     ],
 )
 def test_trap_27_each_unit_counts_otherwise(unit, places):
-    """Places in the middle of a character are none, and neither are those beyond the end."""
+    """Offsets inside a character or beyond the end are refused."""
     for offset, place in enumerate(places):
         if place is None:
             with pytest.raises(
@@ -56,37 +56,37 @@ def test_trap_27_each_unit_counts_otherwise(unit, places):
 @pytest.mark.parametrize("unit", [OffsetUnit.UTF16, OffsetUnit.UTF8, OffsetUnit.GRAPHEMES])
 @pytest.mark.parametrize("offset", [-1, 99])
 def test_a_place_outside_the_text_is_none(unit, offset):
-    """It is said in the service's unit."""
+    """The error gives the offset in the service's unit."""
     with pytest.raises(ExtractionError, match=f"offset {offset} in {unit.noun} is outside"):
         convert(TEXT, 0, offset, unit)
 
 
 @pytest.mark.parametrize("unit", OffsetUnit)
 def test_ascii_is_the_same_in_every_unit(unit):
-    """Also places that are none: these are left to the check of the answer."""
+    """Offsets outside the text are left to the check of the answer."""
     assert convert("Ann went home", 4, 99, unit) == (4, 99, "went home")
 
 
 def test_a_line_break_of_two_characters_is_one_grapheme():
-    """The one place where ASCII is not the same (UAX #29, GB3)."""
+    """This is the only case in which units differ for ASCII (UAX #29, GB3)."""
     assert convert("a\r\nAnn", 2, 5, OffsetUnit.GRAPHEMES) == (3, 6, "Ann")
 
 
 @pytest.mark.parametrize("wrong", [True, 1.0, None, "1"])
 def test_what_is_no_integer_is_left_to_the_check(wrong):
-    """True and 1.0 would be found among the places; they stay what they are."""
+    """True and 1.0 equal an offset in Python, but must not be converted as one."""
     (found,) = to_code_points(TEXT, [Entity(wrong, wrong, "X", "x")], OffsetUnit.UTF16, surface=True)
     assert found.start is wrong
 
 
 def test_a_given_surface_form_is_kept():
-    """To be compared afterwards."""
+    """It is compared with the document's text later."""
     (found,) = to_code_points(TEXT, [Entity(4, 5, "X", "other")], OffsetUnit.UTF16, surface=True)
     assert found == Entity(3, 4, "X", "other")
 
 
 def test_graphemes_say_what_they_need(monkeypatch):
-    """Before any work starts."""
+    """Without the package, the error is raised before any work starts."""
     monkeypatch.setitem(sys.modules, "regex", None)
     with pytest.raises(ConfigError, match="need the package regex: install it"):
         parse_unit("graphemes")

@@ -1,4 +1,4 @@
-"""Texts do not get into messages."""
+"""Texts of documents are removed from messages."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ TEXT = 'My name is "Jane Miller" and I live in Köln 👍'
     ],
 )
 def test_a_quoted_text_is_taken_out(message):
-    """As it is, escaped, or cut short."""
+    """It may be quoted unchanged, escaped, or cut short."""
     cleaned = redact(message, ["another text", TEXT])
     assert "Jane" not in cleaned
     assert "[text]" in cleaned
 
 
 def test_the_rest_of_the_message_stays():
-    """A short text takes no letters out of other words."""
+    """A short text removes no letters from other words."""
     assert redact("HTTP 422: bad value 'a' at offset 5", ["a"]) == "HTTP 422: bad value '[text]' at offset 5"
     assert redact("HTTP 500: out of memory", ["unrelated words", " ", ""]) == "HTTP 500: out of memory"
 
 
 @given(st.text(min_size=QUOTED_CHARS), st.text(), st.text())
 def test_no_long_stretch_of_a_text_is_left(text, before, after):
-    """Whatever stands around it."""
+    """No long part of the text is left, whatever surrounds it."""
     cleaned = redact(f"{before} {text} {after}", [text])
     if text.strip() and "[text]" not in text:
         stretches = {text[at : at + QUOTED_CHARS] for at in range(len(text) - QUOTED_CHARS + 1)}

@@ -1,4 +1,4 @@
-"""The digest of the `_id`s that were read: additive, whatever their order and types."""
+"""The digest of the `_id`s read: it adds up, and depends on their types but not on their order."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def read(ids, **settings):
 
 @given(scalars)
 def test_a_digest_is_the_head_of_blake2b_over_bson(value):
-    """As documented, for every type, so that anybody can compute it again."""
+    """It is computed as documented, for every type, so that anybody can verify it."""
     encoded = bson.encode({"": value}, codec_options=EXACT_CODEC)
     assert digests_of([value]) == [int.from_bytes(blake2b(encoded).digest()[:16], "big")]
 
 
 @given(ids, st.randoms(use_true_random=False), st.integers(1, 7))
 def test_order_and_batching_do_not_change_a_digest(found, random, batch_texts):
-    """A rerun over the same documents gives the same, however they come."""
+    """A rerun over the same documents gives the same digest, in whatever order and batches."""
     shuffled = random.sample(found, len(found))
     assert read(found).digest == read(shuffled, batch_texts=batch_texts).digest
     assert read(found).digest == sum(digests_of(found)) % DIGESTS
@@ -46,19 +46,19 @@ def test_order_and_batching_do_not_change_a_digest(found, random, batch_texts):
 
 @given(ids.filter(bool))
 def test_one_document_fewer_or_twice_changes_a_digest(found):
-    """So a digest tells a set from its neighbours."""
+    """So the digest shows whether exactly this set of documents was read."""
     assert read(found).digest not in {read(found[1:]).digest, read([*found, found[0]]).digest}
 
 
 def test_trap_1_digests_know_types():
-    """Python takes these for one key; BSON does not."""
+    """In Python these values are equal; in BSON they differ."""
     values = [1, 1.0, Int64(1), True, "1", ObjectId(b"1" * 12), b"1" * 12, "1" * 12]
     assert len(set(digests_of(values))) == len(values)
 
 
 @given(st.integers(0, DIGESTS - 1), st.integers(0, DIGESTS - 1))
 def test_counts_add_modulo_and_survive_being_stored(one, other):
-    """128 bits do not fit BSON's integers: a hexadecimal string does."""
+    """128 bits do not fit BSON's integers, so the digest is stored as a hexadecimal string."""
     total = Counts(1, 1, 0, 0, one) + Counts(2, 0, 1, 1, other)
     assert total == Counts(3, 1, 1, 1, (one + other) % DIGESTS)
     stored = bson.decode(bson.encode(total.to_document()))

@@ -1,4 +1,4 @@
-"""Keys and ranges: BSON-exact, whatever the types."""
+"""Keys and ranges keep BSON values exactly, whatever their types."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.bson_strategies import key_ranges, keys, moments, values
 
 @given(keys)
 def test_trap_10_a_key_survives_json_with_every_bson_type(key):
-    """The same BSON bytes come back, through text."""
+    """The JSON gives back the same BSON bytes."""
     again = Key.from_json(json.loads(json.dumps(key.to_json())))
     assert bson.encode({"k": list(again.values)}) == bson.encode({"k": list(key.values)})
 
 
 @given(key_ranges())
 def test_trap_10_a_range_survives_json(key_range):
-    """Bounds, ids and count, through text."""
+    """Bounds, ids and count are the same afterwards."""
     assert KeyRange.from_json(json.loads(json.dumps(key_range.to_json()))) == key_range
 
 
@@ -39,12 +39,12 @@ def test_identity_is_equality_of_bson_bytes(one, other):
 
 
 def test_identity_tells_apart_what_python_takes_for_equal():
-    """1, 1.0, True and their kin are four `_id`s in MongoDB."""
+    """1, 1.0 and True, for example, are different `_id`s in MongoDB."""
     assert len({identity(v) for v in (1, 1.0, True, Int64(1), Decimal128("1"))}) == 5
 
 
 def test_keys_are_equal_by_their_bytes():
-    """NaN equals itself here, and 1 is not 1.0."""
+    """NaN equals itself here, and 1 does not equal 1.0."""
     assert Key((float("nan"),)) == Key((float("nan"),))
     assert Key((1,)) != Key((1.0,))
 
@@ -57,7 +57,7 @@ def test_json_of_something_else_is_refused(data):
 
 
 def test_a_range_made_by_hand_is_identified_by_its_bounds():
-    """The same bounds have the same id, others another."""
+    """The same bounds give the same id; other bounds give another id."""
     one, same, other = (KeyRange(Key((1,)), Key((stop,))) for stop in (2, 2, 3))
     assert one.range_id == same.range_id != other.range_id
 
@@ -73,7 +73,7 @@ def test_a_range_made_by_hand_is_identified_by_its_bounds():
     ],
 )
 def test_the_label_shows_times_and_documents(stop, label):
-    """What the Airflow grid shows for a mapped task: no more of the times than is needed."""
+    """Airflow's grid shows the label of a mapped task, so the times are as short as possible."""
     start = Key((datetime(2018, 10, 4, tzinfo=UTC), MinKey()))
     assert KeyRange(start, Key((stop, 5)), expected=1000).label == label
 
@@ -88,19 +88,19 @@ def test_trap_9_a_successor_of_a_date_is_the_next_millisecond(moment):
     st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text())
 )
 def test_a_successor_is_greater(value):
-    """For numbers and strings, as Python and the simple collation compare them."""
+    """Numbers and strings are compared as by Python and the simple collation."""
     assert isinstance(successor(value), MaxKey) or successor(value) > value
 
 
 def test_the_successor_of_an_objectid_is_the_next_number():
-    """And the last ObjectId has none."""
+    """The last ObjectId has no successor."""
     assert successor(ObjectId("0000000000000000000000ff")) == ObjectId("000000000000000000000100")
     assert successor(ObjectId("f" * 24)) == MaxKey()
 
 
 @pytest.mark.parametrize("value", [True, None, b"x", {"a": 1}, float("inf"), float("nan"), Decimal128("1")])
 def test_types_without_a_successor_end_at_maxkey(value):
-    """There the end stays open."""
+    """The end then stays open."""
     assert successor(value) == MaxKey()
 
 
@@ -137,14 +137,14 @@ def test_trap_9_naive_means_utc_and_offsets_are_honoured(value):
     ],
 )
 def test_a_wrong_window_bound_names_itself(value, kind, says):
-    """The message says which end, its value, and what is wanted."""
+    """The message says which end is wrong, its value, and what is allowed."""
     with pytest.raises(ConfigError, match=says):
         window_bound(value, kind, "start")
 
 
 @given(values)
 def test_every_value_has_a_type_bracket(value):
-    """Used to seek from one type to the next."""
+    """The brackets are used to jump from one type to the next in the index."""
     assert bracket_of(value) in {
         "minKey", "null", "number", "string", "object", "array", "binData", "objectId", "bool", "date",
         "timestamp", "regex", "javascript", "maxKey",
@@ -152,13 +152,13 @@ def test_every_value_has_a_type_bracket(value):
 
 
 def test_values_are_found_by_dotted_paths():
-    """And None is found where a path leads nowhere, as in the index."""
+    """A path that does not exist gives None, as in the index."""
     document = {"a": {"b": {"c": 1}}, "x": [1]}
     assert [value_at(document, path) for path in ("a.b.c", "a.b.d", "x.y", "z")] == [1, None, None, None]
 
 
 def test_a_boundary_between_timestamps_needs_no_tie_break():
-    """Such ranges are plain date ranges."""
+    """Ranges between such boundaries are plain ranges of dates."""
     order = Order.of("t")
     assert range_filter(order, order.first(1), order.first(2)) == {
         "$and": [{"t": {"$gte": 1}}, {"t": {"$lt": 2}}]

@@ -1,4 +1,4 @@
-"""Each number is recorded under its name, and a range that has ended is forgotten."""
+"""Each number is recorded under its name, and a range that has ended is no longer observed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FAILURES = {
 
 
 class At:
-    """A range at work, of which only these numbers matter."""
+    """A running range, of which only these numbers matter."""
 
     def __init__(self, *depths, slots):
         self.slots, self._depths = slots, depths
 
     def depths(self):
-        """As given."""
+        """Returns the numbers given."""
         return QueueDepths(*self._depths)
 
 
@@ -41,7 +41,7 @@ def slots(in_flight, limit):
 
 @pytest.mark.parametrize(("kind", "error"), FAILURES.items(), ids=FAILURES)
 def test_requests_are_counted_by_their_failure(measured, kind, error):
-    """The histogram's count, by `error.type`; a success has none. What they sent counts in any case."""
+    """The histogram counts by `error.type`, which a success lacks; texts are counted in either case."""
     with measured.instruments.request(["Ada", "😀"]):
         pass
     with pytest.raises(type(error)), measured.instruments.request(["Bob"]):
@@ -52,7 +52,7 @@ def test_requests_are_counted_by_their_failure(measured, kind, error):
 
 
 def test_durations_are_in_seconds_with_bounds_to_match():
-    """0.3 s between the clock's readings; the SDK's own bounds would put all into the first bucket."""
+    """0.3 s pass between readings of the clock; the SDK's own bounds would put all into one bucket."""
     times = iter([10.0, 10.3])
     measured = Measured(clock=lambda: next(times))
     with measured.instruments.write():
@@ -66,14 +66,14 @@ def test_durations_are_in_seconds_with_bounds_to_match():
 
 
 def test_a_failed_write_says_by_what(measured):
-    """The name of the error, for no class of failure decides here."""
+    """It has the name of the error, because writes have no failure classes."""
     with pytest.raises(WriteError), measured.instruments.write():
         raise WriteError("full")
     assert measured.numbers()["write.duration", "WriteError"] == 1
 
 
 def test_documents_are_counted_by_outcome_and_pages_by_size(measured):
-    """What was read is the sum over the outcomes; an outcome that never was has no point."""
+    """Documents read are the sum over the outcomes; an outcome that never occurred has no data point."""
     measured.instruments.committed(Counts(read=7, written=4, unchanged=3))
     measured.instruments.committed(Counts(read=2, written=1, dead_lettered=1))
     measured.instruments.page(9, 1000, 0.1)
@@ -84,7 +84,7 @@ def test_documents_are_counted_by_outcome_and_pages_by_size(measured):
 
 
 def test_ranges_at_work_are_summed_and_shared_slots_are_counted_once(measured):
-    """Two ranges on the same slots, one on its own."""
+    """Two ranges share their slots, one has its own."""
     shared, own = slots(3, 10), slots(1, 4)
     ranges = [At(1, 2, 5, slots=shared), At(10, 20, 50, slots=shared), At(100, 200, 500, slots=own)]
     recorded = measured.instruments
@@ -100,7 +100,7 @@ def test_ranges_at_work_are_summed_and_shared_slots_are_counted_once(measured):
 
 
 def test_a_range_that_has_ended_is_neither_observed_nor_kept(measured):
-    """However it ended: the gauges are back at nothing, and the memory is free."""
+    """However it ended, the gauges are at zero again, and its memory is freed."""
     ended = At(1, 2, 5, slots=slots(3, 10))
     gone = weakref.ref(ended)
     with pytest.raises(OSError, match="lost"), measured.instruments.observing(ended.slots, ended.depths):

@@ -1,4 +1,4 @@
-"""A range's course over time: bounded, true in its sums, and added up to that of a run."""
+"""The timeline of a range: bounded in size, exact in its sums, and added up for a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.observing.timeline import MOST_SAMPLES, Sample, Timeline, course_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
-# Attempts, each of some samples: seconds since the one before, documents more, requests in flight.
+# Attempts with their samples: seconds since the sample before, further documents, requests in flight.
 ATTEMPTS = st.lists(
     st.lists(st.tuples(st.floats(0.01, 30), st.integers(0, 500), st.floats(0, 64)), min_size=1, max_size=300),
     min_size=1,
@@ -22,12 +22,12 @@ ATTEMPTS = st.lists(
 
 
 def at(seconds):
-    """A time."""
+    """The moment this many seconds after the start."""
     return START + timedelta(seconds=seconds)
 
 
 def timeline_of(attempts, pause_s=100.0):
-    """Those samples, and the request-seconds of all of them."""
+    """The timeline of these attempts, and the request-seconds of all of them."""
     timeline, now, documents, work = Timeline(), 0.0, 0, 0.0
     for samples in attempts:
         timeline = timeline.with_start(at(now), documents)
@@ -39,13 +39,13 @@ def timeline_of(attempts, pause_s=100.0):
 
 
 def request_seconds(timeline):
-    """Under the line of what was in flight."""
+    """The area under the curve of requests in flight."""
     return sum((b.at - a.at).total_seconds() * b.in_flight for a, b in pairwise(timeline.samples))
 
 
 @given(ATTEMPTS)
 def test_samples_are_few_and_the_last_is_the_newest(attempts):
-    """However many were taken, however far apart; the first stays too."""
+    """However many were taken and however far apart; the first sample is kept too."""
     timeline, _ = timeline_of(attempts)
     assert 2 <= len(timeline.samples) <= MOST_SAMPLES
     assert timeline.samples[0] == Sample(START, 0)
@@ -56,7 +56,7 @@ def test_samples_are_few_and_the_last_is_the_newest(attempts):
 
 @given(ATTEMPTS)
 def test_uniting_samples_changes_no_sum(attempts):
-    """What was in flight, by its time, is what it was, but for the second decimal of each mean."""
+    """The requests in flight, weighted by time, stay the same up to rounding to two decimals."""
     timeline, work = timeline_of(attempts)
     seconds = (timeline.samples[-1].at - START).total_seconds()
     assert request_seconds(timeline) == pytest.approx(work, abs=0.02 * seconds + 0.01)
@@ -64,19 +64,19 @@ def test_uniting_samples_changes_no_sum(attempts):
 
 @given(ATTEMPTS)
 def test_a_timeline_survives_its_document(attempts):
-    """As its checkpoint keeps it."""
+    """It is the same after it was stored in a checkpoint."""
     timeline, _ = timeline_of(attempts)
     assert Timeline.from_document(timeline.to_document()) == timeline
 
 
 def test_a_checkpoint_of_an_earlier_version_has_no_timeline():
-    """It reads as an empty one."""
+    """It is read as an empty timeline."""
     assert Timeline.from_document(None) == Timeline()
     assert Timeline.from_document(Timeline().to_document()) == Timeline()
 
 
 def test_samples_that_are_too_close_become_one():
-    """A second apart by default; the end of the range is kept exactly."""
+    """By default samples are a second apart; the end of the range is kept exactly."""
     timeline = Timeline().with_start(at(0), 0)
     for tenth in range(1, 26):
         timeline = timeline.with_sample(Sample(at(tenth / 10), tenth, 2.0, 4.0))
@@ -84,7 +84,7 @@ def test_samples_that_are_too_close_become_one():
 
 
 def test_a_run_is_the_sum_of_its_ranges():
-    """Two ranges side by side, one of them half the time."""
+    """Two ranges run side by side, one of them for half the time."""
     one = Timeline().with_start(at(0), 0).with_sample(Sample(at(10), 100, 4.0, 8.0))
     other = Timeline().with_start(at(5), 0).with_sample(Sample(at(10), 100, 2.0, 8.0))
     course = course_of([one, other], most_steps=2)
@@ -95,7 +95,7 @@ def test_a_run_is_the_sum_of_its_ranges():
 
 
 def test_nothing_is_in_flight_between_two_attempts():
-    """A range that waits an hour for its retry holds no request, and an attempt may begin further back."""
+    """The second attempt starts ten seconds after the first, from a checkpoint before that one's end."""
     timeline = Timeline().with_start(at(0), 0).with_sample(Sample(at(10), 100, 4.0, 8.0))
     timeline = timeline.with_start(at(20), 60).with_sample(Sample(at(30), 160, 6.0, 8.0))
     course = course_of([timeline], most_steps=3)
@@ -105,7 +105,7 @@ def test_nothing_is_in_flight_between_two_attempts():
 
 @given(st.lists(ATTEMPTS, min_size=1, max_size=3), st.integers(1, 200))
 def test_a_course_loses_no_documents(ranges, most_steps):
-    """Whatever its steps, their documents are those of the ranges."""
+    """Whatever the steps, they add up to the documents of the ranges."""
     timelines = [timeline_of(attempts)[0] for attempts in ranges]
     course = course_of(timelines, most_steps)
     documents = sum(timeline.samples[-1].documents for timeline in timelines)
@@ -114,7 +114,7 @@ def test_a_course_loses_no_documents(ranges, most_steps):
 
 
 def test_a_run_without_samples_has_no_course():
-    """As before its first range began; one that ended as it began has no time, and no division by it."""
+    """Before its first range starts; a run without duration must not cause a division by zero."""
     assert course_of([]) is None
     assert course_of([Timeline().with_start(at(0), 0)]) is None
     instant = Timeline().with_start(at(0), 0).with_sample(Sample(at(0), 5, 1.0, 1.0))

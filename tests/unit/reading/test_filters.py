@@ -1,4 +1,4 @@
-"""The filter form covers what one plain query finds, as far as mongomock mimics a server: Hypothesis."""
+"""The filter form finds what one plain query finds, as far as mongomock mimics a server: Hypothesis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sizes = st.integers(1, 11)
 
 
 async def read(collection, key_range, chosen, after=None):
-    """The values of the Keys of a range's documents after a Key; one that never ends fails."""
+    """Reads the Keys of a range's documents after a Key; a range that never ends fails."""
     found = []
     async for page in Reader(await choose_scan(collection, chosen), key_range, chosen).pages(after):
         found += zip(*page.keys, strict=True)
@@ -36,7 +36,7 @@ async def read(collection, key_range, chosen, after=None):
 
 
 async def read_range(collection, key_range, chosen, cut):
-    """The `_id`s of a range, read in two pieces; the position between them passes through JSON."""
+    """Reads the `_id`s of a range in two pieces; the position between them passes through JSON."""
     key_range = KeyRange.from_json(json.loads(json.dumps(key_range.to_json())))
     first = (await read(collection, key_range, chosen))[:cut]
     after = Key.from_json(json.loads(json.dumps(Key(first[-1]).to_json()))) if first else None
@@ -44,7 +44,7 @@ async def read_range(collection, key_range, chosen, cut):
 
 
 async def covers(documents, window, chosen, cut):
-    """Whether what the ranges of a plan read is what one sorted query finds."""
+    """Checks that the ranges of a plan together read what one sorted query finds."""
     collection = await fill(AsyncMongoMockClient()["db"]["messages"], documents)
     plan = await plan_ranges(collection, window, chosen)
     found = [id_ for r in plan.ranges for id_ in await read_range(collection, r, chosen, cut)]
@@ -57,7 +57,7 @@ async def covers(documents, window, chosen, cut):
 @given(collections, st.none() | moments, st.none() | moments, sizes, sizes, st.integers(0, 12))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_ranges_read_what_one_query_finds(documents, start, end, range_documents, page_documents, cut):
-    """Ties larger than a range, numbers and strings as `_id`s, every size, one interruption."""
+    """With ties larger than a range, numbers and strings as `_id`s, all sizes, and one interruption."""
     start, end = sorted([start, end]) if start and end else (start, end)
     chosen = Settings(range_documents=range_documents, page_documents=page_documents)
     asyncio.run(covers(documents, Window(start, end), chosen, cut))

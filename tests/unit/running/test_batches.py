@@ -115,7 +115,7 @@ def test_a_missing_text_is_a_dead_letter_that_says_what_to_do():
 
 
 def test_a_batch_is_full_of_texts_that_were_not_sent_before():
-    """SentTexts need no room: a batch holds their documents besides."""
+    """Documents whose text was sent before take no room in it."""
     first, second = cut(page_of(["a", "b", "a", "c", "b", "d", "a"]), settings=Settings(batch_texts=3))
     assert (first.texts, first.ids) == (["a", "b", "c"], [0, 1, 2, 3])
     assert (second.texts, second.ids) == (["d"], [4, 5, 6])

@@ -1,4 +1,4 @@
-"""The write buffer: groups that are worth a write, in the order of the batches, and none left behind."""
+"""The write buffer groups batches for large writes, keeps their order, and leaves none behind."""
 
 from __future__ import annotations
 

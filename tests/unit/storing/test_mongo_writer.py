@@ -1,4 +1,4 @@
-"""What a bulk write says is heard, item by item: duplicates are looked at, all else ends the range."""
+"""The writer checks each error of a bulk write: duplicates are compared, all others end the range."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ EXTRACTIONS = [Extraction(n, [], f"hash {n}") for n in range(4)]
 
 
 class Cursor(list):
-    """What was found."""
+    """The documents found."""
 
     async def to_list(self, length):
-        """All of it."""
+        """Returns all documents."""
         return list(self)
 
 
 class Collection:
-    """A target whose insert ends with these errors; the command itself with `command_error`, if there is one.
+    """A target whose insert ends with these errors, and whose command with `command_error`, if given.
 
     Attributes:
         inserted: documents that came through `insert_many`.
@@ -37,7 +37,7 @@ class Collection:
         self.command_error, self.database = command_error, self
 
     async def command(self, command):
-        """As the server answers an `insert`, which knows at most one write concern error."""
+        """Answers an `insert` as the server does, with at most one write concern error."""
         assert (command["insert"], command["ordered"]) == (self.name, False)
         assert command["writeConcern"] == {"w": "majority"}
         if self.command_error:
@@ -47,29 +47,29 @@ class Collection:
         return {**reply, "writeConcernError": concerns[0]} if concerns else reply
 
     def with_options(self, **_options):
-        """Itself."""
+        """Returns the collection itself."""
         return self
 
     async def insert_many(self, documents, ordered):
-        """Unordered: the others are in."""
+        """Inserts unordered: an error does not stop the documents after it."""
         self.inserted += documents
         if any(self.details.values()):
             raise BulkWriteError(self.details)
 
     def find(self, *_query):
-        """Of the duplicates, what is stored."""
+        """Returns the stored documents for the duplicates."""
         return self.found
 
     async def find_one(self, *_query):
-        """No dead letters."""
+        """Finds no dead letters."""
 
     async def bulk_write(self, requests, ordered):
-        """Replacements."""
+        """Records the replacements."""
         self.replaced += requests
 
 
 def writer_on(collection):
-    """A writer whose collections are all this one."""
+    """A writer that uses this collection for everything."""
 
     class Database:
         def __getitem__(self, _name):
@@ -79,7 +79,7 @@ def writer_on(collection):
 
 
 def duplicate(index):
-    """The server's words for a document that is there."""
+    """The server's error for a document that exists already."""
     return {"index": index, "code": 11000, "errmsg": "E11000 duplicate key"}
 
 
@@ -91,7 +91,7 @@ ways = pytest.mark.parametrize("command_error", WAYS.values(), ids=WAYS)
 
 
 async def test_what_the_command_cannot_do_insert_many_does():
-    """It repeats what met an election, and splits what is too large for one message."""
+    """`insert_many` retries after an election, and splits what is too large for one message."""
     collection = Collection(command_error=AutoReconnect("an election"))
     await writer_on(collection).write(EXTRACTIONS, [])
     assert [d["_id"] for d in collection.inserted] == [0, 1, 2, 3]
@@ -102,7 +102,7 @@ async def test_what_the_command_cannot_do_insert_many_does():
 
 @ways
 async def test_trap_30_a_refusal_among_duplicates_is_not_hidden(command_error):
-    """Three duplicates and one that the target refuses (redpanda connect#2298 took all for duplicates)."""
+    """Of four errors one is no duplicate (redpanda connect#2298 took all of them for duplicates)."""
     refused = {"index": 2, "code": 121, "errmsg": "Document failed validation"}
     collection = Collection([duplicate(0), duplicate(1), refused, duplicate(3)], command_error=command_error)
     with pytest.raises(
@@ -114,7 +114,7 @@ async def test_trap_30_a_refusal_among_duplicates_is_not_hidden(command_error):
 
 @ways
 async def test_trap_30_a_write_concern_error_is_not_hidden(command_error):
-    """All are inserted, but not on a majority: that is not durable, and ends the range."""
+    """All are inserted, but not on a majority, so they are not durable: the range ends."""
     concern = {"code": 64, "errmsg": "waiting for replication timed out"}
     collection = Collection(concern_errors=[concern], command_error=command_error)
     with pytest.raises(WriteError, match="did not confirm a write: waiting for replication timed out"):
@@ -123,7 +123,7 @@ async def test_trap_30_a_write_concern_error_is_not_hidden(command_error):
 
 @ways
 async def test_trap_30_a_write_concern_error_beside_duplicates_is_not_hidden(command_error):
-    """Neither when the duplicates alone would have been fine."""
+    """It ends the range although the duplicates alone would not."""
     concern = {"code": 64, "errmsg": "timed out"}
     collection = Collection([duplicate(0)], [concern], command_error=command_error)
     with pytest.raises(WriteError, match="timed out"):
@@ -132,7 +132,7 @@ async def test_trap_30_a_write_concern_error_beside_duplicates_is_not_hidden(com
 
 @ways
 async def test_trap_30_each_duplicate_is_looked_at(command_error):
-    """One is the same, one is of another text: that one is replaced, and only the other is unchanged."""
+    """One is equal and counts as unchanged; the other has another text and is replaced."""
     stored = [{"_id": n, "text_hash": f"hash {n}", "extractor": "ner@1"} for n in (0, 1)]
     stored[1]["text_hash"] = "another"
     collection = Collection([duplicate(0), duplicate(1)], found=stored, command_error=command_error)
@@ -142,6 +142,6 @@ async def test_trap_30_each_duplicate_is_looked_at(command_error):
 
 
 async def test_a_dead_letter_is_kept_without_an_empty_text():
-    """The field is there only if the text is."""
+    """The field `text` exists only if there is a text."""
     assert "text" not in DeadLetter(1, "permanent", "no", "0000").to_document()
     assert DeadLetter(1, "permanent", "no", "0000", text="it").to_document()["text"] == "it"
