@@ -1,4 +1,4 @@
-"""The public names, the errors, the settings and the command line are those of the list in this folder."""
+"""The public names, the errors, the settings and the command line are those in `public_contract.json`."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_every_module_of_every_room_is_listed():
 
 
 def test_the_floors_are_those_that_import_linter_holds():
-    """Line by line, from pyproject.toml."""
+    """They are compared line by line with pyproject.toml."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (floors,) = (
         c["layers"] for c in contracts if c["type"] == "layers" and c.get("containers") == ["engine"]
@@ -46,6 +46,6 @@ def test_the_floors_are_those_that_import_linter_holds():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_paths_that_a_document_names_exist(page):
-    """Paths in backticks that begin with a folder of the repository."""
+    """Checks paths in backticks that begin with a folder of the repository."""
     paths = set(re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", page.read_text()))
     assert not [path for path in sorted(paths) if not (ROOT / path).exists()]

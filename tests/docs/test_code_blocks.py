@@ -1,4 +1,4 @@
-"""Checks what the documents show as code, where no other test runs it: it parses, and its extras exist."""
+"""Checks code in the documents that no other test runs: it can be parsed, and its extras exist."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_python_can_be_parsed(code):
 
 @pytest.mark.parametrize("code", shown("sh"))
 def test_shell_commands_can_be_parsed(code):
-    """By bash, which executes nothing with `-n`."""
+    """With `-n`, bash parses them and executes nothing."""
     subprocess.run(["bash", "-n"], input=code, text=True, check=True, timeout=30)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_extras_that_a_page_installs_exist(page):
-    """Such as `.[airflow,speed]`."""
+    """For example those of `.[airflow,speed]`."""
     named = re.findall(r"(?:\.|engine|checkout)\[([a-z,-]+)\]", page.read_text())
     known = PROJECT["project"]["optional-dependencies"].keys()
     assert {extra for extras in named for extra in extras.split(",")} <= known

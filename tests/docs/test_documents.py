@@ -20,7 +20,7 @@ def settings_table():
 
 
 def test_the_page_of_settings_lists_every_setting():
-    """With its default and meaning; on failure, pytest shows the table that belongs there."""
+    """It has its default and meaning; on failure, pytest shows the right table."""
     page = (ROOT / "docs" / "settings.md").read_text()
     found = re.search(r"<!-- settings -->\n(.*?)\n?<!-- /settings -->", page, re.DOTALL)
     assert found
@@ -44,14 +44,14 @@ def anchors(path):
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=str)
 def test_anchors_of_links_exist(path):
-    """Of links to a part of a page, on the same page or another one."""
+    """Checks links to a part of a page, on the same page or another one."""
     for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text()):
         page = path.parent / target if target else path
         assert anchor in anchors(page), f"{target}#{anchor}"
 
 
 def test_every_setting_has_a_meaning():
-    """The table shows it."""
+    """The table of settings shows its description."""
     assert all(field.description for field in Settings.model_fields.values())
 
 

@@ -28,7 +28,7 @@ def name(path: Path) -> str:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """All functions and methods of a file, those inside of others too."""
+    """All functions and methods of a file, nested ones included."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
@@ -40,7 +40,7 @@ def modules(folder: Path) -> list[str]:
 
 
 def test_no_file_is_over_300_lines():
-    """A longer one has several subjects; each gets a file of its own. Tests are no exception."""
+    """A longer file has several subjects; each gets a file of its own, in tests too."""
     lengths = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
 
@@ -62,7 +62,7 @@ def test_the_engine_shows_at_most_22_entries():
 
 
 def test_no_room_has_more_than_9_modules():
-    """In any package: a room with more of them holds two subjects."""
+    """This holds for every package, because a room with more modules has two subjects."""
     folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")}
     crowded = {name(folder): modules(folder) for folder in folders if len(modules(folder)) > MOST_MODULES}
     assert crowded == {}
@@ -70,7 +70,7 @@ def test_no_room_has_more_than_9_modules():
 
 @pytest.mark.parametrize("room", ROOMS, ids=name)
 def test_a_room_says_what_it_is_for_and_which_file_to_read_first(room):
-    """The docstring of its `__init__.py` does, and that file exists."""
+    """The docstring of its `__init__.py` names that file, and the file exists."""
     docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
     named = re.findall(r"`(\w+\.py)`", docstring)
     assert named, "the docstring names no file"

@@ -1,4 +1,4 @@
-"""docs/observability.md names every event and every metric there is, and no other."""
+"""docs/observability.md names every event and every metric, and no others."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BY_PARAMETER = {"planned", "plan_found", "run_concluded", "range_begun", "range_
 
 
 def rows(name):
-    """The cells of a table of the document, without its head."""
+    """The cells of a table in the document, without its head."""
     (table,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", DOCUMENT, re.DOTALL)
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
 def emitted(tree):
-    """Names of events that a module emits as literals."""
+    """The names of events that a module emits as literals."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             name = node.args[0]
@@ -31,7 +31,7 @@ def emitted(tree):
 
 
 def test_every_event_is_listed():
-    """Those that the code names where it emits them, and those named elsewhere."""
+    """Events are named where the code emits them, or in a constant elsewhere."""
     sources = [path.read_text() for path in (ROOT / "engine").rglob("*.py")]
     found = {name for source in sources for name in emitted(ast.parse(source))}
     assert all(any(f'"{name}"' in source for source in sources) for name in BY_PARAMETER)
@@ -39,7 +39,7 @@ def test_every_event_is_listed():
 
 
 def test_every_metric_is_listed_as_it_is(measured):
-    """Name, kind, unit and description, from the SDK."""
+    """Its name, kind, unit and description are those in the SDK."""
     recorded = measured.instruments
     with recorded.request(["text"]), recorded.write():
         recorded.page(1, 1, 0.1)

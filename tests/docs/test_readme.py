@@ -55,7 +55,7 @@ def environment(**more):
 
 
 def call(command, **options):
-    """Runs a command to its end; the process, with what it printed."""
+    """Runs a command to its end; returns the process with its output."""
     return subprocess.run(
         command,
         capture_output=True,
@@ -77,7 +77,7 @@ def test_the_script_of_the_readme_runs_as_it_stands(script, chat, mongod_uri):
 
 
 def test_the_script_is_about_ten_lines(script):
-    """A reader sees it at once."""
+    """A reader takes it in at a glance."""
     assert len([line for line in script.read_text().splitlines() if line.strip()]) <= 11
 
 
@@ -103,7 +103,7 @@ def test_there_are_five_commands():
     "target", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", README.read_text(), re.MULTILINE)))
 )
 def test_make_knows_the_targets_of_the_readme(target):
-    """`make -n` prints what would be done, and does nothing."""
+    """`make -n` prints the commands without running them."""
     done = call(["make", "-n", target])
     assert done.returncode == 0, done.stderr
 
@@ -112,7 +112,7 @@ def test_make_knows_the_targets_of_the_readme(target):
     "module", sorted(set(re.findall(r"python -m (benchmarks\.\w+)", README.read_text())))
 )
 def test_the_benchmarks_of_the_readme_can_be_called(module):
-    """That they work is shown with `--quick`, in tests/benchmarks; here that their commands exist."""
+    """Checks that the commands exist; the tests in tests/benchmarks run them with `--quick`."""
     done = call([sys.executable, "-m", module, "--help"])
     assert done.returncode == 0, done.stderr
     assert "--quick" in done.stdout

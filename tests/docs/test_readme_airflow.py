@@ -48,7 +48,7 @@ print("FOUND", json.dumps(found))
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder for Airflow's home and for the programs that the shell finds first."""
+    """A folder for Airflow's home, and for the programs that stand in for `airflow` and `pip`."""
     place = tmp_path_factory.mktemp("deployment")
     (place / "bin").mkdir()
     (place / "home" / "dags").mkdir(parents=True)
@@ -61,7 +61,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environment(place):
-    """What the user's shell has: Airflow's home and the password; Airflow's other variables are left out."""
+    """The user's shell has Airflow's home and the password, but none of Airflow's other variables."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -75,7 +75,7 @@ def environment(place):
 
 @pytest.fixture(scope="module")
 def calls(place, environment):
-    """The block, run by bash: the programs that it called, with their arguments."""
+    """Runs the block in bash; returns the calls of programs, with their arguments."""
     block = block_with("sh", "airflow pools set")
     done = subprocess.run(
         ["bash", "-euc", block],
@@ -92,7 +92,7 @@ def calls(place, environment):
 
 @pytest.fixture(scope="module")
 def found(calls, environment):
-    """What Airflow has in its database once it was given all the commands."""
+    """The content of Airflow's database after all the commands."""
     commands = [arguments for program, *arguments in calls if program == "airflow"]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", AIRFLOW],
@@ -108,14 +108,14 @@ def found(calls, environment):
 
 
 def test_the_installation_names_an_extra_that_exists(calls):
-    """`pip install ".[airflow]"` in the checkout; that the wheel works is shown in tests/airflow."""
+    """It is `pip install ".[airflow]"` in the checkout; tests/airflow shows that the wheel works."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert [call for call in calls if call[0] == "pip"] == [["pip", "install", ".[airflow]"]]
     assert "airflow" in project["optional-dependencies"]
 
 
 def test_pool_and_connections_are_there(found):
-    """Under the names that the DAG asks for by default."""
+    """They have the names that the DAG uses by default."""
     assert found["slots"] == 4
     assert found["connections"] == {
         "mongo_default": ["mongo", "db.example", 27017],
@@ -124,6 +124,6 @@ def test_pool_and_connections_are_there(found):
 
 
 def test_the_dag_is_known_unpaused_and_triggered(found):
-    """The file of the README was parsed, and its window waits for a scheduler."""
+    """The README's file was parsed, and its run waits for a scheduler."""
     assert found["paused"] == {"reviews_backfill": False}
     assert found["runs"] == [["reviews_backfill", "queued", {"start": "2026-01-01", "end": "2026-02-01"}]]

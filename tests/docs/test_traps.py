@@ -17,13 +17,13 @@ TRAPS = 70
 
 
 def traps() -> dict[int, str]:
-    """What the page says of each trap, by its number; the headings are not part of it."""
+    """The text about each trap by its number, without the headings."""
     pieces = HEADING.split(PAGE)[1:]
     return {int(number): text for number, text in zip(pieces[::3], pieces[2::3], strict=True)}
 
 
 def named_tests(text: str) -> list[tuple[str, str]]:
-    """The tests that a part of the page names: the path of the file and the name of the function."""
+    """The tests that a part of the page names: path of the file, and name of the function."""
     named, path = [], ""
     for quoted in re.findall(r"`([^`\n]+)`", text):
         if re.fullmatch(r"tests/[\w/]+\.py", quoted):
@@ -35,7 +35,7 @@ def named_tests(text: str) -> list[tuple[str, str]]:
 
 @cache
 def functions_of(path: str) -> frozenset[str]:
-    """The functions that a file defines; its path is relative to the root of the repository."""
+    """The functions that a file defines; the path is relative to the repository."""
     body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
     return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
@@ -48,12 +48,12 @@ def test_the_numbers_run_without_a_gap():
 
 @pytest.mark.parametrize("number", traps())
 def test_each_trap_names_a_test_or_says_that_there_is_none(number):
-    """Nothing is claimed that nobody looks at."""
+    """So each claim is tested, or says that it is not."""
     text = traps()[number]
     assert named_tests(text) or NO_TEST in text
 
 
 @pytest.mark.parametrize(("path", "name"), sorted(set(named_tests(PAGE))))
 def test_each_named_test_exists(path, name):
-    """In the file that the page names."""
+    """It is in the file that the page names."""
     assert name in functions_of(path)

@@ -37,7 +37,7 @@ def merged(*reports, planned=("a", "b"), max_dead_letters=9):
 
 
 def test_a_run_is_the_sum_of_its_ranges():
-    """And reconciles when all of them do."""
+    """It reconciles if all of its ranges do."""
     report = merged(of_range("a"), of_range("b"))
     assert (report.read, report.written, report.unchanged, report.dead_lettered) == (20, 16, 2, 2)
     assert report.reconciled
@@ -45,14 +45,14 @@ def test_a_run_is_the_sum_of_its_ranges():
 
 
 def test_a_range_that_did_not_report_fails_the_run():
-    """An orchestrator may lose a task and still summarize."""
+    """An orchestrator may lose a task and still run the summary."""
     report = merged(of_range("a"))
     assert (report.status, report.reconciled) == (Status.FAILED, False)
     assert "1 of 2 ranges did not report: b" in report.problems[0]
 
 
 def test_a_mismatch_fails_the_run():
-    """Read, and neither written, unchanged nor dead-lettered: lost."""
+    """A document that was read but has no outcome is lost."""
     report = merged(of_range("a"), of_range("b", written=7))
     assert (report.status, report.reconciled) == (Status.FAILED, False)
     assert "does not add up" in report.problems[0]
@@ -67,13 +67,13 @@ def test_a_mismatch_fails_the_run():
     ],
 )
 def test_a_run_is_not_better_than_its_ranges(status, whole):
-    """One unfinished range, and the run does not reconcile."""
+    """With one unfinished range, the run does not reconcile."""
     report = merged(of_range("a"), of_range("b", status=status))
     assert (report.status, report.reconciled) == (whole, False)
 
 
 def test_trap_33_dead_letters_are_limited_in_all():
-    """Two ranges with one each exceed a limit of one; the run still reconciles, and says so."""
+    """Two ranges with one dead letter each exceed a limit of one; the run reconciles, but fails."""
     report = merged(of_range("a"), of_range("b"), max_dead_letters=1)
     assert (report.status, report.reconciled) == (Status.FAILED, True)
     assert "2 documents were dead-lettered, and max_dead_letters allows 1" in report.problems[0]
@@ -81,19 +81,19 @@ def test_trap_33_dead_letters_are_limited_in_all():
 
 
 def test_an_empty_run_reconciles():
-    """Nothing planned, nothing lost."""
+    """If nothing was planned, nothing is lost."""
     report = merged(planned=())
     assert (report.status, report.reconciled) == (Status.SUCCEEDED, True)
 
 
 def test_a_report_survives_json():
-    """XCom and the plan store keep it."""
+    """XComs and the plan store keep it as JSON."""
     report = merged(of_range("a"), of_range("b", problems=("x",)))
     assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
 def test_a_report_of_an_earlier_version_is_read():
-    """Plans keep reports for as long as people like; what came later has its default."""
+    """Stored plans keep old reports; fields that were added later have their defaults."""
     stored = merged(of_range("a", reason="SourceError", refused=2), of_range("b")).to_json()
     for report in (stored, *stored["ranges"]):
         del report["refused"], report["reason"]
@@ -102,7 +102,7 @@ def test_a_report_of_an_earlier_version_is_read():
 
 
 def test_a_run_says_why_its_first_unfinished_range_ended():
-    """And sums what calling the service took, by class."""
+    """It also sums the requests of its ranges by class."""
     report = merged(
         of_range("a", requests=9, retries=5, throttled=2, refused=1),
         of_range("b", status=Status.INTERRUPTED, reason="ServiceDown", requests=4, retries=1, refused=1),
@@ -112,12 +112,12 @@ def test_a_run_says_why_its_first_unfinished_range_ended():
 
 
 def test_rows_have_a_line_a_range_and_one_for_the_run():
-    """For tables."""
+    """The tables are made from these rows."""
     assert [row[0] for row in rows(merged(of_range("a"), of_range("b")))] == ["a", "b", "run"]
 
 
 def test_what_differs_from_the_plan_is_named_and_is_no_failure():
-    """A range that grew, one that shrank, and both: counts do not tell moves from strangers."""
+    """Ranges may have grown or shrunk since planning; counts cannot show which documents changed."""
     report = merged(of_range("a", 13, 13, 0, 0), of_range("b", 8, 8, 0, 0))
     assert (report.drift, report.reconciled) == ((3, 2), True)
     assert report.differences == (
@@ -129,7 +129,7 @@ def test_what_differs_from_the_plan_is_named_and_is_no_failure():
 
 
 def test_nothing_differs_where_nothing_was_counted_or_finished():
-    """An estimate is no plan to hold a range to, and an unfinished range has read less anyway."""
+    """A range is not compared with an estimate, or before it has finished."""
     unfinished = of_range("b", 5, 5, 0, 0, status=Status.INTERRUPTED)
     uncounted = replace(of_range("a", 13, 13, 0, 0), expected=None)
     assert merged(of_range("a"), unfinished).differences == ()
@@ -137,13 +137,13 @@ def test_nothing_differs_where_nothing_was_counted_or_finished():
 
 
 def test_many_differences_are_cut_short():
-    """Two hundred lines help nobody."""
+    """Nobody would read two hundred lines."""
     ranges = [of_range(f"{n}", 11, 11, 0, 0) for n in range(15)]
     report = merge("run", [r.range_id for r in ranges], ranges, expected=150, max_dead_letters=0)
     assert (len(report.differences), report.differences[-1]) == (11, "and 5 ranges more")
 
 
 def test_a_runs_digest_is_the_sum_of_its_ranges():
-    """Whatever the order of the ranges; it wraps at 128 bits."""
+    """The order of the ranges does not matter; the sum wraps at 128 bits."""
     report = merged(of_range("a", digest="f" * 32), of_range("b", digest=f"{5:032x}"))
     assert (report.digest, report.reconciled) == (f"{4:032x}", True)

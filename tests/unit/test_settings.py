@@ -1,4 +1,4 @@
-"""Settings: a wrong value names the setting, its value and what is allowed."""
+"""Settings: the message for a wrong value names the setting, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from engine import ConfigError, Settings
     ],
 )
 def test_a_wrong_value_names_the_setting(values, says):
-    """Before any work starts."""
+    """The error is raised before any work starts."""
     with pytest.raises(ConfigError, match=says):
         Settings(**values)
 
 
 def test_the_environment_is_read(monkeypatch):
-    """`ENGINE_` and the setting's name; keywords win."""
+    """The variable is `ENGINE_` and the setting's name; keyword arguments win."""
     monkeypatch.setenv("ENGINE_RANGE_DOCUMENTS", "123")
     monkeypatch.setenv("ENGINE_MAX_CONCURRENCY", "7")
     settings = Settings(max_concurrency=8)
@@ -37,19 +37,19 @@ def test_the_environment_is_read(monkeypatch):
 
 
 def test_a_wrong_value_in_the_environment_names_the_setting(monkeypatch):
-    """As for keywords."""
+    """The message is the same as for keyword arguments."""
     monkeypatch.setenv("ENGINE_RANGE_DOCUMENTS", "-1")
     with pytest.raises(ConfigError, match="range_documents = '-1'"):
         Settings()
 
 
 def test_a_filter_may_be_extended_json(monkeypatch):
-    """From text, BSON types come as Extended JSON; operators stay what they are."""
+    """A filter given as text may contain BSON types as Extended JSON; operators stay unchanged."""
     monkeypatch.setenv("ENGINE_FILTER", '{"owner": {"$oid": "0123456789ab0123456789ab"}, "n": {"$gt": 5}}')
     assert Settings().filter == {"owner": ObjectId("0123456789ab0123456789ab"), "n": {"$gt": 5}}
 
 
 def test_settings_do_not_change():
-    """They are handed to many tasks."""
+    """They are immutable, because many tasks share them."""
     with pytest.raises(Exception, match="frozen"):
         Settings().range_documents = 5

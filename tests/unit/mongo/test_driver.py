@@ -1,4 +1,4 @@
-"""What `driver` finds out about the drivers, without a server."""
+"""The capabilities that `driver` finds out about drivers, without a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio
     [(AsyncIOMotorClient, True), (AsyncMongoClient, True), (AsyncMongoMockClient, False)],
 )
 async def test_a_server_stands_behind_motor_and_pymongo_only(client, expected):
-    """Of a database as of a collection; nothing is asked of a server."""
+    """It works for databases and collections, and sends nothing to a server."""
     database = client("mongodb://127.0.0.1:1", connect=False)["db"]
     assert (driver.has_server(database), driver.has_server(database["messages"])) == (expected, expected)
     if closing := database.client.close():
@@ -25,7 +25,7 @@ async def test_a_server_stands_behind_motor_and_pymongo_only(client, expected):
 
 
 async def test_a_driver_is_probed_once():
-    """All collections of one class answer alike."""
+    """All collections of one class share the result of one probe."""
     probed = []
 
     class Collection:

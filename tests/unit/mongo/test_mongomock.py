@@ -14,12 +14,12 @@ SMALL = Settings(range_documents=7, page_documents=3, batch_texts=2)
 
 
 async def collection_of(documents):
-    """A collection with the index."""
+    """A collection with these documents and the index."""
     return await fill(AsyncMongoMockClient()["db"]["messages"], documents)
 
 
 async def test_a_run_reconciles_and_says_that_it_read_by_filters():
-    """Ties larger than a range, mixed types of `_id`."""
+    """The documents have ties larger than a range, and `_id`s of mixed types."""
     documents = [message(n, n // 10) for n in range(40)] + [message(f"s{n}", 1) for n in range(5)]
     collection = await collection_of(documents)
     plan = await plan_ranges(collection, Window(), SMALL)
@@ -32,7 +32,7 @@ async def test_a_run_reconciles_and_says_that_it_read_by_filters():
 
 
 async def test_a_rerun_replaces_only_what_changed():
-    """Where mongomock refuses bulk replacements, single ones do."""
+    """Documents are replaced one by one, because mongomock refuses bulk replacements."""
     collection = await collection_of([message(n, n) for n in range(20)])
     arguments = {"source": collection, "extractor": first_word, "target": collection.database}
     await run(Window(), settings=SMALL, **arguments)
@@ -45,7 +45,7 @@ async def test_a_rerun_replaces_only_what_changed():
 
 
 async def test_trap_7_without_an_index_nothing_starts():
-    """As on a server."""
+    """The plan is refused with the same message as on a server."""
     collection = AsyncMongoMockClient()["db"]["messages"]
     await collection.insert_one(message(1))
     with pytest.raises(PlanError, match="createIndex"):
@@ -53,7 +53,7 @@ async def test_trap_7_without_an_index_nothing_starts():
 
 
 async def test_trap_11_what_came_late_is_found_and_repaired():
-    """By the filter form as well."""
+    """Verification and repair work through the filter form too."""
     collection = await collection_of([message(n, n) for n in range(20)])
     where = {"source": collection, "target": collection.database, "settings": SMALL}
     await run(Window(), extractor=first_word, **where)

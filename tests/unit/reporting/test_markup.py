@@ -1,4 +1,4 @@
-"""What somebody else wrote stays text on the page, and the page loads nothing."""
+"""Untrusted text stays text on the page, and the page loads nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOSTILE = [
 
 
 def hostile_findings(words):
-    """A run in which everything that somebody else could have written is this."""
+    """The data of a run in which every untrusted text is this one."""
     letter = DeadLetterRow(words, words, 500, 1, words, START)
     report = range_of(0, Status.FAILED, 40, problems=(words,), reason=words, outside={words: 1})
     report = replace(report, range_id=words, run_id=words)
@@ -46,21 +46,21 @@ def hostile_findings(words):
 
 
 def shape_of(found):
-    """Elements and names of attributes of its report: what texts must not change."""
+    """The elements and attribute names of the report, which texts must not change."""
     parsed = Parsed(render(found))
     return parsed.tags, [(name, attribute) for name, attribute, _ in parsed.attributes]
 
 
 @pytest.mark.parametrize("words", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_texts_stay_texts(words):
-    """Whatever an id, a label, an entity or a message is, the report has the same elements and attributes."""
+    """Whatever an id, label, entity or message contains, the report has the same elements and attributes."""
     assert shape_of(hostile_findings(words)) == shape_of(hostile_findings("harmless"))
     render(hostile_findings(words)).encode("utf-8")
 
 
 @given(st.text(min_size=1, max_size=40))
 def test_any_text_stays_a_text(words):
-    """In an element and in an attribute it is read back as it was, but for what cannot be seen."""
+    """Elements and attributes give it back unchanged, except that invisible characters are escaped."""
     parsed = Parsed(tag("p", words, title=words))
     visible = "".join(c if c.isprintable() or c in "\u200c\u200d" else repr(c)[1:-1] for c in words)
     assert "".join(parsed.words) == visible
@@ -68,7 +68,7 @@ def test_any_text_stays_a_text(words):
 
 
 def test_what_somebody_else_wrote_is_cut_short():
-    """One `_id` or entity of a megabyte is no reason for a report of one."""
+    """An `_id` or an entity of a megabyte must not make a report of a megabyte."""
     assert untrusted("x" * 200, 5) == "<bdi>xxxxx…</bdi>"
     assert untrusted("xxxxx", 5) == "<bdi>xxxxx</bdi>"
     long, short = "y" * 100_000, hostile_findings("harmless")
@@ -78,13 +78,13 @@ def test_what_somebody_else_wrote_is_cut_short():
 
 
 def test_what_turns_the_direction_of_writing_is_written_out():
-    """Else an entity could rewrite the line it stands in; emojis and scripts that join stay as they are."""
+    """Otherwise an entity could change the look of its line; emojis and joined scripts stay as they are."""
     assert tag("b", "a\u202eb\n") == "<b>a\\u202eb\\n</b>"
     assert tag("b", "👩\u200d🔬 عائشة") == "<b>👩\u200d🔬 عائشة</b>"
 
 
 def test_the_page_needs_nothing_else():
-    """No script, no address, no import; and its policy lets none in."""
+    """It has no script, address or import, and its content security policy allows none."""
     html = render(hostile_findings("harmless"))
     parsed = Parsed(html)
     assert {"script", "link", "img", "iframe", "object", "a", "form", "base"} & set(parsed.tags) == set()
@@ -102,7 +102,7 @@ def test_the_page_needs_nothing_else():
 
 
 def test_charts_say_in_words_what_they_show():
-    """Each image has a role and a label; each table a caption, a scope for its heads."""
+    """Each image has a role and a label, each table a caption, and each heading cell a scope."""
     parsed = Parsed(render(hostile_findings("harmless")))
     images = [value for name, attribute, value in parsed.attributes if (name, attribute) == ("svg", "role")]
     labels = [

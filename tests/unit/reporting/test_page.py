@@ -1,4 +1,4 @@
-"""The HTML report of a run: it tells the truth, loads nothing, and nothing can be slipped into it."""
+"""The HTML report of a run shows the right numbers and verdict."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ VERDICTS = {
 
 @pytest.mark.parametrize(("reports", "more", "said"), VERDICTS.values(), ids=VERDICTS)
 def test_the_verdict_says_whether_the_run_reconciles_and_why(reports, more, said):
-    """In words, at the top; and never the other verdict."""
+    """It says so in words at the top, and never says the opposite."""
     text = html_of(*reports, **more).text
     assert [words for words in said if words not in text] == []
     assert ("Not reconciled" in text) == (said[0] == "Not reconciled")
 
 
 def test_the_totals_are_those_of_the_report():
-    """Read = written + unchanged + dead-lettered, with the numbers."""
+    """They are shown as an equation: read = written + unchanged + dead-lettered."""
     text = html_of(*(range_of(n) for n in range(12))).text
     assert "Read 1,200 = Written 1,176 + Unchanged 12 + Dead-lettered 12" in text
 
 
 def test_retries_are_told_by_class():
-    """What is neither throttled nor refused was transient."""
+    """Retries that are neither throttled nor refused are counted as transient."""
     report = range_of(0, requests=100, retries=20, throttled=7, refused=1)
     text = html_of(report).text
     assert "20 of 100 requests were retries (20%)" in text
@@ -70,7 +70,7 @@ def test_retries_are_told_by_class():
 
 
 def test_the_slowest_ranges_come_first():
-    """Ten of them; where there are no more than ten, the table of all will do."""
+    """Ten are listed; a run with at most ten ranges has only the table of all."""
     html = render(findings(*(range_of(n) for n in range(12))))
     slowest = html[html.index("Slowest ranges") : html.index("Retries by class")]
     rows = re.findall(r'<th scope="row"[^>]*><bdi>(\d+)', slowest)
@@ -79,7 +79,7 @@ def test_the_slowest_ranges_come_first():
 
 
 def test_two_hundred_ranges_are_all_there():
-    """A pair of columns and a row for each, in a report of some hundred kilobytes."""
+    """Each has its columns in the chart and its row, in a report of some hundred kilobytes."""
     html = render(findings(*(range_of(n) for n in range(200)), allowed=999))
     assert html.count("<g class=") == 200
     assert len(re.findall(r"<bdi>0\d\d\d</bdi>", html)) == 210
@@ -87,7 +87,7 @@ def test_two_hundred_ranges_are_all_there():
 
 
 def test_ranges_that_did_not_succeed_are_named_below_their_columns():
-    """Colour alone tells nobody; a range that was lost has a place too."""
+    """Colour alone is not enough to tell them; a range that did not report has a column too."""
     parsed = html_of(range_of(0, Status.FAILED), range_of(1), range_of(2, Status.INTERRUPTED), planned=4)
     assert "0000 ✕ failed 0002 ‖ interrupted 0003 ? missing" in parsed.text
     titles = [words for words in parsed.words if "did not report" in words and "·" in words]
@@ -95,7 +95,7 @@ def test_ranges_that_did_not_succeed_are_named_below_their_columns():
 
 
 def test_the_course_is_drawn_where_there_are_samples():
-    """Mean and most are told in words; without samples, that is said."""
+    """Mean and maximum are given in words; without samples, the report says so."""
     line = Timeline().with_start(START, 0).with_sample(Sample(START + timedelta(seconds=10), 100, 4.0, 8.0))
     text = html_of(range_of(0), timelines={"0000": line}).text
     assert "Documents a second 10 on average, 10 at most" in text
@@ -104,7 +104,7 @@ def test_the_course_is_drawn_where_there_are_samples():
 
 
 def test_dead_letters_are_counted_by_class_and_the_first_listed():
-    """With how many have succeeded since; a letter has no text and no message to show."""
+    """The report says how many were resolved since, and shows neither texts nor messages."""
     first = DeadLetterRow('{"$oid": "5b"}', "permanent", 422, 3, "0000", START, resolved=True)
     text = html_of(range_of(0), letters=DeadLetters({"permanent": 7, "transient": 2}, 1, (first,))).text
     assert "1 of them have succeeded since. The first 1 of 9, by _id:" in text
@@ -113,7 +113,7 @@ def test_dead_letters_are_counted_by_class_and_the_first_listed():
 
 
 def test_entities_are_there_only_if_they_were_looked_up():
-    """They are parts of texts; a sample says that it is one."""
+    """Entities are parts of texts; if they come from a sample, the report says so."""
     top = TopEntities((("GPE", "Paris", 1234), ("ORG", "NASA", 5)), 50, 100)
     text = html_of(range_of(0), entities=top).text
     assert "A sample: the 50 documents written last, of 100. " in text
