@@ -104,7 +104,7 @@ class Postgres:
 
 
 def initdb_arguments(folder: Path) -> list[str]:
-    """The arguments of initdb for a cluster that nobody enters without the password."""
+    """The arguments of initdb for a cluster that can only be entered with the password."""
     return [
         *("-D", str(folder / "data"), "-U", USER, "--pwfile", str(folder / "password")),
         *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),

@@ -52,7 +52,7 @@ class SessionLeader:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether the process runs. A zombie does not: possibly nobody is there to reap it."""
+    """Whether the process runs. A zombie does not, and it may stay one if no process reaps it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -188,7 +188,7 @@ def source(make_source, service):
 
 @pytest.fixture
 def dags(airflow):
-    """The DAGs by id, parsed anew for each test, because a run stores its params in the DAG."""
+    """The DAGs by id, parsed again for each test, because a run stores its params in the DAG."""
     return parsed()
 
 

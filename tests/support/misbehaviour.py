@@ -68,7 +68,7 @@ async def reset_in_body(request: web.Request, texts: Sequence[str]) -> web.Strea
 
 
 async def drip(request: web.Request, _texts: Sequence[str]) -> web.StreamResponse:
-    """Sends a byte every hundredth of a second for ever, so that the answer never ends."""
+    """Sends a byte every hundredth of a second forever, so that the answer never ends."""
     response = web.StreamResponse()
     await response.prepare(request)
     while True:

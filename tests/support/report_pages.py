@@ -1,4 +1,4 @@
-"""Makes the findings about a run, and parses the page that shows them."""
+"""Makes the data of a run's HTML report, and parses the page that shows them."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def plan_of(count, **changed):
     return Plan(**{**fields, "form": QueryForm.INDEX_BOUNDS, "index": "created_at_1__id_1", **changed})
 
 
-def findings(*reports, planned=None, allowed=9, **more):
-    """The findings about a run whose ranges have these reports."""
+def report_data_of(*reports, planned=None, allowed=9, **more):
+    """The data for the HTML report of a run whose ranges have these reports."""
     plan = plan_of(len(reports) if planned is None else planned)
     ids = [r.range_id for r in plan.ranges]
     report = merge("run-1", ids, reports, expected=plan.documents, max_dead_letters=allowed)
@@ -88,4 +88,4 @@ def findings(*reports, planned=None, allowed=9, **more):
 
 def html_of(*reports, **more):
     """The parsed page about a run whose ranges have these reports."""
-    return Parsed(render(findings(*reports, **more)))
+    return Parsed(render(report_data_of(*reports, **more)))

@@ -124,7 +124,7 @@ BUSY = [
     [
         ({1, 2, 3}, BUSY, "worker-2"),
         ({1, 3}, BUSY, None),  # a slot of worker-2 is at the beginning of its range
-        ({1, 2, 3}, BUSY[1:], None),  # it has finished none yet: nobody would see it at work
+        ({1, 2, 3}, BUSY[1:], None),  # worker-1 has not finished a range yet
     ],
 )
 def test_a_worker_with_work_behind_it_and_in_every_slot_is_found(ranges, instances, worker):

@@ -34,7 +34,7 @@ def source(mongod_uri):
 
 @pytest_asyncio.fixture
 async def profiled(mongod_uri, source):
-    """The source, with the server's profiler started anew, and an empty target."""
+    """The source, with the server's profiler started again, and an empty target."""
     async with AsyncMongoClient(mongod_uri) as client:
         database, target = client[source], client[f"{source}_target"]
         await database.command("profile", 2)

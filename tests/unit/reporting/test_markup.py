@@ -30,7 +30,7 @@ HOSTILE = [
 ]
 
 
-def hostile_findings(words):
+def hostile_data(words):
     """The data of a run in which every untrusted text is this one."""
     letter = DeadLetterRow(words, words, 500, 1, words, START)
     report = range_of(0, Status.FAILED, 40, problems=(words,), reason=words, outside={words: 1})
@@ -54,8 +54,8 @@ def shape_of(found):
 @pytest.mark.parametrize("words", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_texts_stay_texts(words):
     """Whatever an id, label, entity or message contains, the report has the same elements and attributes."""
-    assert shape_of(hostile_findings(words)) == shape_of(hostile_findings("harmless"))
-    render(hostile_findings(words)).encode("utf-8")
+    assert shape_of(hostile_data(words)) == shape_of(hostile_data("harmless"))
+    render(hostile_data(words)).encode("utf-8")
 
 
 @given(st.text(min_size=1, max_size=40))
@@ -71,7 +71,7 @@ def test_what_somebody_else_wrote_is_cut_short():
     """An `_id` or an entity of a megabyte must not make a report of a megabyte."""
     assert untrusted("x" * 200, 5) == "<bdi>xxxxx…</bdi>"
     assert untrusted("xxxxx", 5) == "<bdi>xxxxx</bdi>"
-    long, short = "y" * 100_000, hostile_findings("harmless")
+    long, short = "y" * 100_000, hostile_data("harmless")
     letters = DeadLetters({long: 2}, 0, (DeadLetterRow(long, long, 500, 1, long, START),), long)
     entities = TopEntities(((long, long, 3),), 1, 2, long)
     assert len(render(replace(short, letters=letters, entities=entities))) < 50_000
@@ -85,7 +85,7 @@ def test_what_turns_the_direction_of_writing_is_written_out():
 
 def test_the_page_needs_nothing_else():
     """It has no script, address or import, and its content security policy allows none."""
-    html = render(hostile_findings("harmless"))
+    html = render(hostile_data("harmless"))
     parsed = Parsed(html)
     assert {"script", "link", "img", "iframe", "object", "a", "form", "base"} & set(parsed.tags) == set()
     assert {name for _, name, _ in parsed.attributes} & {
@@ -103,7 +103,7 @@ def test_the_page_needs_nothing_else():
 
 def test_charts_say_in_words_what_they_show():
     """Each image has a role and a label, each table a caption, and each heading cell a scope."""
-    parsed = Parsed(render(hostile_findings("harmless")))
+    parsed = Parsed(render(hostile_data("harmless")))
     images = [value for name, attribute, value in parsed.attributes if (name, attribute) == ("svg", "role")]
     labels = [
         value for name, attribute, value in parsed.attributes if (name, attribute) == ("svg", "aria-label")

@@ -11,7 +11,7 @@ from engine import Status
 from engine.observing.timeline import Sample, Timeline
 from engine.reporting.page import render
 from engine.reporting.report_data import DeadLetterRow, DeadLetters, TopEntities
-from tests.support.report_pages import START, findings, html_of, range_of
+from tests.support.report_pages import START, html_of, range_of, report_data_of
 
 VERDICTS = {
     "good": (
@@ -71,16 +71,16 @@ def test_retries_are_told_by_class():
 
 def test_the_slowest_ranges_come_first():
     """Ten are listed; a run with at most ten ranges has only the table of all."""
-    html = render(findings(*(range_of(n) for n in range(12))))
+    html = render(report_data_of(*(range_of(n) for n in range(12))))
     slowest = html[html.index("Slowest ranges") : html.index("Retries by class")]
     rows = re.findall(r'<th scope="row"[^>]*><bdi>(\d+)', slowest)
     assert rows == [f"{n:04d}" for n in range(11, 1, -1)]
-    assert "Slowest ranges" not in render(findings(range_of(0), range_of(1)))
+    assert "Slowest ranges" not in render(report_data_of(range_of(0), range_of(1)))
 
 
 def test_two_hundred_ranges_are_all_there():
     """Each has its columns in the chart and its row, in a report of some hundred kilobytes."""
-    html = render(findings(*(range_of(n) for n in range(200)), allowed=999))
+    html = render(report_data_of(*(range_of(n) for n in range(200)), allowed=999))
     assert html.count("<g class=") == 200
     assert len(re.findall(r"<bdi>0\d\d\d</bdi>", html)) == 210
     assert len(html.encode()) < 300_000
