@@ -1,8 +1,8 @@
-"""Named entities of what is new in a MongoDB collection: a run a day, with proof that nothing was lost.
+"""Named entities of the new documents of a MongoDB collection: a run a day, with proof that nothing was lost.
 
-Each run takes its data interval and, for documents that came late, the *Lookback* before it; what has its
-entities already is not sent again. Intervals that were missed are caught up, one run at a time. A run that
-succeeded updates the Asset `chat.messages_entities`, which downstream DAGs can be scheduled on.
+Each run processes its data interval and, for documents that came late, the *Lookback* before it. Documents
+that already have their entities are not sent again. Intervals that were missed are caught up, one run at a
+time. A run that succeeded updates the Asset `chat.messages_entities`, on which other DAGs can be scheduled.
 
 - **Before you unpause it**, set `start_date` in its file to the end of your backfill: the DAG catches up from
   there.

@@ -103,7 +103,7 @@ def incremental_dag(
     dag_args: Mapping[str, Any] | None = None,
     **defaults: Any,
 ) -> DAG:
-    """A DAG that takes what is new: each run takes one data interval, and missed intervals are caught up.
+    """A DAG for new documents: each run processes one data interval, and missed intervals are caught up.
 
     It is paused at first, because once unpaused it catches up from `start_date`.
 

@@ -68,7 +68,7 @@ LOOKBACK = {
     "lookback_hours": Param(
         0,
         "Without start and end, the window is the run's data interval and this many hours before it, for "
-        "documents that came late. What has its entities already is not sent again.",
+        "documents that came late. Documents that already have their entities are not sent again.",
         title="Lookback (hours)",
         type="number",
         minimum=0,
@@ -101,7 +101,7 @@ LETTERS = {
 }
 
 REPAIR = {
-    "repair": Param(False, "Send what is missing, and look again.", title="Repair", type="boolean"),
+    "repair": Param(False, "Send the missing documents, and verify again.", title="Repair", type="boolean"),
     "limit": Param(
         20,
         "Name at most this many missing documents in the log.",
@@ -128,7 +128,7 @@ DOCUMENTS = _settings(
     order_field={
         "title": "Order field",
         "description": "The window is over this field, and `_id` breaks ties: a full index on the two must "
-        "exist. `_id` itself will do.",
+        "exist. The field may be `_id` itself.",
         "minLength": 1,
     },
     order_type={
@@ -220,8 +220,8 @@ LIMITS = {
     ),
     "pool_slots": _optional_number(
         "Slots of the pool",
-        "What the service capacity is divided by. Empty: the slots that the pool has when a task begins; the "
-        "task asks Airflow's API for them.",
+        "The service capacity is divided by this number. Empty: by the slots that the pool has when a task "
+        "begins, which the task asks Airflow's API for.",
         maximum=10_000,
     ),
     **_settings(

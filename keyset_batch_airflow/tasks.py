@@ -208,10 +208,10 @@ def repair(found: dict[str, Any], deadline_s: float = DEADLINE_S) -> dict[str, A
 
 @task(
     trigger_rule=TriggerRule.ALL_DONE,
-    doc_md="Fails while a document is missing; after a repair it looks again. See the numbers in its log.",
+    doc_md="Fails while a document is missing; after a repair it verifies again. See the numbers in its log.",
 )
 def conclude(found: dict[str, Any] | None, repaired: dict[str, Any] | None) -> dict[str, Any]:
-    """Succeeds if the window is complete; after a repair it looks again. Returns what was found as JSON.
+    """Succeeds if the window is complete; after a repair it verifies again. Returns what was found as JSON.
 
     Args:
         found: what `find` returned; None if it failed.

@@ -109,7 +109,8 @@ async def read_sampled(reader: SkipReader, page: int, offsets: Iterable[int]) ->
 def median_pages(readings: Sequence[Reading], most: int) -> list[PageTime]:
     """Returns the pages of repeated readings, each with its median time; at most `most`, spread evenly.
 
-    If the pages differ between the readings, because their size adapts, those of the median reading.
+    If the pages differ between the readings because their size adapts, it returns those of the median
+    reading.
     """
     middle = sorted(readings, key=lambda reading: reading.seconds)[len(readings) // 2]
     shapes = [[(page.depth, page.documents) for page in reading.pages] for reading in readings]

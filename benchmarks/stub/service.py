@@ -25,8 +25,8 @@ class Service:
         retry_after_s: the value of `Retry-After`, in whole seconds as the header requires.
         failing, resetting: shares of the requests that get 503 without `Retry-After`, or a reset connection
             instead of an answer; at once, before they wait or work.
-        changes: `(second, slots)`: from that second on there are so many slots. Seconds count from the first
-            request, here and below.
+        changes: `(second, slots)`: from that second on there are this many slots. Seconds count from the
+            first request, here and below.
         outage: its beginning and its length, in seconds. All connections and requests are reset meanwhile.
     """
 

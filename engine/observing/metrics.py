@@ -51,7 +51,7 @@ class QueueDepths:
     Attributes:
         to_extract: read, and waiting to be sent.
         to_write: extracted, and waiting to be written.
-        ahead: read but not yet covered by the checkpoint, wherever they are.
+        ahead: read, but not yet covered by the checkpoint.
     """
 
     to_extract: int

@@ -126,7 +126,7 @@ class Scan(ABC):
         """How many documents `[start, stop)` holds, exactly, for keys of any types."""
 
     def reply_limit(self, limit: int) -> int:
-        """The limit to give to a cursor that is to return at most so many documents."""
+        """The limit of a cursor that returns at most this many documents."""
         return limit
 
     def condition(self, start: Key, stop: Key) -> dict[str, Any]:
