@@ -1,7 +1,7 @@
-"""Named events with key-values, rendered as log lines in one place.
+"""Writes named events with key-value pairs as log lines.
 
-They go to the standard logger `engine`: the application decides where to. Values are ids, counts and times;
-never texts, never secrets. `docs/observability.md` lists them.
+They go to the standard logger `engine`, so the application decides where they end up. Values are ids, counts
+and times, never texts and never secrets. `docs/observability.md` lists all events.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _PLAIN = re.compile(r"[^ \"=]+")
 
 
 class Events:
-    """Emits events that all carry the same context, such as the run and the range."""
+    """Emits events that share a context, such as the ids of the run and the range."""
 
     def __init__(self, **context: Any) -> None:
         self._context = context
 
     def info(self, name: str, **values: Any) -> None:
-        """Something happened as it should."""
+        """Emits an event that belongs to a normal course."""
         self._emit(logging.INFO, name, values)
 
     def warning(self, name: str, **values: Any) -> None:
-        """Something happened that people may want to look at."""
+        """Emits an event that people may want to look at."""
         self._emit(logging.WARNING, name, values)
 
     def _emit(self, level: int, name: str, values: dict[str, Any]) -> None:
@@ -39,11 +39,11 @@ class Events:
 
 
 class Changes:
-    """Tells of a value that changes often, at most once in `every_s`.
+    """Emits an event when a value has changed, but at most one in `every_s` seconds.
 
     Args:
-        value: the first one, which is no change.
-        clock: seconds; injected by tests.
+        value: the value at the beginning.
+        clock: monotonic seconds; injected by tests.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class Changes:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._events, self._name, self._every_s, self._clock = events, name, every_s, clock
-        self._told, self._next_at = value, clock()
+        self._emitted, self._next_at = value, clock()
 
     def see(self, value: Any) -> None:
-        """The value now; told if it is another than was told last, and that is long enough ago."""
-        if value == self._told or (now := self._clock()) < self._next_at:
+        """Takes the present value, and emits it if it differs from the last one emitted."""
+        if value == self._emitted or (now := self._clock()) < self._next_at:
             return
-        self._events.info(self._name, before=self._told, now=value)
-        self._told, self._next_at = value, now + self._every_s
+        self._events.info(self._name, before=self._emitted, now=value)
+        self._emitted, self._next_at = value, now + self._every_s
 
 
 def _shown(value: Any) -> str:
-    """One token of one line, whatever a service or a server has put into a message."""
+    """Renders a value as one token of one line, whatever a service or a server has put into a message."""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
     if text.isprintable() and _PLAIN.fullmatch(text):
         return text

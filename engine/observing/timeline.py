@@ -1,7 +1,7 @@
-"""A range's course over time in a bounded number of samples, and that of a run as their sum. Pure.
+"""Records how a range progressed over time in a bounded number of samples, and sums ranges to a run. Pure.
 
-A sample tells of the time since the one before: what was in flight then, and how far the documents were at
-its end. So a sum over ranges needs no samples of the same time, and between attempts nothing is in flight.
+A sample describes the time since the sample before it: the requests in flight during it, and the documents
+done at its end. Ranges can therefore be summed although their samples were taken at different times.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 MOST_SAMPLES = 60
-"""Of a range; when there are more, each two become one. About 3 kB of its checkpoint."""
+"""Samples kept for a range, about 3 kB of its checkpoint. When there are more, each two are merged."""
 
 EVERY_S = 1.0
-"""Samples come no closer, at first: as often as checkpoints do by default."""
+"""Least seconds between two samples at first, which is how often checkpoints are saved by default."""
 
 
 class Sample(NamedTuple):
-    """How a range stood at a time, and what was in flight since the sample before.
+    """The state of a range at a time, and the load since the sample before.
 
     Attributes:
-        documents: accounted for so far, in all attempts.
-        in_flight: requests at the service, in the mean; this range's share where ranges share a limit.
-        limit: most of them that were allowed, likewise.
+        documents: documents done so far, over all attempts.
+        in_flight: mean number of requests in flight; the share of this range where ranges share a limit.
+        limit: mean of the limit on them; the share of this range as well.
     """
 
     at: datetime
@@ -36,24 +36,24 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Samples in the order of time, at most `MOST_SAMPLES`; the last one is the newest, whenever it came.
+    """Samples in the order of time, at most `MOST_SAMPLES`. The last one is always the newest.
 
     Attributes:
-        every_s: seconds between two of them, about; doubles whenever they are too many.
+        every_s: about the seconds between two samples; doubles whenever there are too many of them.
     """
 
     samples: tuple[Sample, ...] = ()
     every_s: float = EVERY_S
 
     def begun(self, at: datetime, documents: int) -> Timeline:
-        """With the beginning of an attempt: nothing was in flight before it."""
+        """Returns the timeline with a sample for the beginning of an attempt, when nothing is in flight."""
         return self._with((*self.samples, Sample(at, documents)))
 
     def seen(self, sample: Sample) -> Timeline:
-        """With one more sample; it is united with the last one if that is too close to the one before."""
+        """Returns the timeline with one more sample, merged into the last one if that is still too young."""
         samples = self.samples
         if len(samples) > 1 and _seconds(samples[-2], samples[-1]) < self.every_s:
-            return self._with((*samples[:-1], _united(samples[-2], samples[-1], sample)))
+            return self._with((*samples[:-1], _merged(samples[-2], samples[-1], sample)))
         return self._with((*samples, sample))
 
     def _with(self, samples: tuple[Sample, ...]) -> Timeline:
@@ -62,29 +62,29 @@ class Timeline:
         return Timeline(tuple(_halved(samples)), self.every_s * 2)
 
     def to_document(self) -> dict[str, Any]:
-        """For its checkpoint: columns, which take half the bytes of rows."""
+        """Returns the form stored in the checkpoint: columns, which take half the bytes of rows."""
         columns = dict(zip(Sample._fields, map(list, zip(*self.samples, strict=True)), strict=False))
         return {"every_s": self.every_s, **columns}
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any] | None) -> Self:
-        """The Timeline that `to_document` was called on; an empty one for a checkpoint without."""
+        """Restores a timeline from a checkpoint; an empty one if the checkpoint has none."""
         columns = [(stored or {}).get(name, []) for name in Sample._fields]
         samples = tuple(Sample(*row) for row in zip(*columns, strict=True))
         return cls(samples, (stored or {}).get("every_s", EVERY_S))
 
 
 def _halved(samples: Sequence[Sample]) -> Iterator[Sample]:
-    """The first one, then one for each two; the last one stays the last."""
+    """Merges each two samples after the first one; a last one without a partner stays."""
     yield samples[0]
     for at in range(2, len(samples), 2):
-        yield _united(samples[at - 2], samples[at - 1], samples[at])
+        yield _merged(samples[at - 2], samples[at - 1], samples[at])
     if len(samples) % 2 == 0:
         yield samples[-1]
 
 
-def _united(before: Sample, first: Sample, second: Sample) -> Sample:
-    """One sample for the time of two: means by their time."""
+def _merged(before: Sample, first: Sample, second: Sample) -> Sample:
+    """Merges two consecutive samples into one, with means weighted by time."""
     whole_s, part_s = _seconds(before, second), _seconds(before, first)
     share = part_s / whole_s if whole_s else 0.0
 
@@ -103,11 +103,12 @@ def _seconds(one: Sample, other: Sample) -> float:
 
 
 class Course(NamedTuple):
-    """A run in equal steps of time, from `start` on: one value a step.
+    """A run in equal steps of time from `start` on, with one value for each step.
 
     Attributes:
-        documents_per_s: accounted for in the step.
-        in_flight: requests at the service, in the mean, of all ranges together; `limit` likewise.
+        documents_per_s: documents done in the step, a second.
+        in_flight: mean number of requests in flight, over all ranges.
+        limit: mean of the limit on them.
     """
 
     start: datetime
@@ -118,14 +119,14 @@ class Course(NamedTuple):
 
     @property
     def end(self) -> datetime:
-        """Of the last step."""
+        """The end of the last step."""
         return self.start + timedelta(seconds=self.step_s * len(self.limit))
 
 
 def course_of(timelines: Iterable[Timeline], most_steps: int = 120) -> Course | None:
-    """The sum over ranges; None where there are not two samples of one.
+    """Sums the timelines of ranges; None if no range has two samples.
 
-    Steps are no finer than the finest samples.
+    The steps are no finer than the finest samples.
     """
     kept = [timeline for timeline in timelines if len(timeline.samples) > 1]
     if not kept:
@@ -143,7 +144,7 @@ def course_of(timelines: Iterable[Timeline], most_steps: int = 120) -> Course | 
 
 
 def _spread(before: Sample, after: Sample, start: datetime, step_s: float, sums: list[list[float]]) -> None:
-    """Adds what was between two samples to the steps it lies in, in proportion to their time."""
+    """Adds what happened between two samples to the steps of that time, in proportion."""
     began_s, ended_s = ((sample.at - start).total_seconds() for sample in (before, after))
     last = len(sums[0]) - 1
     length_s = max(ended_s - began_s, 1e-6)
