@@ -109,7 +109,7 @@ async def test_trap_7_an_index_that_leaves_documents_out_is_refused(database, op
 
 
 async def test_trap_7_a_longer_index_is_not_taken(database):
-    """`min` and `max` need every field of the index (server error 51173 to 51175, TRAPS 5)."""
+    """`min` and `max` need every field of the index (server errors 51173 to 51175; trap 5, docs/traps.md)."""
     await database["messages"].insert_one(message(1))
     await database["messages"].create_index([*INDEX, ("text", 1)])
     with pytest.raises(PlanError, match="createIndex"):

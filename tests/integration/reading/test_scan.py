@@ -169,7 +169,7 @@ async def test_trap_16_a_page_is_one_reply_of_at_most_16_mib(database):
 
 
 async def test_dates_beyond_python_are_read(database):
-    """Years outside 1 to 9999 exist in BSON (TRAPS 9)."""
+    """Years outside 1 to 9999 exist in BSON (trap 9, docs/traps.md)."""
     far = [{"_id": n, "created_at": ms, "text": "x"} for n, ms in enumerate(_far_dates())]
     collection = await fill(database["messages"], far)
     found = await read_all(collection, Settings(range_documents=1, page_documents=1))
@@ -181,7 +181,7 @@ def _far_dates():
 
 
 async def test_a_collection_with_a_collation_is_read_in_its_own_order(database):
-    """Case-insensitive `_id`s: the server compares, never the client (TRAPS 8)."""
+    """Case-insensitive `_id`s: the server compares, never the client (trap 8, docs/traps.md)."""
     await database.create_collection("messages", collation={"locale": "en", "strength": 2})
     words = ["b", "A", "c", "D", "É", "e", "Zz", "za"]
     collection = await fill(database["messages"], [message(word, 0) for word in words])
