@@ -1,7 +1,6 @@
 """The command line: `python -m engine plan | run | verify | replay | status`, or `keyset-batch ...`.
 
-Exit status: 0 if the run succeeded and reconciles; 1 if it failed or does not reconcile; 2 for an error in
-usage or configuration, in which case nothing has been written.
+Exit status: 0 if the run succeeded and reconciles, 1 if not, 2 for a wrong setting: then nothing was written.
 """
 
 from __future__ import annotations
