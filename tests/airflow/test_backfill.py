@@ -8,7 +8,8 @@ import json
 import pytest
 from bson import json_util
 
-from engine import KeyRange
+import engine
+from engine import KeyRange, Report, Status
 from tests.support.misbehaviour import entities_of, status
 
 DOCUMENTS = 50
@@ -137,15 +138,16 @@ def test_a_range_whose_task_fails_is_retried_and_then_fails_the_run(run_dag, sou
     assert list(source.database["messages_dead_letters"].find()) == []
 
 
-def test_a_lost_range_fails_the_summary(run_dag, source, tasks, monkeypatch, capfd):
+def test_a_lost_range_fails_the_summary(run_dag, source, monkeypatch, capfd):
     """A task that reports success without processing its range: the run fails and names the range."""
-    real = tasks.run_range
+    real = engine.run_range
 
-    def losing(key_range, deadline_s):
-        done = {**key_range, "status": "succeeded", "read": 20, "max_concurrency": 1}
-        return done if key_range["range_id"] == "0001" else real(key_range, deadline_s)
+    async def losing(key_range, **options):
+        if key_range.range_id == "0001":
+            return Report(key_range.run_id, Status.SUCCEEDED, "0001", read=20)
+        return await real(key_range, **options)
 
-    monkeypatch.setattr(tasks, "run_range", losing)
+    monkeypatch.setattr(engine, "run_range", losing)
 
     ended = run_dag()
 
@@ -155,18 +157,18 @@ def test_a_lost_range_fails_the_summary(run_dag, source, tasks, monkeypatch, cap
     assert ended.tries["summarize"] == 1
 
 
-def test_a_skipped_range_fails_the_summary(run_dag, source, tasks, monkeypatch, capfd):
+def test_a_skipped_range_fails_the_summary(run_dag, source, monkeypatch, capfd):
     """A skipped task has not processed its range: the run fails and names the range."""
     from airflow.sdk.exceptions import AirflowSkipException
 
-    real = tasks.run_range
+    real = engine.run_range
 
-    def skipping(key_range, deadline_s):
-        if key_range["range_id"] == "0002":
+    async def skipping(key_range, **options):
+        if key_range.range_id == "0002":
             raise AirflowSkipException
-        return real(key_range, deadline_s)
+        return await real(key_range, **options)
 
-    monkeypatch.setattr(tasks, "run_range", skipping)
+    monkeypatch.setattr(engine, "run_range", skipping)
 
     ended = run_dag()
 
@@ -175,17 +177,17 @@ def test_a_skipped_range_fails_the_summary(run_dag, source, tasks, monkeypatch, 
     assert "1 of 3 ranges did not report: 0002" in capfd.readouterr().out
 
 
-def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, tasks, monkeypatch):
+def test_a_worker_lost_after_its_range_was_done_loses_nothing(run_dag, source, monkeypatch):
     """Airflow did not get the report, but the checkpoint says that the range succeeded, which is enough."""
-    real = tasks.run_range
+    real = engine.run_range
 
-    def dying(key_range, deadline_s):
-        report = real(key_range, deadline_s)
-        if key_range["range_id"] == "0001":
+    async def dying(key_range, **options):
+        report = await real(key_range, **options)
+        if key_range.range_id == "0001":
             raise RuntimeError("the worker is gone")
         return report
 
-    monkeypatch.setattr(tasks, "run_range", dying)
+    monkeypatch.setattr(engine, "run_range", dying)
 
     ended = run_dag()
 

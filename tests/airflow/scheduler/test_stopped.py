@@ -53,7 +53,10 @@ def test_trap_31_a_task_over_its_execution_timeout_goes_on_in_its_next_try(clust
 
     assert max(begun.tries()) > 1
     checkpoints = databases.target["engine_checkpoints"].find().sort("_id")
-    assert [found["attempts"] for found in checkpoints] == begun.tries()
+    # A try whose time is over before it has claimed its range is no attempt at it.
+    attempts = [found["attempts"] for found in checkpoints]
+    assert all(1 <= made <= tried for made, tried in zip(attempts, begun.tries(), strict=True))
+    assert max(attempts) > 1
     expect_all_done_and_little_again(databases, service)
 
 
