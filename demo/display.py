@@ -9,6 +9,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from engine.wording import duration
+
 _QUIET_INTERVAL_S = 5.0
 
 
@@ -58,7 +60,7 @@ class Display:
         yield step
         self.durations_s[name] = self._clock() - started
         self._progress.update(task, total=1, completed=1, note=step.note)
-        self._print(f"✓ {name} ({self.durations_s[name]:.1f} s) {step.note}")
+        self._print(f"✓ {name} ({duration(self.durations_s[name])}) {step.note}")
 
     def show(self, step: "Step", done: int, total: int) -> None:
         """Update the line of a step."""

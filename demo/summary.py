@@ -14,6 +14,8 @@ from demo.following import CHECKPOINTS, PLANS
 from demo.messages import COLLECTION, DATABASE
 from demo.task_logs import render_line
 from demo.window import DEAD_LETTERS, ENTITIES
+from engine.verdict import verdict_of_json
+from engine.wording import seconds
 
 _COUNTS = ("expected", "read", "written", "unchanged", "dead_lettered")
 
@@ -58,16 +60,16 @@ class Outcome:
     @property
     def problems(self) -> list[str]:
         """One sentence for each problem; empty after a good run."""
-        report = self.report or {}
         checks = {
             f"the run ended as {self.state}": self.state == "success",
             "the run has left no report": self.report is not None,
-            "the report does not reconcile": bool(report.get("reconciled")),
             f"MongoDB counts {self.messages:,} messages and {self.extractions:,} extractions": (
                 self.messages == self.extractions
             ),
         }
         problems = [problem for problem, passed in checks.items() if not passed]
+        if self.report is not None and not (verdict := verdict_of_json(self.report)).succeeded:
+            problems.append(f"the verdict of the report is: {verdict.title}")
         return [*problems, *(check.text for check in self.checks if not check.passed)]
 
 
@@ -139,22 +141,21 @@ def show_durations(console: Console, durations_s: Mapping[str, float], total_s: 
     table = Table("part", "seconds", title="How long it took", title_justify="left")
     table.columns[1].justify = "right"
     for name, duration_s in durations_s.items():
-        table.add_row(name, f"{duration_s:.1f}")
+        table.add_row(name, seconds(duration_s))
     table.add_section()
-    table.add_row("all", f"{total_s:.1f}")
+    table.add_row("all", seconds(total_s))
     console.print(table)
 
 
 def _report_table(outcome: Outcome) -> Table:
     report = outcome.report or {}
     headings = (name.replace("_", " ") for name in _COUNTS)
-    table = Table(
-        *headings, "status", "reconciled", title=f"Report of {outcome.run_id}", title_justify="left"
-    )
+    table = Table(*headings, "status", "verdict", title=f"Report of {outcome.run_id}", title_justify="left")
     for column in table.columns[: len(_COUNTS)]:
         column.justify = "right"
     counts = [f"{report[name]:,}" if name in report else "?" for name in _COUNTS]
-    table.add_row(*counts, str(report.get("status", "?")), "yes" if report.get("reconciled") else "no")
+    verdict = "?" if outcome.report is None else verdict_of_json(outcome.report).title
+    table.add_row(*counts, str(report.get("status", "?")), verdict)
     return table
 
 

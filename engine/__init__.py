@@ -32,7 +32,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares these import
     from engine.planning.planner import load_plan as load_plan
     from engine.planning.planner import plan_ranges as plan_ranges
     from engine.planning.splitting import split_range as split_range
+    from engine.report import RangeReport as RangeReport
     from engine.report import Report as Report
+    from engine.report import RunReport as RunReport
     from engine.reporting.lookup import report_html as report_html
     from engine.running.run import conclude as conclude
     from engine.running.run import range_reports as range_reports
@@ -65,7 +67,7 @@ _PUBLIC = {
     "engine.planning.plan": ("Plan",),
     "engine.planning.planner": ("load_plan", "plan_ranges"),
     "engine.planning.splitting": ("split_range",),
-    "engine.report": ("Report",),
+    "engine.report": ("RangeReport", "Report", "RunReport"),
     "engine.reporting.lookup": ("report_html",),
     "engine.running.run": ("conclude", "range_reports", "run", "run_range"),
     "engine.settings": ("Settings",),

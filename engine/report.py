@@ -1,38 +1,35 @@
-"""The report of a range or a run, and the merge of range reports into a run's, which must reconcile."""
+"""The reports of a range and of a run, and the merge of range reports into a run's, which must reconcile."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
 from engine.model import Counts, Effort, Status
+from engine.wording import seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Counts and durations of a range, or of a run with the reports of its ranges.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(ABC):
+    """Counts and durations: the part that the reports of a range and of a run have in common.
 
     Attributes:
-        range_id: None for a run.
         expected: documents counted at planning, if they were counted.
         read, written, unchanged, dead_lettered: documents by outcome, summed over all attempts.
         requests, retries, throttled, refused: requests to the service (`engine.model.Effort`).
         attempts: attempts at the range (for a run: the largest number among its ranges).
         active_s: seconds of work (for a run: the sum over its ranges).
-        outside: documents whose order field has another type than the window, by type, counted at planning.
         problems: sentences that say why it failed or does not reconcile.
         reason: class of the error that ended it early, such as `ServiceDown` (for a run: of the first range
             that has one).
-        ranges: a run's reports, one for each range that reported.
-        planned_ranges: number of ranges that a run has planned.
         digest: digest of the `_id`s read, in hexadecimal; equal for the same documents in any order.
     """
 
     run_id: str
     status: Status
-    range_id: str | None = None
     expected: int | None = None
     read: int = 0
     written: int = 0
@@ -41,17 +38,14 @@ class Report:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
+    refused: int = 0
     attempts: int = 0
     active_s: float = 0.0
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    outside: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
-    ranges: tuple[Report, ...] = ()
-    planned_ranges: int | None = None
-    digest: str = "0" * 32
-    refused: int = 0
     reason: str | None = None
+    digest: str = "0" * 32
 
     @property
     def counts(self) -> Counts:
@@ -65,43 +59,19 @@ class Report:
         return Effort(self.requests, self.retries, self.throttled, self.refused)
 
     @property
+    @abstractmethod
     def reconciled(self) -> bool:
-        """Whether nothing was lost: the work is complete, and every document read is accounted for.
-
-        A range succeeds only if a recount finds no document in it that was not read. A run reconciles if
-        every planned range has reported and reconciles, and its counts are the sums of theirs. A dead letter
-        accounts for its document, so a run with dead letters may reconcile.
-        """
-        if self.range_id is not None:
-            return self.status is Status.SUCCEEDED and self.counts.balanced
-        summed = sum((r.counts for r in self.ranges), Counts())
-        complete = len(self.ranges) == self.planned_ranges and all(r.reconciled for r in self.ranges)
-        return complete and self.counts.balanced and self.counts == summed
+        """Whether nothing was lost: the work is complete, and every document read is accounted for."""
 
     @property
+    @abstractmethod
     def drift(self) -> tuple[int, int]:
-        """Numbers of documents inserted and deleted since planning, as far as counts show them.
-
-        A finished range that read more documents than were counted has gained at least the difference. A
-        range that read fewer has lost it, because a recount found no others. A run has the sums over its
-        ranges.
-        """
-        if self.range_id is None:
-            drifts = [r.drift for r in self.ranges]
-            return sum(gained for gained, _ in drifts), sum(lost for _, lost in drifts)
-        if self.expected is None or self.status is not Status.SUCCEEDED:
-            return 0, 0
-        return max(0, self.read - self.expected), max(0, self.expected - self.read)
+        """Numbers of documents inserted and deleted since planning, as far as counts show them."""
 
     @property
+    @abstractmethod
     def differences(self) -> tuple[str, ...]:
         """Sentences about documents inserted or deleted since planning; they are no failure."""
-        if self.range_id is None:
-            return tuple(_differences_of_run(self))
-        gained, lost = self.drift
-        more = f"range {self.range_id} read {gained:,} more than planned: inserted since"
-        fewer = f"range {self.range_id} read {lost:,} fewer than planned: deleted since"
-        return (more,) if gained else (fewer,) if lost else ()
 
     @property
     def duration_s(self) -> float | None:
@@ -111,55 +81,128 @@ class Report:
         return (self.finished_at - self.started_at).total_seconds()
 
     def to_json(self) -> dict[str, Any]:
-        """Returns a dict for JSON (times in ISO 8601), with `reconciled`, `duration_s` and `differences`."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
+        """Returns a dict for JSON (times in ISO 8601), with `reconciled`, `duration_s` and `differences`.
+
+        The reports of ranges and of runs have the same keys; what only the other has is None or empty.
+        """
+        plain: dict[str, Any] = {"range_id": None, "outside": {}, "ranges": (), "planned_ranges": None}
+        plain |= {f.name: getattr(self, f.name) for f in fields(self)}
         plain["status"] = self.status.value
         plain["started_at"] = self.started_at.isoformat() if self.started_at else None
         plain["finished_at"] = self.finished_at.isoformat() if self.finished_at else None
-        plain["outside"], plain["problems"] = dict(self.outside), list(self.problems)
-        plain["ranges"] = [r.to_json() for r in self.ranges]
+        plain["outside"], plain["problems"] = dict(plain["outside"]), list(self.problems)
+        plain["ranges"] = [r.to_json() for r in plain["ranges"]]
         derived = {"reconciled": self.reconciled, "duration_s": self.duration_s}
         return {**plain, **derived, "differences": list(self.differences)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Returns the report that `to_json` was called on; fields that it lacks get their defaults."""
-        plain = {name: data[name] for name in cls.__slots__ if name in data}
+        kind: Any = RunReport if data.get("range_id") is None else RangeReport
+        plain = {f.name: data[f.name] for f in fields(kind) if f.name in data}
         plain["status"] = Status(plain["status"])
         for name in ("started_at", "finished_at"):
             plain[name] = datetime.fromisoformat(plain[name]) if plain[name] else None
         plain["problems"] = tuple(plain["problems"])
-        plain["ranges"] = tuple(cls.from_json(r) for r in plain["ranges"])
-        return cls(**plain)
+        if "ranges" in plain:
+            plain["ranges"] = tuple(RangeReport.from_json(r) for r in plain["ranges"])
+        report: Self = kind(**plain)
+        return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeReport(Report):
+    """The report of one range over all its attempts; its other attributes are those of `Report`."""
+
+    range_id: str
+
+    @property
+    def reconciled(self) -> bool:
+        """Whether it succeeded and its counts balance.
+
+        A range succeeds only if a recount finds no document in it that was not read. A dead letter accounts
+        for its document.
+        """
+        return self.status is Status.SUCCEEDED and self.counts.balanced
+
+    @property
+    def drift(self) -> tuple[int, int]:
+        """Numbers of documents inserted and deleted since planning, as far as counts show them.
+
+        A finished range that read more documents than were counted has gained at least the difference. A
+        range that read fewer has lost it, because a recount found no others.
+        """
+        if self.expected is None or self.status is not Status.SUCCEEDED:
+            return 0, 0
+        return max(0, self.read - self.expected), max(0, self.expected - self.read)
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """A sentence about documents inserted or deleted since planning, if there is a difference."""
+        gained, lost = self.drift
+        more = f"range {self.range_id} read {gained:,} more than planned: inserted since"
+        fewer = f"range {self.range_id} read {lost:,} fewer than planned: deleted since"
+        return (more,) if gained else (fewer,) if lost else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport(Report):
+    """The report of a run: sums over its ranges, and their reports.
+
+    Attributes:
+        outside: documents whose order field has another type than the window, by type, counted at planning.
+        ranges: the reports of the ranges that have reported.
+        planned_ranges: number of ranges that the run has planned.
+    """
+
+    outside: Mapping[str, int] = field(default_factory=dict)
+    ranges: tuple[RangeReport, ...] = ()
+    planned_ranges: int | None = None
+
+    @property
+    def reconciled(self) -> bool:
+        """Whether every planned range has reported and reconciles, and the counts are the sums of theirs.
+
+        A run with dead letters may reconcile.
+        """
+        summed = sum((r.counts for r in self.ranges), Counts())
+        complete = len(self.ranges) == self.planned_ranges and all(r.reconciled for r in self.ranges)
+        return complete and self.counts.balanced and self.counts == summed
+
+    @property
+    def drift(self) -> tuple[int, int]:
+        """The sums of its ranges' numbers of documents inserted and deleted since planning."""
+        drifts = [r.drift for r in self.ranges]
+        return sum(gained for gained, _ in drifts), sum(lost for _, lost in drifts)
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """The differences of its ranges, and a total if some gained and others lost documents.
+
+        Counts alone cannot distinguish a document that moved to another range from one deleted and one
+        inserted.
+        """
+        each = [difference for r in self.ranges for difference in r.differences]
+        more = len(each) - MOST_DIFFERENCES
+        rest = [f"and {more:,} ranges more"] if more > 0 else []
+        gained, lost = self.drift
+        total = f"in all {gained:,} more and {lost:,} fewer: moved, or deleted and inserted"
+        return (*each[:MOST_DIFFERENCES], *rest, *([total] if gained and lost else []))
 
 
 MOST_DIFFERENCES = 10
 """The number of ranges whose differences a run's report names."""
 
 
-def _differences_of_run(report: Report) -> Iterable[str]:
-    """Yields the differences of its ranges, and a total if some gained and others lost documents.
-
-    Counts alone cannot distinguish a document that moved to another range from one deleted and one inserted.
-    """
-    each = [difference for r in report.ranges for difference in r.differences]
-    yield from each[:MOST_DIFFERENCES]
-    if len(each) > MOST_DIFFERENCES:
-        yield f"and {len(each) - MOST_DIFFERENCES:,} ranges more"
-    gained, lost = report.drift
-    if gained and lost:
-        yield f"in all {gained:,} more and {lost:,} fewer: moved, or deleted and inserted"
-
-
 def merge(
     run_id: str,
     planned: Sequence[str],
-    reports: Iterable[Report],
+    reports: Iterable[RangeReport],
     *,
     expected: int | None,
     max_dead_letters: int,
     outside: Mapping[str, int] | None = None,
-) -> Report:
+) -> RunReport:
     """Merges the reports of ranges into the report of their run.
 
     Args:
@@ -174,9 +217,9 @@ def merge(
     problems = tuple(_problems(planned, ranges, counts, max_dead_letters))
     starts = [r.started_at for r in ranges if r.started_at]
     ends = [r.finished_at for r in ranges if r.finished_at]
-    return Report(
-        run_id,
-        _status(ranges, problems),
+    return RunReport(
+        run_id=run_id,
+        status=_status(ranges, problems),
         expected=expected,
         **counts.to_document(),
         **asdict(effort),
@@ -192,7 +235,7 @@ def merge(
     )
 
 
-def _status(ranges: Sequence[Report], problems: Sequence[str]) -> Status:
+def _status(ranges: Sequence[RangeReport], problems: Sequence[str]) -> Status:
     if not problems:
         return Status.SUCCEEDED
     statuses = {r.status for r in ranges}
@@ -206,7 +249,7 @@ def _status(ranges: Sequence[Report], problems: Sequence[str]) -> Status:
 
 
 def _problems(
-    planned: Sequence[str], ranges: Sequence[Report], counts: Counts, max_dead_letters: int
+    planned: Sequence[str], ranges: Sequence[RangeReport], counts: Counts, max_dead_letters: int
 ) -> Iterable[str]:
     missing = sorted(set(planned) - {r.range_id for r in ranges})
     if missing:
@@ -221,7 +264,7 @@ def _problems(
         )
 
 
-def _why_not(report: Report) -> str:
+def _why_not(report: RangeReport) -> str:
     if report.problems:
         return f"{report.status}: {'; '.join(report.problems)}"
     if report.status is not Status.SUCCEEDED:
@@ -229,18 +272,18 @@ def _why_not(report: Report) -> str:
     return f"does not add up: {report.counts}"
 
 
-def rows(report: Report) -> list[tuple[str, ...]]:
+def rows(report: RunReport) -> list[tuple[str, ...]]:
     """Returns the report as a table, with a row for each range and a last row for the run.
 
     Columns: range, status, expected, read, written, unchanged, dead letters, retries, seconds.
     """
-    return [_row(r.range_id or "run", r) for r in (*report.ranges, report)]
+    return [*(_row(r.range_id, r) for r in report.ranges), _row("run", report)]
 
 
 def _row(name: str, r: Report) -> tuple[str, ...]:
     numbers = (r.read, r.written, r.unchanged, r.dead_lettered, r.retries)
     expected = "?" if r.expected is None else f"{r.expected:,}"
-    return (name, r.status.value, expected, *(f"{n:,}" for n in numbers), f"{r.active_s:.1f}")
+    return (name, r.status.value, expected, *(f"{n:,}" for n in numbers), seconds(r.active_s))
 
 
 COLUMNS = ("range", "status", "expected", "read", "written", "unchanged", "dead", "retries", "s")

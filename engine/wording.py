@@ -7,13 +7,22 @@ from datetime import UTC, datetime
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
 
-def number(value: float) -> str:
-    """Formats a number such as `12,345`; a number below ten has one decimal, unless that is 0."""
+def number(value: float | None) -> str:
+    """Formats a number such as `12,345`, below ten with one decimal unless that is 0; None is `-`."""
+    if value is None:
+        return "-"
     return f"{value:,.1f}".removesuffix(".0") if abs(value) < 10 else f"{value:,.0f}"  # noqa: PLR2004
 
 
-def duration(seconds: float) -> str:
-    """Formats seconds as `4.3 s`, `95 s`, `12 min 5 s`, `3 h 4 min` or `2 d 1 h`."""
+def seconds(value: float) -> str:
+    """Formats seconds for a column that is headed so, such as `1,234.5`."""
+    return f"{value:,.1f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Formats seconds as `4.3 s`, `95 s`, `12 min 5 s`, `3 h 4 min` or `2 d 1 h`; None is `-`."""
+    if seconds is None:
+        return "-"
     if seconds < 2 * MINUTE_S:
         return f"{number(seconds)} s"
     if round(seconds) < HOUR_S:

@@ -6,34 +6,35 @@ import logging
 from typing import Any
 
 import engine
-from engine.report import COLUMNS, Report, rows
+from engine.report import COLUMNS, RunReport, rows
 from engine.settings import Settings
+from engine.verdict import verdict_of
 from keyset_batch_airflow.report_files import report_file, reports_path
 
 log = logging.getLogger(__name__)
 
 
-def show(report: Report) -> None:
-    """Writes a report into the log, as a table."""
-    for line in table(report):
+def show(report: RunReport) -> None:
+    """Writes a report into the log, as a table, with its verdict."""
+    for line in (*table(report), verdict_of(report).title):
         log.info(line)
 
 
-def table(report: Report) -> list[str]:
+def table(report: RunReport) -> list[str]:
     """A report as aligned lines: the column names, one line for each range, one for the run."""
     cells = [COLUMNS, *rows(report)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(COLUMNS))]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
 
 
-def summary_of(report: Report) -> dict[str, Any]:
+def summary_of(report: RunReport) -> dict[str, Any]:
     """The numbers of a run as JSON, without those of its ranges."""
     whole = report.to_json()
     del whole["ranges"], whole["range_id"]
     return whole
 
 
-async def html_of(plan: engine.Plan, report: Report, target: Any, settings: Settings) -> str | None:
+async def html_of(plan: engine.Plan, report: RunReport, target: Any, settings: Settings) -> str | None:
     """The HTML report of a run; None if no reports are saved, or if it cannot be made.
 
     A failure is only logged: the run does not fail because of its report.

@@ -25,7 +25,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 import engine
 from engine.errors import ServiceDown
-from engine.model import Status
+from engine.verdict import Verdict, verdict_of, verdict_of_json
 from keyset_batch_airflow import reports as run_reports
 from keyset_batch_airflow.errors import ServiceOutage, Unfinished
 from keyset_batch_airflow.job import Job, current_job
@@ -145,7 +145,7 @@ def summarize(planned: list[dict[str, Any]] | None, reports: Sequence[dict[str, 
     return _succeeded(report, max_concurrency=cap)
 
 
-async def _report_of(job: Job) -> tuple[engine.Report, str | None]:
+async def _report_of(job: Job) -> tuple[engine.RunReport, str | None]:
     """The run's report, and its HTML if that is to be saved."""
     made = await engine.load_plan(job.settings.run_id or "", job.target, job.settings)
     begun = await engine.range_reports(made, job.target, job.settings)
@@ -225,7 +225,9 @@ def conclude(found: dict[str, Any] | None, repaired: dict[str, Any] | None) -> d
     with current_job() as job:
         if found["missing"] and job.params["repair"]:
             found = _found_in(job)
-    problems = list((repaired or {}).get("problems", []))
+    problems = []
+    if repaired and not (verdict := verdict_of_json(repaired)).succeeded:
+        problems = [f"repair: {verdict.title}", *repaired["problems"]]
     if found["missing"]:
         problems.append(
             f"{found['missing']} of {found['read']} documents have neither a result nor a dead letter"
@@ -246,22 +248,23 @@ def _found_in(job: Job) -> dict[str, Any]:
 
 def _refuse_unfinished(report: engine.Report, what: str) -> None:
     """Raises the error that makes Airflow retry, if the work was interrupted."""
-    if report.status is not Status.INTERRUPTED:
+    if verdict_of(report) is not Verdict.INTERRUPTED:
         return
     reasons = "; ".join(report.problems)
     kind = ServiceOutage if report.reason == ServiceDown.__name__ else Unfinished
     raise kind(f"{what} is {report.status} after {report.read} documents ({reasons}): the next try goes on")
 
 
-def _succeeded(report: engine.Report, **more: Any) -> dict[str, Any]:
+def _succeeded(report: engine.RunReport, **more: Any) -> dict[str, Any]:
     """A run's numbers as JSON; also written into the log, and into the events of the task's Assets.
 
     Raises:
         AirflowFailException: the run did not succeed.
     """
     run_reports.show(report)
-    if report.status is not Status.SUCCEEDED:
-        raise AirflowFailException(f"run {report.run_id} {report.status}: {'; '.join(report.problems)}")
+    verdict = verdict_of(report)
+    if not verdict.succeeded:
+        raise AirflowFailException(f"{verdict.title}: {report.run_id}: {'; '.join(report.problems)}")
     context = get_current_context()
     for asset in context["task"].outlets:
         told = {name: getattr(report, name) for name in ("run_id", "written", "unchanged", "dead_lettered")}

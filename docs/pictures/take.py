@@ -154,7 +154,7 @@ def _progress(camera: Camera) -> None:
     seen = camera.page.frame_locator("iframe[title=Progress]").locator("main")
     for status, at_least in (("running", RUNNING), ("succeeded", SUCCEEDED), ("pending", 1)):
         expect(seen.locator(f"td.{status}").nth(at_least - 1)).to_be_visible()
-    expect(seen).to_contain_text("Verdict: open")
+    expect(seen).to_contain_text("Verdict: Not finished yet")
     expect(seen).to_contain_text(re.compile(r"time left\s*\d+ (s|min)"))
     before = seen.inner_text()
     expect(seen).not_to_have_text(before)  # its script has loaded new numbers

@@ -12,7 +12,7 @@ from engine.planning.plan import parameters_of, run_id_of
 from engine.planning.planner import make_plan
 from engine.reading.documents_by_key import DocumentsByKey
 from engine.reading.index_choice import choose_scan
-from engine.report import Report
+from engine.report import RunReport
 from engine.running.progress_tracker import ProgressCallback
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
@@ -29,7 +29,7 @@ async def repair(
     target: driver.Database,
     settings: Settings | None = None,
     progress: ProgressCallback | None = None,
-) -> Report:
+) -> RunReport:
     """Runs exactly the documents that `verify` finds missing, through the same pipeline as a run.
 
     It stores no plan and no checkpoint: after an interrupted repair, the documents already done are no

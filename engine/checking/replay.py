@@ -20,7 +20,7 @@ from engine.mongo import driver, privileges
 from engine.reading.documents_by_key import DocumentsByKey
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
-from engine.report import Report
+from engine.report import RunReport
 from engine.running.progress_tracker import ProgressCallback
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
@@ -51,7 +51,7 @@ async def replay(
     kinds: Collection[str] = (),
     limit: int | None = None,
     progress: ProgressCallback | None = None,
-) -> Report:
+) -> RunReport:
     """Runs the documents that have an unresolved dead letter again, through the same pipeline as a run.
 
     If a document succeeds, its dead letter is resolved (`resolved_at`, `resolved_by`). If it fails again, its

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.keys.key import KeyRange
 from engine.reading.document_source import DocumentSource
-from engine.report import Report, merge
+from engine.report import RangeReport, RunReport, merge
 from engine.running.progress_tracker import ProgressCallback
 from engine.running.run import run_attempt
 from engine.settings import Settings
@@ -22,7 +22,7 @@ async def run_documents(
     extractor: Extractor | ExtractFunction,
     settings: Settings,
     progress: ProgressCallback | None,
-) -> Report:
+) -> RangeReport:
     """Makes one attempt at these documents as one range; nothing is kept to resume from."""
     store = MemoryCheckpoints()
     checkpoint = await store.claim(key_range)
@@ -30,12 +30,12 @@ async def run_documents(
 
 
 def merged_report(
-    run_id: str, reports: list[Report], settings: Settings, outside: Mapping[str, int]
-) -> Report:
+    run_id: str, reports: list[RangeReport], settings: Settings, outside: Mapping[str, int]
+) -> RunReport:
     """Returns the report of a run with the given range reports: one, or none."""
     return merge(
         run_id,
-        [str(report.range_id) for report in reports],
+        [report.range_id for report in reports],
         reports,
         expected=reports[0].expected if reports else None,
         max_dead_letters=settings.max_dead_letters,

@@ -44,12 +44,12 @@ from engine.cli.options import (
 )
 from engine.errors import ConfigError, EngineError, PlanError
 from engine.keys.window import Window
-from engine.model import Status
 from engine.planning.planner import load_plan, plan_ranges
 from engine.running.event_loop import loop_runner
 from engine.running.run import as_of_now, range_reports
 from engine.running.run import run as run_window
 from engine.storing.writer import JsonLinesWriter
+from engine.verdict import verdict_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -131,7 +131,7 @@ def run(
                 )
             await display.save_html(html, report, target, settings)
         display.show_report(report)
-        return 0 if report.status is Status.SUCCEEDED and report.reconciled else 1
+        return 0 if verdict_of(report).succeeded else 1
 
     _finish(command, verbose=verbose)
 
@@ -234,7 +234,7 @@ def replay(
                     **where,
                 )
         display.show_report(report)
-        return 0 if report.status is Status.SUCCEEDED and report.reconciled else 1
+        return 0 if verdict_of(report).succeeded else 1
 
     _finish(command, verbose=verbose)
 
@@ -261,7 +261,7 @@ def status(
             report = as_of_now(made, begun, settings)
             await display.save_html(html, report, target, settings)
         display.show_report(report)
-        return 0 if report.status is Status.SUCCEEDED else 1
+        return 0 if verdict_of(report).succeeded else 1
 
     _finish(command, verbose=verbose)
 

@@ -20,15 +20,20 @@ from engine.model import Progress
 from engine.mongo import driver
 from engine.planning.plan import Plan
 from engine.planning.planner import load_plan
-from engine.report import COLUMNS, Report, rows
+from engine.report import COLUMNS, RunReport, rows
 from engine.reporting.lookup import report_html
 from engine.settings import Settings
+from engine.verdict import Kind, verdict_of
+from engine.wording import duration, number
 
 out = Console()
 err = Console(stderr=True)
 
 LINE_S = 5.0
 """Seconds between two lines of progress if there is no terminal."""
+
+COLOURS: Mapping[Kind, str] = {"good": "green", "fair": "yellow", "bad": "red", "open": "blue"}
+"""The colours of verdicts."""
 
 
 @contextmanager
@@ -41,11 +46,11 @@ def live() -> Iterator[Callable[[Progress], None]]:
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:,.0f}/s · {task.fields[requests]}"),
+        TextColumn("{task.fields[rate]}/s · {task.fields[requests]}"),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=err, transient=True) as bar:
-        yield _Drawn(bar, bar.add_task("planning", total=None, rate=0.0, requests=""))
+        yield _Drawn(bar, bar.add_task("planning", total=None, rate="0", requests=""))
 
 
 class _Drawn:
@@ -58,7 +63,7 @@ class _Drawn:
             description="documents",
             completed=progress.documents,
             total=progress.expected,
-            rate=self._rate(progress.documents),
+            rate=number(self._rate(progress.documents)),
             requests=_requests(progress),
         )
 
@@ -73,9 +78,9 @@ class _Lines:
         self._shown_at = time.monotonic()
         rate = self._rate(progress.documents)
         left = (progress.expected or 0) - progress.documents
-        time_left = f"{max(0, left) / rate:.0f} s left" if rate else "time left unknown"
+        time_left = f"{duration(max(0, left) / rate)} left" if rate else "time left unknown"
         of = f"{progress.documents:,} of {progress.expected or 0:,} documents"
-        err.print(f"{of}, {rate:,.0f}/s, {_requests(progress)}, {time_left}", highlight=False)
+        err.print(f"{of}, {number(rate)}/s, {_requests(progress)}, {time_left}", highlight=False)
 
 
 class _Rate:
@@ -115,24 +120,27 @@ def show_plan(plan: Plan) -> None:
     _show_outside(plan.outside)
 
 
-def show_report(report: Report) -> None:
-    """Prints the report as a table, with its differences, its problems and whether it reconciles."""
+def show_report(report: RunReport) -> None:
+    """Prints the report as a table, with its differences, its problems and its verdict."""
+    verdict = verdict_of(report)
+    style = f"bold {COLOURS[verdict.kind]}"
     table = Table(title=f"run {report.run_id}", box=SIMPLE_HEAD)
     for at, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if at < 2 else "right")  # noqa: PLR2004
     for row in rows(report):
-        table.add_row(*row, style="bold" if row[0] == "run" else None)
+        table.add_row(*row, style=style if row[0] == "run" else None)
     out.print(table)
     _show_outside(report.outside)
     for difference in report.differences:
         out.print(f"[yellow]{difference}", highlight=False)
     for problem in report.problems:
         out.print(f"[red]{problem}", highlight=False)
-    verdict = "reconciles: nothing was lost" if report.reconciled else "does not reconcile"
-    out.print(f"{report.status.value}; {verdict}", style="bold green" if report.reconciled else "bold red")
+    out.print(verdict.title, style=style)
 
 
-async def save_html(path: Path | None, report: Report, target: driver.Database, settings: Settings) -> None:
+async def save_html(
+    path: Path | None, report: RunReport, target: driver.Database, settings: Settings
+) -> None:
     """Writes the report as an HTML file, if a path is given.
 
     Raises:

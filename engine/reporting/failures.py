@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.report import Report
+from engine.report import RunReport
 from engine.reporting import tables
 from engine.reporting.charts import bar
 from engine.reporting.markup import Html, tag, untrusted
@@ -11,7 +11,7 @@ from engine.reporting.sections import section
 from engine.wording import plural, share
 
 
-def retries(report: Report) -> Html:
+def retries(report: RunReport) -> Html:
     """Renders the numbers of retries, by the class of the failure before them."""
     transient = report.retries - report.throttled - report.refused
     rows = (

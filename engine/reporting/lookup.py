@@ -19,7 +19,7 @@ from engine.keys.bson_values import to_relaxed_json
 from engine.mongo import driver
 from engine.observing.timeline import Timeline
 from engine.planning.plan import Plan
-from engine.report import Report
+from engine.report import RunReport
 from engine.reporting.page import render
 from engine.reporting.report_data import DeadLetterRow, DeadLetters, ReportData, TopEntities
 from engine.settings import Settings
@@ -37,7 +37,7 @@ ENTITY_CHARS = 200
 
 async def report_html(
     plan: Plan,
-    report: Report,
+    report: RunReport,
     target: driver.Database,
     settings: Settings,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -121,7 +121,7 @@ async def _first_rows(collection: driver.Collection, run_id: str, most: int) -> 
 # --- entities ---
 
 
-async def _top_entities(collection: driver.Collection, report: Report, most: int) -> TopEntities:
+async def _top_entities(collection: driver.Collection, report: RunReport, most: int) -> TopEntities:
     """Counts the entities of the documents written last, which are at the end of the collection."""
     if not report.written:
         return TopEntities()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from engine.observing.timeline import Timeline
 from engine.planning.plan import Plan
-from engine.report import Report
+from engine.report import RunReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ReportData:
         entities: None if a setting leaves them out.
     """
 
-    report: Report
+    report: RunReport
     plan: Plan
     made_at: datetime
     timelines: Mapping[str, Timeline] = field(default_factory=dict)

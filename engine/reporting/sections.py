@@ -8,12 +8,12 @@ from statistics import median
 
 from engine.model import Status
 from engine.observing.timeline import course_of
-from engine.report import Report
+from engine.report import RangeReport, RunReport
 from engine.reporting import tables
 from engine.reporting.charts import Pair, columns, over_time, stacked
 from engine.reporting.markup import Child, Html, tag, untrusted
 from engine.reporting.report_data import ReportData
-from engine.verdict import verdict_of
+from engine.verdict import explanation_of, verdict_of
 from engine.wording import duration, moment, number, plural, share
 
 MOST_PROBLEMS = 12
@@ -52,7 +52,7 @@ def _window(parameters: Mapping[str, str]) -> Html:
     return untrusted(f"{first} to {last}")
 
 
-def verdict(report: Report) -> Html:
+def verdict(report: RunReport) -> Html:
     """Renders whether the run reconciles, with its problems and differences."""
     found = verdict_of(report)
     icon = tag("svg", tag("path", d=ICONS[found.kind]), viewBox="0 0 24 24", aria_hidden="true")
@@ -65,11 +65,11 @@ def verdict(report: Report) -> Html:
         if differences
         else []
     )
-    words = tag("div", tag("h2", found.title), tag("p", found.text), why, *since)
+    words = tag("div", tag("h2", found.title), tag("p", explanation_of(report)), why, *since)
     return tag("section", icon, words, class_=f"verdict {found.kind}")
 
 
-def sums(report: Report) -> Html:
+def sums(report: RunReport) -> Html:
     """Renders the equation `read = written + unchanged + dead-lettered`, which must hold, as a bar too."""
     parts = (
         ("Written", "written", report.written),
@@ -97,8 +97,8 @@ def figures(data: ReportData) -> Html:
     rate = report.read / seconds if seconds else None
     succeeded = sum(r.status is Status.SUCCEEDED for r in report.ranges)
     pairs: list[tuple[str, Child]] = [
-        ("Duration", tables.duration_or_none(seconds)),
-        ("Documents a second", "unknown" if rate is None else number(rate)),
+        ("Duration", duration(seconds)),
+        ("Documents a second", number(rate)),
         ("Ranges succeeded", f"{succeeded:,} of {report.planned_ranges or len(report.ranges):,}"),
         ("Requests", f"{report.requests:,}"),
         ("Retries", share(report.retries, report.requests)),
@@ -132,9 +132,9 @@ def _mean_and_most(values: Sequence[float]) -> str:
     return f"{number(sum(values) / len(values))} on average, {number(max(values))} at most"
 
 
-def _in_order(data: ReportData) -> list[tuple[str, Report | None]]:
+def _in_order(data: ReportData) -> list[tuple[str, RangeReport | None]]:
     """Returns every planned range with its report, if there is one."""
-    by_id = {r.range_id or "": r for r in data.report.ranges}
+    by_id = {r.range_id: r for r in data.report.ranges}
     return [(r.range_id, by_id.get(r.range_id)) for r in data.plan.ranges]
 
 
@@ -166,7 +166,7 @@ def _least_to_most(times_s: Sequence[float], sizes: Sequence[float]) -> str:
     )
 
 
-def _pair(range_id: str, r: Report | None, label: str) -> Pair:
+def _pair(range_id: str, r: RangeReport | None, label: str) -> Pair:
     if r is None:
         return Pair(range_id, f"{range_id} · {label}: did not report", "missing", 0.0, 0.0)
     title = (
@@ -176,7 +176,7 @@ def _pair(range_id: str, r: Report | None, label: str) -> Pair:
     return Pair(range_id, title, r.status.value, r.active_s, float(r.read))
 
 
-def _not_succeeded(ordered: Sequence[tuple[str, Report | None]]) -> Html | None:
+def _not_succeeded(ordered: Sequence[tuple[str, RangeReport | None]]) -> Html | None:
     others = [(range_id, r) for range_id, r in ordered if r is None or r.status is not Status.SUCCEEDED]
     if not others:
         return None

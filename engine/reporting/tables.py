@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from engine.report import Report
+from engine.report import RangeReport
 from engine.reporting.charts import bar
 from engine.reporting.markup import Child, Html, tag, untrusted
 from engine.reporting.report_data import DeadLetterRow, TopEntities
-from engine.wording import duration, moment, number
+from engine.wording import moment, number, seconds
 
 
 class Column(NamedTuple):
@@ -65,7 +65,7 @@ RANGES = (
 )
 
 
-def ranges(caption: str, reports: Sequence[Report], labels: Mapping[str, str], class_: str = "") -> Html:
+def ranges(caption: str, reports: Sequence[RangeReport], labels: Mapping[str, str], class_: str = "") -> Html:
     """Renders a table with a row for each range.
 
     Args:
@@ -75,14 +75,13 @@ def ranges(caption: str, reports: Sequence[Report], labels: Mapping[str, str], c
     return table(caption, RANGES, [_range(r, labels, longest_s) for r in reports], class_)
 
 
-def _range(r: Report, labels: Mapping[str, str], longest_s: float) -> list[Child]:
-    range_id = r.range_id or ""
+def _range(r: RangeReport, labels: Mapping[str, str], longest_s: float) -> list[Child]:
     return [
-        untrusted(range_id, 30),
-        untrusted(labels.get(range_id, "")),
+        untrusted(r.range_id, 30),
+        untrusted(labels.get(r.range_id, "")),
         [state(r.status.value), *([" ", tag("span", r.reason, class_="reason")] if r.reason else [])],
         f"{r.read:,}",
-        f"{r.active_s:,.1f}",
+        seconds(r.active_s),
         bar(r.active_s / longest_s),
         number(r.read / r.active_s) if r.active_s else "",
         f"{r.dead_lettered:,}" if r.dead_lettered else "",
@@ -141,8 +140,3 @@ def facts(pairs: Iterable[tuple[str, Child]], class_: str) -> Html:
     """Renders names and values as a description list."""
     items = (tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs)
     return tag("dl", *items, class_=class_)
-
-
-def duration_or_none(seconds: float | None) -> str:
-    """Formats a duration; None is `unknown`."""
-    return "unknown" if seconds is None else duration(seconds)

@@ -16,7 +16,7 @@ from engine.keys.key import Key
 from engine.model import Counts, Progress, Status
 from engine.observing.events import Events
 from engine.observing.timeline import Sample
-from engine.report import Report
+from engine.report import RangeReport
 from engine.running.low_water_mark import LowWaterMark, PendingBatch
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore
@@ -198,9 +198,9 @@ class _Load:
         return round(self.in_flight / readings, 2), round(self.limit / readings, 2)
 
 
-def report_of(checkpoint: Checkpoint) -> Report:
+def report_of(checkpoint: Checkpoint) -> RangeReport:
     """Makes the report of a range from its checkpoint."""
-    return Report(
+    return RangeReport(
         run_id=checkpoint.key_range.run_id,
         status=checkpoint.status,
         range_id=checkpoint.key_range.range_id,

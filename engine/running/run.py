@@ -19,7 +19,7 @@ from engine.planning.planner import plan_ranges
 from engine.reading.document_source import DocumentSource
 from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
-from engine.report import Report, merge
+from engine.report import RangeReport, RunReport, merge
 from engine.running.batches import Batcher
 from engine.running.deduplication import SentTexts
 from engine.running.pipeline import RangeAttempt
@@ -30,6 +30,7 @@ from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.plan_store import PlanStore, on_target
 from engine.storing.writer import Writer
+from engine.verdict import verdict_of
 
 
 async def run(
@@ -41,7 +42,7 @@ async def run(
     settings: Settings | None = None,
     writer: Writer | None = None,
     progress: ProgressCallback | None = None,
-) -> Report:
+) -> RunReport:
     """Plans the window and runs its ranges in this process, `range_concurrency` at a time.
 
     A range that fails does not stop the others. A second call with the same parameters resumes the run:
@@ -56,12 +57,12 @@ async def run(
     plan = await _planned(source, window, settings, target, writer)
     store: CheckpointStore = MongoCheckpoints(target, settings) if target is not None else MemoryCheckpoints()
     kept = [] if target is None else await range_reports(plan, target, settings)
-    done = {str(r.range_id): r for r in kept if r.status is Status.SUCCEEDED}
+    done = {r.range_id: r for r in kept if r.status is Status.SUCCEEDED}
     progress_of_run = _RunProgress(plan, done, progress)
     running = asyncio.Semaphore(settings.range_concurrency)
     turn = asyncio.Lock()
 
-    async def one(key_range: KeyRange, service: Extractor) -> Report:
+    async def one(key_range: KeyRange, service: Extractor) -> RangeReport:
         async with running:
             try:
                 return await run_range(
@@ -97,7 +98,7 @@ async def _planned(
     return await plan_ranges(source, window, settings, target)
 
 
-async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[Report]:
+async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[RangeReport]:
     """Returns the reports of the ranges that have a checkpoint; ranges that never began have none."""
     kept: list[Checkpoint] = await on_target(MongoCheckpoints(target, settings).of_run(plan.run_id))
     planned = {r.range_id: r for r in plan.ranges}
@@ -108,12 +109,12 @@ async def range_reports(plan: Plan, target: driver.Database, settings: Settings)
     ]
 
 
-def as_of_now(plan: Plan, reports: Iterable[Report], settings: Settings) -> Report:
+def as_of_now(plan: Plan, reports: Iterable[RangeReport], settings: Settings) -> RunReport:
     """Returns the report of the run so far; ranges that never began are `pending`."""
     reports = list(reports)
     begun = {r.range_id for r in reports}
     pending = [
-        Report(plan.run_id, Status.PENDING, r.range_id, r.expected)
+        RangeReport(run_id=plan.run_id, status=Status.PENDING, range_id=r.range_id, expected=r.expected)
         for r in plan.ranges
         if r.range_id not in begun
     ]
@@ -128,8 +129,8 @@ def as_of_now(plan: Plan, reports: Iterable[Report], settings: Settings) -> Repo
 
 
 async def conclude(
-    plan: Plan, reports: Iterable[Report], target: driver.Database | None, settings: Settings
-) -> Report:
+    plan: Plan, reports: Iterable[RangeReport], target: driver.Database | None, settings: Settings
+) -> RunReport:
     """Merges and reconciles the reports of a run's ranges, and stores the result with the plan."""
     report = merge(
         plan.run_id,
@@ -140,18 +141,20 @@ async def conclude(
         outside=plan.outside,
     )
     if target is not None:
-        complete = report.reconciled
-        await on_target(PlanStore(target, settings).finish(plan.run_id, report.to_json(), complete=complete))
+        store = PlanStore(target, settings)
+        await on_target(store.finish(plan.run_id, report.to_json(), complete=report.reconciled))
     events = Events(run=plan.run_id)
-    tell = events.info if report.reconciled else events.warning
-    tell("run_concluded", status=report.status, reconciled=report.reconciled, read=report.read)
+    verdict = verdict_of(report)
+    tell = events.info if verdict.succeeded else events.warning
+    told = {"status": report.status, "reconciled": report.reconciled, "read": report.read}
+    tell("run_concluded", verdict=verdict.title, **told)
     return report
 
 
-def _failed(key_range: KeyRange, error: EngineError) -> Report:
-    return Report(
-        key_range.run_id,
-        Status.FAILED,
+def _failed(key_range: KeyRange, error: EngineError) -> RangeReport:
+    return RangeReport(
+        run_id=key_range.run_id,
+        status=Status.FAILED,
         range_id=key_range.range_id,
         expected=key_range.expected,
         problems=(str(error),),
@@ -163,7 +166,7 @@ class _RunProgress:
     """Sums the progress of a run's ranges for its callback."""
 
     def __init__(
-        self, plan: Plan, done: Mapping[str, Report], callback: Callable[[Progress], None] | None
+        self, plan: Plan, done: Mapping[str, RangeReport], callback: Callable[[Progress], None] | None
     ) -> None:
         self._callback = callback
         self._expected = plan.documents
@@ -201,7 +204,7 @@ async def run_range(
     checkpoints: CheckpointStore | None = None,
     progress: ProgressCallback | None = None,
     turn: asyncio.Lock | None = None,
-) -> Report:
+) -> RangeReport:
     """Runs one range from its checkpoint to its end.
 
     Args:
@@ -249,7 +252,7 @@ async def run_attempt(
     *,
     progress: ProgressCallback | None = None,
     turn: asyncio.Lock | None = None,
-) -> Report:
+) -> RangeReport:
     """Builds the parts of one attempt at a range, and runs it. Arguments are those of `run_range`.
 
     Args:

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, NamedTuple
+
+from engine.verdict import Kind, Verdict, verdict_of_json
 
 SILENT_S = 30.0
 """Seconds without a checkpoint after which a running range is called silent.
@@ -76,6 +78,20 @@ class RangeProgress:
     def rate(self) -> float | None:
         """Documents per second of work; None until some are read."""
         return self.read / self.active_s if self.active_s > 0 and self.read else None
+
+
+class ShownVerdict(NamedTuple):
+    """The verdict of a run as the tab shows it.
+
+    Attributes:
+        kind: `good`, `fair`, `bad` or `open`, as in `engine.verdict`.
+        title: the outcome in a few words.
+        text: why.
+    """
+
+    kind: Kind
+    title: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,28 +171,30 @@ class RunProgress:
         return self.left / self.rate if not self.ended and self.rate and sized else None
 
     @property
-    def verdict(self) -> tuple[Literal["open", "good", "bad"], str]:
-        """Whether the run is reconciled, and a sentence that says why."""
+    def verdict(self) -> ShownVerdict:
+        """The verdict of the engine's report, once the DAG run has ended, and a sentence that says why."""
         if not self.ended:
-            return "open", "not known before summarize has ended"
+            return ShownVerdict("open", Verdict.RUNNING.title, "summarize has not ended")
         if self.report is None:
-            return "bad", "the run has left no report: see the log of summarize"
-        if self.state == "success" and self.report.get("reconciled"):
-            return "good", "nothing was lost: read = written + unchanged + dead letters, in every range"
-        problems = [str(problem)[:MOST_PROBLEM_CHARS] for problem in self.report.get("problems", ())]
-        return "bad", "; ".join(problems[:MOST_PROBLEMS]) or "see the log of the task that failed"
+            return ShownVerdict("bad", "No report", "the run has left none: see the log of summarize")
+        verdict = verdict_of_json(self.report)
+        problems = [str(problem)[:MOST_PROBLEM_CHARS] for problem in self.report["problems"][:MOST_PROBLEMS]]
+        if verdict.succeeded:
+            problems = ["read = written + unchanged + dead letters, in every range"]
+        if self.state != "success":
+            problems.append("the DAG run failed: see the log of the task that failed")
+        return ShownVerdict(verdict.kind, verdict.title, "; ".join(problems))
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as a dict for JSON; times are in ISO-8601."""
         derived = ("totals", "by_status", "size", "counted", "left", "elapsed_s", "rate", "left_s")
-        kind, said = self.verdict
         return {
             "run_id": self.run_id,
             "state": self.state,
             "ended": self.ended,
             "at": self.now.isoformat(),
             **{name: getattr(self, name) for name in derived},
-            "verdict": {"kind": kind, "text": said},
+            "verdict": self.verdict._asdict(),
             "ranges": [_plain(r) for r in self.ranges],
         }
 
@@ -230,24 +248,3 @@ def _range_of(
 def _aware(moment: datetime | None) -> datetime | None:
     """The moment with its zone: MongoDB's dates are in UTC, and a client may leave the zone out."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
-
-
-# --- for people ---
-
-
-def duration(seconds: float | None) -> str:
-    """Formats seconds: `8 s`, `3 min 20 s`, `2 h 05 min`; a dash for None."""
-    if seconds is None:
-        return "-"
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    if hours:
-        return f"{hours:,} h {minutes:02} min"
-    return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"
-
-
-def number(value: float | None) -> str:
-    """Formats a number: `1,234`, below ten with one decimal (`2.5`); a dash for None."""
-    if value is None:
-        return "-"
-    return f"{value:,.1f}" if 0 < value < 10 and value != int(value) else f"{value:,.0f}"  # noqa: PLR2004

@@ -31,7 +31,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import select
 
-from keyset_batch_airflow.plugin.progress import FINAL_STATES, RunProgress, duration, number, progress_of
+from engine.wording import duration, number
+from keyset_batch_airflow.plugin.progress import FINAL_STATES, RunProgress, progress_of
 from keyset_batch_airflow.plugin.store import NotReadableError, place_of, read_run
 from keyset_batch_airflow.report_files import report_file
 

@@ -96,7 +96,9 @@ def test_an_outage_is_told_by_its_class(tasks, reports):
 
     for reason, kind in (("ServiceDown", ServiceOutage), ("Interrupted", Unfinished)):
         words = ("the service does not work",) if kind is Unfinished else ("whatever",)
-        report = engine.Report("run", engine.Status.INTERRUPTED, "0000", problems=words, reason=reason)
+        report = engine.RangeReport(
+            run_id="run", status=engine.Status.INTERRUPTED, range_id="0000", problems=words, reason=reason
+        )
         with pytest.raises(Unfinished) as raised:
             _refuse_unfinished(report, "range 0000")
         assert type(raised.value) is kind

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from engine import Report, Status
+from engine import RangeReport, RunReport, Status
 
 WRONG = {
     "order": ({"start": "2025-02-01", "end": "2025-01-01"}, "window start='2025-02-01' is after end="),
@@ -145,10 +145,19 @@ def test_an_interrupted_range_is_an_error_that_airflow_retries(tasks, in_task, s
 def test_the_table_shows_each_range_and_the_run(reports):
     """The log has a table: column names, one line for each range, one for the run."""
     ranges = tuple(
-        Report("r", Status.SUCCEEDED, f"000{n}", expected=1_000, read=1_000, written=1_000) for n in (0, 1)
+        RangeReport(
+            run_id="r", status=Status.SUCCEEDED, range_id=f"000{n}", expected=1_000, read=1_000, written=1_000
+        )
+        for n in (0, 1)
     )
-    report = Report(
-        "r", Status.SUCCEEDED, expected=2_000, read=2_000, written=2_000, ranges=ranges, planned_ranges=2
+    report = RunReport(
+        run_id="r",
+        status=Status.SUCCEEDED,
+        expected=2_000,
+        read=2_000,
+        written=2_000,
+        ranges=ranges,
+        planned_ranges=2,
     )
 
     lines = reports.table(report)

@@ -25,7 +25,7 @@ def test_a_finished_step_is_one_line_with_its_duration(display, output):
     """Started at 0, finished at 2 by the clock of the test."""
     with display, display.step("MongoDB") as step:
         step.note = "up"
-    assert output.getvalue() == "✓ MongoDB (2.0 s) up\n"
+    assert output.getvalue() == "✓ MongoDB (2 s) up\n"
     assert display.durations_s == {"MongoDB": 2}
 
 

@@ -62,6 +62,7 @@ async def test_an_interrupted_run_that_is_resumed(work, told):
         "range_interrupted",
         "run_concluded",
     ]
+    assert "verdict=" in told("run_concluded")[0]
     assert "status=interrupted reconciled=False" in told("run_concluded")[0]
 
     work.service.down = None

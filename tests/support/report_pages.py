@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
-from engine import Key, KeyRange, Plan, Report, Status
+from engine import Key, KeyRange, Plan, RangeReport, Status
 from engine.model import QueryForm
 from engine.report import merge
 from engine.reporting.page import render
@@ -65,7 +65,16 @@ def range_of(number, status=Status.SUCCEEDED, read=100, **more):
     """The report of range `number`, which took `2 * number + 1` seconds."""
     counts = {"written": read - 2, "unchanged": 1, "dead_lettered": 1} | more
     began = {"started_at": START, "finished_at": START + timedelta(seconds=2 * number + 1)}
-    return Report("run-1", status, f"{number:04d}", 100, read, active_s=2.0 * number + 1, **began, **counts)
+    return RangeReport(
+        run_id="run-1",
+        status=status,
+        range_id=f"{number:04d}",
+        expected=100,
+        read=read,
+        active_s=2.0 * number + 1,
+        **began,
+        **counts,
+    )
 
 
 def plan_of(count, **changed):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine import Report, Status
+from engine import RangeReport, Report, RunReport, Status
 from engine.report import merge, rows
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -16,15 +16,15 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def of_range(range_id, read=10, written=8, unchanged=1, dead_lettered=1, status=Status.SUCCEEDED, **more):
     """The report of one range."""
-    return Report(
-        "run",
-        status,
-        range_id,
-        10,
-        read,
-        written,
-        unchanged,
-        dead_lettered,
+    return RangeReport(
+        run_id="run",
+        status=status,
+        range_id=range_id,
+        expected=10,
+        read=read,
+        written=written,
+        unchanged=unchanged,
+        dead_lettered=dead_lettered,
         started_at=AT,
         finished_at=AT,
         **more,
@@ -90,6 +90,9 @@ def test_a_report_survives_json():
     """XComs and the plan store keep it as JSON."""
     report = merged(of_range("a"), of_range("b", problems=("x",)))
     assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+    assert (type(report), type(report.ranges[0])) == (RunReport, RangeReport)
+    assert report.to_json().keys() == report.ranges[0].to_json().keys()
+    assert RangeReport.from_json(report.ranges[0].to_json()) == report.ranges[0]
 
 
 def test_a_report_of_an_earlier_version_is_read():

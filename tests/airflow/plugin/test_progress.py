@@ -111,21 +111,31 @@ def test_the_rate_of_a_run_that_ended_is_that_of_the_whole(numbers):
 @pytest.mark.parametrize(
     ("state", "report", "said"),
     [
-        ("failed", None, "no report"),
-        ("failed", GOOD, "see the log of the task that failed"),
+        ("failed", None, "the run has left none"),
         (
             "failed",
-            {"reconciled": False, "problems": ["range 0001 failed: x", "y"]},
+            {"status": "failed", "reconciled": False, "problems": ["range 0001 failed: x", "y"]},
             "range 0001 failed: x; y",
         ),
-        ("success", {"reconciled": False, "problems": ["1 of 2 ranges did not report"]}, "did not report"),
+        (
+            "success",
+            {"status": "failed", "reconciled": False, "problems": ["1 of 2 ranges did not report"]},
+            "did not report",
+        ),
     ],
 )
-def test_only_a_reconciled_report_of_a_run_that_succeeded_is_good(numbers, state, report, said):
-    """Every other ended run is shown as bad, with the reason."""
-    kind, text = numbers.progress_of({**planned(1), "report": report}, [], state, NOW).verdict
+def test_a_report_that_does_not_reconcile_is_bad_with_the_reason(numbers, state, report, said):
+    """A run that has ended without a report is bad too."""
+    kind, _, text = numbers.progress_of({**planned(1), "report": report}, [], state, NOW).verdict
     assert kind == "bad"
     assert said in text
+
+
+def test_a_good_report_of_a_dag_run_that_failed_says_so(numbers):
+    """Nothing was lost, but another task of the DAG failed."""
+    shown = numbers.progress_of({**planned(1), "report": GOOD}, [], "failed", NOW).verdict
+    assert (shown.kind, shown.title) == ("good", "Reconciled: nothing was lost")
+    assert "see the log of the task that failed" in shown.text
 
 
 def test_the_report_of_an_earlier_time_is_no_verdict_of_a_run_under_way(numbers):
@@ -148,20 +158,3 @@ def test_the_json_is_plain_and_flat(numbers):
     assert (r["read"], r["retries"], r["written"]) == (50, 3, 0)
     assert r["updated_at"] == "2026-11-01T11:59:59+00:00"
     assert run.to_json()["verdict"]["kind"] == "open"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "-"), (0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
-)
-def test_durations_for_people(numbers, seconds, text):
-    """A duration is shown in at most two units."""
-    assert numbers.duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (0, "0"), (2.34, "2.3"), (2.0, "2"), (1234.5, "1,234")]
-)
-def test_numbers_for_people(numbers, value, text):
-    """Decimals are shown only where they matter."""
-    assert numbers.number(value) == text

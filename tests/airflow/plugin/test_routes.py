@@ -89,7 +89,7 @@ def test_a_run_that_ended_is_shown_with_its_verdict(ask, plain):
     assert seen["verdict"]["kind"] == "good"
     page = ask("progress", ended.dag_id, ended.dag_run_id)
     assert page.status_code == 200
-    assert "reconciled" in page.text
+    assert "Reconciled: nothing was lost" in page.text
     assert 'data-refresh-s="30"' in page.text
 
 

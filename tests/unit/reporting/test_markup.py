@@ -33,7 +33,7 @@ HOSTILE = [
 def hostile_data(words):
     """The data of a run in which every untrusted text is this one."""
     letter = DeadLetterRow(words, words, 500, 1, words, START)
-    report = range_of(0, Status.FAILED, 40, problems=(words,), reason=words, outside={words: 1})
+    report = range_of(0, Status.FAILED, 40, problems=(words,), reason=words)
     report = replace(report, range_id=words, run_id=words)
     key = Key((words, words))
     plan = plan_of(0, run_id=words, namespace=words, outside={words: 1}, strategy=words)
