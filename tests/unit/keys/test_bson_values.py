@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Key, Settings
+from engine.calling.request_size import RequestSize
 from engine.keys.bson_values import EXACT_CODEC, digests_of, identity
 from engine.model import DIGESTS, Counts, Page
 from engine.running.batches import Batcher
@@ -23,7 +24,9 @@ ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), ident
 def read(ids, **settings):
     """The counts of the documents with these `_id`s, cut into batches and passed by the low-water mark."""
     mark, page = LowWaterMark(), Page((ids,), ["text"] * len(ids))
-    batcher = Batcher(Settings(**settings), "r", SentTexts(Settings()), spanning=False)
+    values = Settings(**settings)
+    size = RequestSize(values.batch_texts, values.batch_chars)
+    batcher = Batcher(values, "r", size, SentTexts(Settings()), spanning=False)
     for batch in batcher.cut(page, {}):
         mark.complete(mark.register(Key(batch.last)), Counts(batch.read, batch.read, digest=batch.digest))
     return mark.counts
