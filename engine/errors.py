@@ -27,7 +27,10 @@ class EngineError(Exception):
     Attributes:
         range_id: the id of the KeyRange concerned, if there is one.
         document_id: the `_id` of the document concerned, if there is one.
+        code: MongoDB's code of the error, if a server has answered with one.
     """
+
+    code: int | None = None
 
     def __init__(self, message: str, *, range_id: str | None = None, document_id: Any = None) -> None:
         super().__init__(message)

@@ -8,13 +8,12 @@ from typing import Any
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
-from pymongo.errors import PyMongoError
 
 from engine.checking.verify import keys_of
 from engine.errors import SourceError, WriteError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
-from engine.mongo import driver
+from engine.mongo import calls, driver
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
@@ -46,10 +45,8 @@ class UnresolvedLetters:
             WriteError: the target could not be read.
         """
         most = {} if limit is None else {"limit": limit}
-        try:
-            return int(await self._letters.count_documents(self._condition, **most))
-        except PyMongoError as error:
-            raise self._unreadable(error) from error
+        letters = self._letters
+        return int(await calls.read_target(letters, lambda: letters.count_documents(self._condition, **most)))
 
     async def pages(self, limit: int | None = None) -> AsyncIterator[list[Key]]:
         """Yields the `_id`s of the first of them, as Keys in the order of `_id`, page by page.
@@ -60,10 +57,10 @@ class UnresolvedLetters:
         Raises:
             WriteError: the target could not be read.
         """
-        left = limit
+        left, letters = limit, self._letters
+        if await calls.read_target(letters, lambda: driver.indexes(letters)) == {}:
+            return  # there is no such collection: nothing has ever failed
         try:
-            if await driver.indexes(self._letters) == {}:
-                return  # there is no such collection: nothing has ever failed
             by_id = {"order_field": "_id", "filter": self._condition}
             scan = await choose_scan(self._letters, self._settings.model_copy(update=by_id))
             whole = Key((MinKey(),)), Key((MaxKey(),))
@@ -74,8 +71,8 @@ class UnresolvedLetters:
                 left = left if left is None else left - len(taken)
                 if left == 0:
                     return
-        except (PyMongoError, SourceError) as error:
-            raise self._unreadable(error) from error
+        except SourceError as error:
+            raise as_target_error(error) from error
 
     async def resolve_deleted(self, ids: Sequence[Any], source: Scan, run_id: str) -> None:
         """Resolves the dead letters of those `_id`s that no document of the source has; they stay as history.
@@ -83,24 +80,18 @@ class UnresolvedLetters:
         Raises:
             SourceError, WriteError: the source or the target could not be used.
         """
-        existing = await _existing(source, ids)
+        existing = set(map(identity, await source.find_ids(ids)))
         gone = [id_ for id_ in ids if identity(id_) not in existing]
         if not gone:
             return
         resolved = {"resolved_at": datetime.now(UTC), "resolved_by": run_id, "resolution": DELETED}
-        try:
-            await self._letters.update_many({"_id": {"$in": gone}, "resolved_at": None}, {"$set": resolved})
-        except PyMongoError as error:
-            raise WriteError(f"dead letters could not be resolved: {error}") from error
-
-    def _unreadable(self, error: Exception) -> WriteError:
-        return WriteError(f"{driver.namespace(self._letters)} could not be read: {error}")
+        theirs = {"_id": {"$in": gone}, "resolved_at": None}
+        letters = self._letters
+        await calls.write_target(letters, lambda: letters.update_many(theirs, {"$set": resolved}))
 
 
-async def _existing(source: Scan, ids: Sequence[Any]) -> set[Any]:
-    """Returns the identities of the `_id`s that the source has, inside or outside the window and filter."""
-    try:
-        cursor = source.collection.find({"_id": {"$in": list(ids)}}, {"_id": 1})
-        return {identity(found["_id"]) for found in await cursor.to_list(length=None)}
-    except PyMongoError as error:
-        raise SourceError(f"{driver.namespace(source.collection)} could not be read: {error}") from error
+def as_target_error(error: SourceError) -> WriteError:
+    """The same error for a scan of dead letters, which are in the target."""
+    raised = WriteError(str(error))
+    raised.code = error.code
+    return raised

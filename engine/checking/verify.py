@@ -6,14 +6,11 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
-from engine.errors import SourceError, WriteError
 from engine.keys.bson_values import digests_of, identity
 from engine.keys.key import Key
 from engine.keys.window import Window
 from engine.model import Counts
-from engine.mongo import driver, privileges
+from engine.mongo import calls, driver, privileges
 from engine.planning.plan import Plan
 from engine.planning.planner import make_plan
 from engine.reading.index_choice import choose_scan
@@ -136,10 +133,9 @@ class Verifier:
     ) -> list[Key]:
         """Returns the Keys of the page whose `_id` no result that fulfils the condition has."""
         query = {"_id": {"$in": [key.values[-1] for key in page]}, **(condition or {})}
-        try:
-            found = await results.find(query, {"_id": 1}).batch_size(len(page)).to_list(length=None)
-        except PyMongoError as error:
-            raise WriteError(f"{driver.namespace(results)} could not be read: {error}") from error
+        found = await calls.read_target(
+            results, lambda: results.find(query, {"_id": 1}).batch_size(len(page)).to_list(length=None)
+        )
         known = {identity(result["_id"]) for result in found}
         return [key for key in page if identity(key.values[-1]) not in known]
 
@@ -158,10 +154,7 @@ async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> Asy
     """
     after: Key | None = None
     while True:
-        try:
-            found, after = await scan.page(start, stop, after, limit=page_documents)
-        except PyMongoError as error:
-            raise SourceError(f"{driver.namespace(scan.collection)} could not be read: {error}") from error
+        found, after = await scan.page(start, stop, after, limit=page_documents)
         if not found:
             return
         yield [Key(scan.order.values_of(document)) for document in found]

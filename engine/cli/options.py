@@ -14,13 +14,13 @@ from typing import Annotated, Any
 
 import typer
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import PyMongoError
 
-from engine.errors import ConfigError, SourceError
+from engine.errors import ConfigError
 from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.extractors.formats import FORMATS
 from engine.extractors.http_extractor import HttpExtractor
 from engine.extractors.offsets import OffsetUnit
+from engine.mongo import calls
 from engine.settings import Settings
 
 DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source database.")]
@@ -98,17 +98,10 @@ async def connected(uri: str) -> Any:
     Raises:
         SourceError: it does not answer; the message contains no credentials.
     """
-    try:
-        timeout: dict[str, Any] = (
-            {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
-        )
-        client: Any = AsyncIOMotorClient(uri, **timeout)
-        await client.admin.command("ping")
-    except PyMongoError as error:
-        where = uri.rpartition("@")[2] if "@" in uri else uri
-        reason = str(error).partition(" (configured")[0]
-        raise SourceError(f"MongoDB at {where} does not answer: {reason}") from error
-    return client
+    timeout: dict[str, Any] = (
+        {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
+    )
+    return await calls.connected(lambda: AsyncIOMotorClient(uri, **timeout), uri.rpartition("@")[2])
 
 
 def settings_from(assignments: list[str] | None, run_id: str | None, *, force: bool = False) -> Settings:

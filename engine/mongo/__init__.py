@@ -1,4 +1,4 @@
-"""Hides how the MongoDB drivers differ, and checks before work that the logins have their privileges.
+"""Sends commands to MongoDB, hides how its drivers differ, and checks the logins' privileges before work.
 
-Read `driver.py` first.
+Read `calls.py` first.
 """

@@ -17,6 +17,9 @@ Collection: TypeAlias = Any
 Database: TypeAlias = Any
 """The database of such a collection."""
 
+Place: TypeAlias = Any
+"""A collection or a database."""
+
 MAJORITY = WriteConcern("majority")
 
 NO_LIST_INDEXES = frozenset({166, 168})
@@ -128,21 +131,26 @@ async def _insert_many(collection: Collection, documents: list[dict[str, Any]]) 
     return {}
 
 
-async def replace(collection: Collection, documents: list[dict[str, Any]]) -> None:
+async def replace(collection: Collection, documents: list[dict[str, Any]]) -> Mapping[str, Any]:
     """Replaces the documents of the same `_id`s, in any order; inserts those that are not there.
 
+    Returns `writeErrors` and `writeConcernErrors` of the server, as `insert` does.
+
     Raises:
-        BulkWriteError: the server refused some of them.
         PyMongoError: the replacement failed as a whole.
     """
-    if has_server(collection):
-        requests = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
+    if not has_server(collection):
+        for document in documents:
+            await collection.replace_one({"_id": document["_id"]}, document, upsert=True)
+        return {}
+    requests = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
+    try:
         await collection.bulk_write(requests, ordered=False)
-        return
-    for document in documents:
-        await collection.replace_one({"_id": document["_id"]}, document, upsert=True)
+    except BulkWriteError as error:
+        return error.details or {}
+    return {}
 
 
-def namespace(collection: Collection) -> str:
-    """`database.collection`."""
-    return str(collection.full_name)
+def namespace(place: Place) -> str:
+    """`database.collection`; of a database, its name."""
+    return str(place.full_name if isinstance(getattr(place, "full_name", None), str) else place.name)

@@ -6,22 +6,21 @@ Without the check a run would fail half-way. `docs/security.md` has commands tha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pymongo import ReadPreference
-from pymongo.errors import OperationFailure, PyMongoError
 
 from engine.errors import ConfigError, SourceError, WriteError
-from engine.mongo import driver
+from engine.mongo import calls, driver
+from engine.mongo.calls import AUTHENTICATION_FAILED, UNAUTHORIZED
 from engine.settings import Settings
-
-UNAUTHORIZED = 13
-AUTHENTICATION_FAILED = 18
-"""Server error codes: 13 Unauthorized (command not allowed), 18 AuthenticationFailed (login failed)."""
 
 Needs = Mapping[str, frozenset[str]]
 """The actions needed on each collection; those under the empty name are needed on the database."""
+
+Reading = Callable[[driver.Database, calls.Command[Any]], Awaitable[Any]]
+"""`calls.read_source` or `calls.read_target`."""
 
 _ROLES = "docs/security.md has the roles as commands"
 
@@ -31,7 +30,6 @@ _WRITE = frozenset({"find", "insert", "update"})
 _KEEP = frozenset({"find", "insert", "update", "remove"})
 _WALK = frozenset({"find", "listIndexes"})
 
-_CODE = re.compile(rf"'code'[:,] ({UNAUTHORIZED}|{AUTHENTICATION_FAILED})\b")
 _COMMAND = re.compile(r'not authorized on (\S+) to execute command \{ (\w+): (?:"([^"]*)")?')
 _ACTIONS = {
     "count": "find",
@@ -75,10 +73,7 @@ async def check_source(source: driver.Collection) -> None:
         ConfigError: the login failed or lacks a privilege; names collection and action.
         SourceError: the server did not answer.
     """
-    try:
-        await _check(source.database, needs_of_source(source.name))
-    except PyMongoError as error:
-        raise SourceError(f"{driver.namespace(source)} cannot be read: {error}") from error
+    await _check(source.database, needs_of_source(source.name), calls.read_source)
 
 
 async def check_target(target: driver.Database, needs: Needs) -> None:
@@ -88,30 +83,27 @@ async def check_target(target: driver.Database, needs: Needs) -> None:
         ConfigError: the login failed or lacks a privilege; names collection and action.
         WriteError: the server did not answer.
     """
-    try:
-        await _check(target, needs)
-    except PyMongoError as error:
-        raise WriteError(f"the target database cannot be used: {error}") from error
+    await _check(target, needs, calls.read_target)
 
 
 def explained(error: BaseException) -> str | None:
     """The missing privilege or failed login behind an error of the engine; None if it has another cause.
 
-    It is read from the text of the message, because an error that passed through a group of tasks has lost
-    the driver's exception.
+    The action is read from the server's message, because nothing else of its answer names the command.
     """
-    if not isinstance(error, SourceError | WriteError):
-        return None
-    found = _CODE.search(str(error))
-    return _refusal(int(found[1]), str(error)) if found else None
+    if isinstance(error, SourceError | WriteError) and error.code in (UNAUTHORIZED, AUTHENTICATION_FAILED):
+        return _refusal(error.code, str(error))
+    return None
 
 
-async def _check(database: driver.Database, needs: Needs) -> None:
+async def _check(database: driver.Database, needs: Needs, read: Reading) -> None:
     try:
-        status = await _connection_status(database)
-    except OperationFailure as error:
+        status = await read(database, lambda: _connection_status(database))
+    except (SourceError, WriteError) as error:
         if error.code == AUTHENTICATION_FAILED:
             raise ConfigError(_refusal(error.code, str(error))) from error
+        if error.code is None:
+            raise
         return  # not every server answers connectionStatus
     granted = status.get("authenticatedUserPrivileges")
     if not granted:  # no access control, or a server that does not list privileges

@@ -11,9 +11,8 @@ from functools import partial
 from typing import Any
 
 from bson.timestamp import Timestamp
-from pymongo.errors import OperationFailure
 
-from engine.errors import PlanError
+from engine.errors import PlanError, SourceError
 from engine.mongo import driver
 from engine.planning.partitioning import Segment, gather_limited
 from engine.planning.plan import Proof
@@ -43,7 +42,7 @@ async def cross_check(scan: Scan, segments: Sequence[Segment]) -> tuple[Sequence
     if at is not None:
         try:
             return await _check_at_snapshot(scan, segments, at), Proof.SNAPSHOT
-        except OperationFailure as error:
+        except SourceError as error:
             if error.code not in NO_SNAPSHOT:
                 raise
     for _ in range(ATTEMPTS):

@@ -16,11 +16,13 @@ from itertools import pairwise
 
 from bson.max_key import MaxKey
 
+from engine.errors import root_error
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
 from engine.reading.query_forms import FilterScan, WholeTiesScan
 from engine.reading.scan import Scan
 from engine.settings import Settings
+from engine.task_group import wait_or_cancel
 
 SAMPLES_A_RANGE = 48
 """Sampled keys for each range. The size of a range between every n-th key is Gamma(n)/n of its target: with
@@ -28,10 +30,8 @@ n = 48, 95% of ranges are below 1.25 times the target (with 20, measured, below 
 random cursor for samples of up to a twentieth of a collection; 48 keys for 1,000 documents are just below."""
 
 HOP_TAIL = 16
-"""How many keys a hop also reads before the one where it lands.
-
-Mostly they show how many documents tie with it, which saves a round trip.
-"""
+"""How many keys a hop also reads before the one where it lands. Mostly they show how many documents tie with
+it, which saves a round trip."""
 
 SLICES = 4
 """How many parts of a window are walked side by side."""
@@ -98,7 +98,7 @@ def _chosen(estimate: Estimate, settings: Settings) -> str:
 
 async def estimate_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> Estimate:
     """Estimates the window's size from the share of a random sample of the collection that lies inside it."""
-    total = int(await scan.collection.estimated_document_count())
+    total = await scan.estimated_total()
     if total <= WALKED_DOCUMENTS and settings.strategy in ("auto", "exact"):
         return Estimate(total, [])
     ranges = min(settings.max_ranges, math.ceil(total / settings.range_documents))
@@ -280,15 +280,18 @@ def _joined(segments: Sequence[Segment]) -> list[Segment]:
 
 
 async def gather_limited(jobs: Sequence[Callable[[], Awaitable[list[Segment]]]]) -> list[list[Segment]]:
-    """Runs the jobs, `CONCURRENCY` at a time; returns their results in the order of the jobs."""
+    """Runs the jobs, `CONCURRENCY` at a time; returns their results in order, or raises the first error."""
     slots = asyncio.Semaphore(CONCURRENCY)
 
     async def one(job: Callable[[], Awaitable[list[Segment]]]) -> list[Segment]:
         async with slots:
             return await job()
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(job)) for job in jobs]
+    tasks = [asyncio.create_task(one(job)) for job in jobs]
+    try:
+        await wait_or_cancel(tasks)
+    except BaseExceptionGroup as raised:
+        raise root_error(raised) from raised
     return [task.result() for task in tasks]
 
 

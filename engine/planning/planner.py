@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from bson.max_key import MaxKey
-from pymongo.errors import PyMongoError
 
-from engine.errors import ConfigError, PlanError, SourceError
+from engine.errors import ConfigError, PlanError
 from engine.keys.bson_values import successor
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window, window_bound
-from engine.mongo import driver, privileges
+from engine.mongo import calls, driver, privileges
 from engine.observing.events import Events
 from engine.planning import query_plan_check, type_counts
 from engine.planning.cross_check import cross_check
@@ -23,7 +22,7 @@ from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
-from engine.storing.plan_store import PlanStore, on_target
+from engine.storing.plan_store import PlanStore
 
 
 async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
@@ -35,20 +34,17 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
             than the window's; the collection is a time series; or the cross-check of the counts failed.
         SourceError: the server could not be read.
     """
-    try:
-        await query_plan_check.refuse_time_series(collection)
-        scan = await choose_scan(collection, settings)
-        kind = _window_type(scan, window, settings)
-        stages = await query_plan_check.stages_of_page(scan)
-        await type_counts.refuse_arrays(scan, multikey=query_plan_check.is_multikey(stages))
-        query_plan_check.check_query_plan(scan, stages)
-        least, most = await _ends(scan, kind, window)
-        outside = await type_counts.count_outside(scan, kind)
-        bounds = await _pinned(type_counts.of_type(scan, kind), window, least, most)
-        partition = await partition_window(scan, *bounds, settings) if bounds else Partition((), "exact")
-        segments, proof = await _cross_checked(type_counts.of_type(scan, kind), partition.segments, settings)
-    except PyMongoError as error:
-        raise SourceError(f"{driver.namespace(collection)} could not be planned: {error}") from error
+    await query_plan_check.refuse_time_series(collection)
+    scan = await choose_scan(collection, settings)
+    kind = _window_type(scan, window, settings)
+    stages = await query_plan_check.stages_of_page(scan)
+    await type_counts.refuse_arrays(scan, multikey=query_plan_check.is_multikey(stages))
+    query_plan_check.check_query_plan(scan, stages)
+    least, most = await _ends(scan, kind, window)
+    outside = await type_counts.count_outside(scan, kind)
+    bounds = await _pinned(type_counts.of_type(scan, kind), window, least, most)
+    partition = await partition_window(scan, *bounds, settings) if bounds else Partition((), "exact")
+    segments, proof = await _cross_checked(type_counts.of_type(scan, kind), partition.segments, settings)
     return Plan(
         run_id=run_id,
         namespace=driver.namespace(collection),
@@ -154,20 +150,20 @@ async def plan_ranges(
         return plan
     await privileges.check_target(target, privileges.needs_of_plan(settings))
     store = PlanStore(target, settings)
-    stored = await on_target(store.load(run_id))
+    stored = await store.load(run_id)
     if stored is not None and not stored.get("complete"):
         plan = Plan.from_document(stored)
         check_parameters(plan, parameters)
         _log_plan("plan_found", plan)
         return plan
     plan = await make_plan(collection, window, settings, run_id)
-    first = await on_target(target[settings.entities_of(collection.name)].find_one({}, {"_id": 1}))
-    if first is None:
+    entities = target[settings.entities_of(collection.name)]
+    if await calls.read_target(entities, lambda: entities.find_one({}, {"_id": 1})) is None:
         plan = replace(plan, ranges=tuple(replace(r, fresh=True) for r in plan.ranges))
     if stored is not None:
-        await on_target(MongoCheckpoints(target, settings).forget(run_id))
-        await on_target(store.remove(run_id))
-    plan = Plan.from_document(await on_target(store.insert(plan.to_document())))
+        await MongoCheckpoints(target, settings).forget(run_id)
+        await store.remove(run_id)
+    plan = Plan.from_document(await store.insert(plan.to_document()))
     _log_plan("planned", plan)
     return plan
 
@@ -182,7 +178,7 @@ async def load_plan(run_id: str, target: driver.Database, settings: Settings) ->
     Raises:
         PlanError: no plan is stored for this run.
     """
-    stored: Mapping[str, Any] | None = await on_target(PlanStore(target, settings).load(run_id))
+    stored: Mapping[str, Any] | None = await PlanStore(target, settings).load(run_id)
     if stored is None:
         raise PlanError(
             f"no plan is kept for run {run_id!r} in {settings.plans_collection}; plan the run first"

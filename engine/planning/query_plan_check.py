@@ -7,12 +7,11 @@ from typing import Any
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
-from pymongo.errors import OperationFailure
 
-from engine.errors import PlanError
+from engine.errors import PlanError, SourceError
 from engine.keys.key import Key
 from engine.model import QueryForm
-from engine.mongo import driver
+from engine.mongo import calls, driver
 from engine.reading.filters import range_filter
 from engine.reading.scan import Scan, missing_index
 
@@ -25,8 +24,8 @@ LEAVES_OUT = {
 }
 """Properties of an index that would lose documents. The index behind a view can be seen only here."""
 
-NO_SUCH_INDEX = 2
-"""Server code BadValue: no index has the name of the hint."""
+BAD_VALUE = 2
+"""Server code BadValue: no index has the name of the hint, or a filter is wrong."""
 
 
 async def refuse_time_series(collection: driver.Collection) -> None:
@@ -35,7 +34,7 @@ async def refuse_time_series(collection: driver.Collection) -> None:
     Raises:
         PlanError: the collection is a time series; the message says what to do instead.
     """
-    if "timeseries" in await driver.options(collection):
+    if "timeseries" in await calls.read_source(collection, lambda: driver.options(collection)):
         raise PlanError(
             f"{driver.namespace(collection)} is a time series: its _ids are neither unique nor indexed, so "
             "no plan can promise to read each document once. Copy it to a collection with new _ids "
@@ -76,10 +75,20 @@ async def _explain(scan: Scan) -> Any:
         return {}
     try:
         return await scan.command({"explain": _page_query(scan)})
-    except OperationFailure as error:
-        if error.code == NO_SUCH_INDEX and "hint" in str(error):
+    except SourceError as error:
+        if error.code == BAD_VALUE and await _is_answered_without_hint(scan):
             raise PlanError(missing_index(scan.collection, scan.order, [])) from error
         raise
+
+
+async def _is_answered_without_hint(scan: Scan) -> bool:
+    """Whether the hint alone is wrong. A wrong filter has the same code, and a view does not list indexes."""
+    query = {name: value for name, value in _page_query(scan).items() if name not in ("hint", "min", "max")}
+    try:
+        await scan.command({"explain": query})
+    except SourceError:
+        return False
+    return True
 
 
 def _page_query(scan: Scan) -> dict[str, Any]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from pymongo.errors import PyMongoError
-
-from engine.errors import PlanError, SourceError
+from engine.errors import PlanError
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
 from engine.model import Status
@@ -80,14 +78,11 @@ async def _refuse_if_in_use(key_range: KeyRange, target: driver.Database, settin
 
 
 async def _halves(whole: KeyRange, source: driver.Collection, settings: Settings) -> list[KeyRange]:
-    try:
-        scan = await choose_scan(source, settings)
-        documents = await scan.count(whole.start, whole.stop)
-        size = max(1, math.ceil(documents / 2))
-        half = settings.model_copy(update={"range_documents": size, "max_ranges": 3})
-        segments = await walk(scan, whole.start, whole.stop, half)
-    except PyMongoError as error:
-        raise SourceError(f"range {whole.range_id} could not be split: {error}") from error
+    scan = await choose_scan(source, settings)
+    documents = await scan.count(whole.start, whole.stop)
+    size = max(1, math.ceil(documents / 2))
+    half = settings.model_copy(update={"range_documents": size, "max_ranges": 3})
+    segments = await walk(scan, whole.start, whole.stop, half)
     if len(segments) < 2:  # noqa: PLR2004
         raise PlanError(f"range {whole.range_id} holds {documents} documents: nothing to split")
     first = segments[0]

@@ -45,7 +45,7 @@ async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
     name = scan.order.fields[0]
     if name == "_id" or (scan.form is not QueryForm.FILTER and not multikey):
         return
-    found = await scan.collection.find_one({name: {"$type": "array"}}, {"_id": 1})
+    found = await scan.first_id({name: {"$type": "array"}})
     if found is not None:
         raise PlanError(
             f"{name} holds an array in the document with _id {found['_id']!r}: it would be in several "
@@ -108,8 +108,8 @@ def _shown(bracket: str) -> str:
 async def _by_count(scan: Scan, kind: str) -> dict[str, int]:
     """Counts all other types as one number: without index bounds, counting each type would be slow."""
     inside = of_type(scan, kind).filter
-    others = await scan.collection.count_documents(scan.filter)
-    others -= await scan.collection.count_documents(inside)
+    others = await scan.count_matching(scan.filter)
+    others -= await scan.count_matching(inside)
     return {"other types": others} if others else {}
 
 
@@ -118,7 +118,7 @@ _COUNTERS = {QueryForm.INDEX_BOUNDS: _by_seeks, QueryForm.WHOLE_TIES: _by_type, 
 
 async def _refuse_maxkey(scan: Scan) -> None:
     """Refuses a document with the `_id` MaxKey: index bounds end before it, and it would be lost silently."""
-    if scan.form is QueryForm.INDEX_BOUNDS and await scan.collection.find_one({"_id": MaxKey()}, {"_id": 1}):
+    if scan.form is QueryForm.INDEX_BOUNDS and await scan.first_id({"_id": MaxKey()}):
         raise PlanError("the document with _id MaxKey lies beyond every range: give it another _id")
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
-from engine.errors import SourceError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key
 from engine.model import Page
+from engine.mongo import calls
 from engine.reading.scan import Scan
 from engine.settings import Settings
 
@@ -74,12 +72,14 @@ class DocumentsByKey:
         """Reads a page of these documents; None if none of them exists."""
         if not wanted:
             return None
+        collection, most = self._scan.collection, len(wanted)
         chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
-        limit = self._scan.reply_limit(len(wanted))
-        try:
-            cursor = self._scan.collection.find(chosen, self._projection).batch_size(len(wanted)).limit(limit)
-            found = await cursor.to_list(length=None)
-        except PyMongoError as error:
-            raise SourceError(f"the documents with given keys could not be read: {error}") from error
+        limit = self._scan.reply_limit(most)
+
+        def find() -> Awaitable[list[dict[str, Any]]]:
+            cursor = collection.find(chosen, self._projection).batch_size(most).limit(limit)
+            return cursor.to_list(length=None)  # type: ignore[no-any-return]
+
+        found = await calls.read_source(collection, find)
         found = [stored for stored in found if identity(stored["_id"]) in wanted]
         return self._scan.order.page_of(found, self._text_field) if found else None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
-from pymongo.errors import OperationFailure, PyMongoError
 
 from engine.errors import PlanError, SourceError
 from engine.keys.key import Key, Order
-from engine.mongo import driver
+from engine.mongo import calls, driver
 from engine.reading.query_forms import BoundsScan, FilterScan, WholeTiesScan
 from engine.reading.scan import Scan, missing_index
 from engine.settings import Settings
@@ -27,16 +27,9 @@ async def choose_scan(collection: driver.Collection, settings: Settings) -> Scan
         PlanError: there is no full index on the order; the message holds the `createIndex` to run.
         SourceError: the server could not be read.
     """
-    try:
-        return await _choose(collection, settings)
-    except PyMongoError as error:
-        raise SourceError(f"{driver.namespace(collection)} cannot be read: {error}") from error
-
-
-async def _choose(collection: driver.Collection, settings: Settings) -> Scan:
     order = Order.of(settings.order_field)
     collection = driver.exact(collection)
-    collation = await driver.default_collation(collection)
+    collation = await calls.read_source(collection, lambda: driver.default_collation(collection))
     index, spec = await _usable_index(collection, order, collation)
     chosen = collection, order, index, settings.filter, collation
     if index is None:
@@ -51,10 +44,14 @@ async def _takes_bounds(collection: driver.Collection, order: Order, index: str)
     if not driver.has_server(collection):
         return False
     least, most = (Key((bound,) * len(order.fields)) for bound in (MinKey(), MaxKey()))
-    try:
+
+    def find_between() -> Awaitable[Any]:
         cursor = collection.find({}, {"_id": 1}).hint(index)
-        await cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)
-    except OperationFailure as error:
+        return cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)  # type: ignore[no-any-return]
+
+    try:
+        await calls.read_source(collection, find_between)
+    except SourceError as error:
         if error.code in _NO_BOUNDS:
             return False
         raise
@@ -72,7 +69,7 @@ async def _usable_index(
     Raises:
         PlanError: there is no such index.
     """
-    indexes = await driver.indexes(collection)
+    indexes = await calls.read_source(collection, lambda: driver.indexes(collection))
     if indexes is None:
         return None, []
     reasons = []

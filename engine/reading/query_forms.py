@@ -58,7 +58,7 @@ class FilterScan(Scan):
 
     async def count(self, start: Key, stop: Key) -> int:
         """Counts by an aggregation."""
-        return int(await self.collection.count_documents(self.condition(start, stop)))
+        return await self.count_matching(self.condition(start, stop))
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import bson
-from pymongo.errors import AutoReconnect, PyMongoError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from engine.errors import SourceError
 from engine.keys.bson_values import EXACT_CODEC
 from engine.keys.key import Key, KeyRange
-from engine.model import Page, Sleep
+from engine.model import Page
 from engine.observing import metrics
 from engine.reading.page_size import PageSize
 from engine.reading.scan import Scan
 from engine.settings import Settings
-
-T = TypeVar("T")
-
-READ_RETRIES = 6
-"""Attempts after a lost connection: at once, then after up to 0.5, 1, 2, 4 and 8 s.
-
-A replica set elects a new primary within about 12 s.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +38,9 @@ class Reader:
         scan: Scan,
         key_range: KeyRange,
         settings: Settings,
-        sleep: Sleep = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sleep, self._clock = sleep, clock
+        self._clock = clock
         self._metrics = metrics.current()
         self._scan = scan
         self._range = key_range
@@ -98,44 +86,20 @@ class Reader:
         expected = self._range.expected
         if expected is None or read >= expected:
             return 0
-        return max(0, await self._retried(self._scan.count, self._range.start, self._range.stop) - read)
+        return max(0, await self._scan.count(self._range.start, self._range.stop) - read)
 
     async def _fetch(self, after: Key | None) -> _Fetched:
         """Fetches the page after `after`, or the first page of the range."""
-        found, last, elapsed_s = await self._retried(self._timed, after)
+        began = self._clock()
+        bounds, limit = (self._range.start, self._range.stop), self._paging.documents
+        found, last = await self._scan.page(*bounds, after, limit=limit, projection=self._projection)
+        elapsed_s = self._clock() - began
         page = self._scan.order.page_of(found, self._text_field)
         if found:
             text_bytes = _bytes_of(page.texts)
             self._paging.observe(len(found), text_bytes, elapsed_s)
             self._metrics.page(len(found), text_bytes, elapsed_s)
         return _Fetched(page, last)
-
-    async def _timed(self, after: Key | None) -> tuple[list[dict[str, Any]], Key | None, float]:
-        began = self._clock()
-        bounds, limit = (self._range.start, self._range.stop), self._paging.documents
-        found, last = await self._scan.page(*bounds, after, limit=limit, projection=self._projection)
-        return found, last, self._clock() - began
-
-    async def _retried(self, read: Callable[..., Awaitable[T]], *args: Any) -> T:
-        try:
-            try:
-                return await read(*args)
-            except AutoReconnect:  # tenacity only now: each call through it costs 0.1 ms
-                return await self._retrying()(read, *args)
-        except PyMongoError as error:
-            raise SourceError(
-                f"range {self._range.range_id} could not be read: {error}",
-                range_id=self._range.range_id,
-            ) from error
-
-    def _retrying(self) -> AsyncRetrying:
-        return AsyncRetrying(
-            sleep=self._sleep,
-            retry=retry_if_exception_type(AutoReconnect),
-            wait=wait_random_exponential(multiplier=0.5, max=8),
-            stop=stop_after_attempt(READ_RETRIES),
-            reraise=True,
-        )
 
 
 async def _ended(task: asyncio.Task[Any] | None) -> None:

@@ -7,7 +7,7 @@ What all query forms share is here; how they differ is in `query_forms.py`, a cl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -17,7 +17,7 @@ from bson.min_key import MinKey
 from engine.keys.bson_values import bracket_of, identity, is_nan
 from engine.keys.key import Key, Order
 from engine.model import QueryForm
-from engine.mongo import driver
+from engine.mongo import calls, driver
 from engine.reading.filters import range_filter
 
 _COUNTABLE = frozenset({"date", "number", "string", "objectId"})
@@ -78,12 +78,16 @@ class Scan(ABC):
             projection: the fields to read; by default the fields of the order, which the index covers.
             skip: how many documents to pass over first (a planner's hop, bounded by a range's size).
         """
-        cursor = self._cursor(start, stop, projection or dict.fromkeys(("_id", *self.order.fields), 1))
+        fields = projection or dict.fromkeys(("_id", *self.order.fields), 1)
         sort = [(name, -1 if backward else 1) for name, _ in self.spec]
-        # The index gives this order already, but a sharded cluster merges the shards by the sort.
-        cursor = cursor.sort(sort).skip(skip).batch_size(limit).limit(self.reply_limit(limit))
-        documents: list[dict[str, Any]] = await cursor.to_list(length=None)
-        return documents
+        most = self.reply_limit(limit)
+
+        def find() -> Awaitable[list[dict[str, Any]]]:
+            # The index gives this order already, but a sharded cluster merges the shards by the sort.
+            cursor = self._cursor(start, stop, fields).sort(sort).skip(skip).batch_size(limit).limit(most)
+            return cursor.to_list(length=None)  # type: ignore[no-any-return]
+
+        return await calls.read_source(self.collection, find)
 
     async def key_at(self, start: Key, stop: Key, skip: int = 0, *, backward: bool = False) -> Key | None:
         """The Key `skip` documents after the first of `[start, stop)`; None if the range ends before."""
@@ -150,16 +154,40 @@ class Scan(ABC):
 
     async def command(self, query: Mapping[str, Any]) -> Any:
         """Sends a reading command by the read preference of the collection, and returns the answer."""
-        where = self.collection.read_preference
-        return await self.collection.database.command(query, read_preference=where)
+        database, by = self.collection.database, self.collection.read_preference
+        return await calls.read_source(self.collection, lambda: database.command(query, read_preference=by))
+
+    async def first_id(self, condition: Mapping[str, Any]) -> Any:
+        """A document that fulfils the condition, with its `_id` alone; None if there is none."""
+        collection = self.collection
+        return await calls.read_source(collection, lambda: collection.find_one(condition, {"_id": 1}))
+
+    async def find_ids(self, ids: Sequence[Any]) -> list[Any]:
+        """Those of the `_id`s that the collection has, whatever the filter."""
+        wanted = {"_id": {"$in": list(ids)}}
+        found = await calls.read_source(
+            self.collection, lambda: self.collection.find(wanted, {"_id": 1}).to_list(length=None)
+        )
+        return [document["_id"] for document in found]
+
+    async def count_matching(self, condition: Mapping[str, Any]) -> int:
+        """How many documents fulfil the condition, by an aggregation, which any server and view answers."""
+        found = await calls.read_source(self.collection, lambda: self.collection.count_documents(condition))
+        return int(found)
+
+    async def estimated_total(self) -> int:
+        """How many documents the collection holds, from its metadata (trap 15, docs/traps.md)."""
+        return int(await calls.read_source(self.collection, self.collection.estimated_document_count))
+
+    async def _aggregate(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return await calls.read_source(self.collection, lambda: driver.aggregate(self.collection, pipeline))
 
     async def sample(self, start: Key, stop: Key, size: int) -> list[Key]:
         """Draws `size` random documents of the collection; returns the Keys of those in the range, in order.
 
         `$sample` comes first, so that the server draws them by a random cursor. The server sorts them, too.
         """
-        found = await driver.aggregate(
-            self.collection,
+        found = await self._aggregate(
             [
                 {"$sample": {"size": size}},
                 {"$match": self.condition(start, stop)},
@@ -180,7 +208,7 @@ class Scan(ABC):
         compared = {"$cmp": [{"$literal": one}, {"$literal": other}]}
         first: list[dict[str, Any]] = [{"$sort": dict(self.spec)}, {"$limit": 1}]
         last = {"$project": {"_id": 0, "compared": compared}}
-        found = await driver.aggregate(self.collection, [*first, last])
+        found = await self._aggregate([*first, last])
         return int(found[0]["compared"]) if found else 0
 
     def limited_to(self, condition: dict[str, Any]) -> Self:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
+from engine.errors import EngineError
 from engine.keys.bson_values import to_relaxed_json
-from engine.mongo import driver
+from engine.mongo import calls, driver
 from engine.observing.timeline import Timeline
 from engine.planning.plan import Plan
 from engine.report import RunReport
@@ -65,8 +64,9 @@ async def report_html(
 
 async def _timelines(plan: Plan, target: driver.Database, settings: Settings) -> dict[str, Timeline]:
     try:
-        kept = await MongoCheckpoints(target, settings).of_run(plan.run_id)
-    except PyMongoError:
+        async with asyncio.timeout(QUERY_S):
+            kept = await MongoCheckpoints(target, settings).of_run(plan.run_id)
+    except (EngineError, TimeoutError):
         return {}
     return {checkpoint.key_range.range_id: checkpoint.timeline for checkpoint in kept}
 
@@ -80,7 +80,7 @@ async def _letters(collection: driver.Collection, run_id: str, most: int) -> Dea
         async with asyncio.timeout(2 * QUERY_S):
             counted = await _count_by_kind(collection, run_id)
             first = await _first_rows(collection, run_id, most) if most else ()
-    except (PyMongoError, TimeoutError) as error:
+    except (EngineError, TimeoutError) as error:
         return DeadLetters(problem=_problem(error))
     by_kind: Counter[str] = Counter()
     for (kind, _), count in counted.items():
@@ -96,14 +96,20 @@ async def _count_by_kind(collection: driver.Collection, run_id: str) -> dict[tup
         {"$match": {"run_id": run_id}},
         {"$group": {"_id": group, "count": {"$sum": 1}}},
     ]
-    found = await driver.aggregate(collection, pipeline, maxTimeMS=int(QUERY_S * 1000))
+    found = await calls.read_target(
+        collection, lambda: driver.aggregate(collection, pipeline, maxTimeMS=int(QUERY_S * 1000))
+    )
     return {(str(row["_id"]["kind"]), row["_id"]["resolved"]): row["count"] for row in found}
 
 
 async def _first_rows(collection: driver.Collection, run_id: str, most: int) -> tuple[DeadLetterRow, ...]:
     fields = ("kind", "status", "attempts", "range_id", "last_at", "resolved_at")
-    cursor = collection.find({"run_id": run_id}, dict.fromkeys(fields, 1)).sort([("_id", 1)]).limit(most)
-    found = await cursor.max_time_ms(int(QUERY_S * 1000)).to_list(length=None)
+
+    def find() -> Awaitable[list[dict[str, Any]]]:
+        cursor = collection.find({"run_id": run_id}, dict.fromkeys(fields, 1)).sort([("_id", 1)]).limit(most)
+        return cursor.max_time_ms(int(QUERY_S * 1000)).to_list(length=None)  # type: ignore[no-any-return]
+
+    found = await calls.read_target(collection, find)
     return tuple(
         DeadLetterRow(
             to_relaxed_json(letter["_id"]),
@@ -127,12 +133,19 @@ async def _top_entities(collection: driver.Collection, report: RunReport, most: 
         return TopEntities()
     counts: Counter[tuple[str, str]] = Counter()
     documents, problem = 0, None
+
+    async def count() -> None:
+        nonlocal documents
+        counts.clear()
+        documents = 0
+        async for found in _written(collection, report.run_id, min(MOST_COUNTED, report.written)):
+            documents += 1
+            counts.update((e["label"], e["text"][:ENTITY_CHARS]) for e in found["entities"])
+
     try:
         async with asyncio.timeout(QUERY_S):
-            async for found in _written(collection, report.run_id, min(MOST_COUNTED, report.written)):
-                documents += 1
-                counts.update((e["label"], e["text"][:ENTITY_CHARS]) for e in found["entities"])
-    except (PyMongoError, TimeoutError) as error:
+            await calls.read_target(collection, count)
+    except (EngineError, TimeoutError) as error:
         problem = _problem(error)
     top = tuple((label, text, count) for (label, text), count in counts.most_common(most))
     return TopEntities(top, documents, max(documents, report.written), problem)
@@ -146,6 +159,6 @@ def _written(collection: driver.Collection, run_id: str, most: int) -> Any:
 
 def _problem(error: Exception) -> str:
     """Says why a query failed. A server's message may quote the query, which contains no text."""
-    if isinstance(error, TimeoutError) or getattr(error, "timeout", False):
+    if isinstance(error, TimeoutError) or getattr(error, "code", None) == calls.EXECUTION_TIMEOUT:
         return f"The query took longer than {QUERY_S:.0f} s, so this is incomplete."
     return f"The query failed, so this is incomplete: {error}"

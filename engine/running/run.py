@@ -28,7 +28,7 @@ from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.mongo_writer import MongoWriter
-from engine.storing.plan_store import PlanStore, on_target
+from engine.storing.plan_store import PlanStore
 from engine.storing.writer import Writer
 from engine.verdict import verdict_of
 
@@ -100,7 +100,7 @@ async def _planned(
 
 async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[RangeReport]:
     """Returns the reports of the ranges that have a checkpoint; ranges that never began have none."""
-    kept: list[Checkpoint] = await on_target(MongoCheckpoints(target, settings).of_run(plan.run_id))
+    kept = await MongoCheckpoints(target, settings).of_run(plan.run_id)
     planned = {r.range_id: r for r in plan.ranges}
     return [
         report_of(c)
@@ -142,7 +142,7 @@ async def conclude(
     )
     if target is not None:
         store = PlanStore(target, settings)
-        await on_target(store.finish(plan.run_id, report.to_json(), complete=report.reconciled))
+        await store.finish(plan.run_id, report.to_json(), complete=report.reconciled)
     events = Events(run=plan.run_id)
     verdict = verdict_of(report)
     tell = events.info if verdict.succeeded else events.warning

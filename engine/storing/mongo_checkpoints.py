@@ -9,12 +9,9 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
-from engine.errors import WriteError
 from engine.keys.key import Key, KeyRange
 from engine.model import Counts, Effort, Status
-from engine.mongo import driver
+from engine.mongo import calls, driver
 from engine.observing.timeline import Timeline
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, begin_attempt, checkpoint_id, taken_over
@@ -34,12 +31,11 @@ class MongoCheckpoints:
 
     async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:
         """See `CheckpointStore.claim`."""
-        try:
-            stored = await self._collection.find_one({"_id": checkpoint_id(key_range)})
-            begun = begin_attempt(_decode(stored) if stored else None, key_range, fingerprint, self._now())
-            await self._collection.replace_one({"_id": checkpoint_id(key_range)}, _encode(begun), upsert=True)
-        except PyMongoError as error:
-            raise WriteError(f"range {key_range.range_id} could not be claimed: {error}") from error
+        collection, this = self._collection, {"_id": checkpoint_id(key_range)}
+        stored = await calls.read_target(collection, lambda: collection.find_one(this))
+        begun = begin_attempt(_decode(stored) if stored else None, key_range, fingerprint, self._now())
+        claimed = _encode(begun)
+        await calls.write_target(collection, lambda: collection.replace_one(this, claimed, upsert=True))
         return begun
 
     async def save(self, checkpoint: Checkpoint) -> None:
@@ -47,24 +43,26 @@ class MongoCheckpoints:
         mine = {"_id": checkpoint_id(checkpoint.key_range), "owner": checkpoint.owner}
         stored = _encode(replace(checkpoint, updated_at=self._now()))
         del stored["_id"]
-        try:
-            outcome = await self._collection.update_one(mine, {"$set": stored})
-        except PyMongoError as error:
-            raise WriteError(
-                f"checkpoint of range {checkpoint.key_range.range_id} could not be saved: {error}"
-            ) from error
+        collection = self._collection
+        outcome = await calls.write_target(collection, lambda: collection.update_one(mine, {"$set": stored}))
         if outcome.matched_count == 0:
             raise taken_over(checkpoint.key_range)
 
     async def of_run(self, run_id: str) -> list[Checkpoint]:
         """All checkpoints of a run, in the order of their range ids."""
-        cursor = self._collection.find({"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id})
-        stored = await cursor.sort([("_id", 1)]).to_list(length=None)
+        collection = self._collection
+        stored = await calls.read_target(
+            collection, lambda: collection.find(_of_run(run_id)).sort([("_id", 1)]).to_list(length=None)
+        )
         return [_decode(document) for document in stored]
 
     async def forget(self, run_id: str) -> None:
         """Removes the checkpoints of a run, before the run is planned again."""
-        await self._collection.delete_many({"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id})
+        await calls.write_target(self._collection, lambda: self._collection.delete_many(_of_run(run_id)))
+
+
+def _of_run(run_id: str) -> dict[str, Any]:
+    return {"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id}
 
 
 def _encode(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -6,15 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
-
 from engine.errors import WriteError
 from engine.keys.bson_values import identity
 from engine.model import DeadLetter, Extraction
-from engine.mongo import driver
+from engine.mongo import calls, driver
 from engine.settings import Settings
-
-DUPLICATE_KEY = 11000
 
 
 class MongoWriter:
@@ -44,24 +40,24 @@ class MongoWriter:
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
         """The text hashes of stored extractions of the same extractor, by `identity` of the `_id`."""
         wanted = {"_id": {"$in": list(ids)}, "extractor": self._extractor}
-        try:
-            there = await self._entities.find(wanted, {"text_hash": 1}).to_list(length=None)
-        except PyMongoError as error:
-            raise WriteError(f"results could not be read from the target: {error}") from error
+        there = await self._find(wanted, {"text_hash": 1})
         return {identity(found["_id"]): found["text_hash"] for found in there}
 
     async def write(
         self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
     ) -> frozenset[Any]:
         """Writes the extractions, resolves older dead letters of their documents, and records new ones."""
-        try:
-            unchanged = await self._store(self._stored(extractions)) if extractions else frozenset()
-            await self._resolve(extractions)
-            for letter in dead_letters:
-                await self._record(letter)
-        except (PyMongoError, DocumentTooLarge) as error:
-            raise WriteError(f"results could not be written to the target: {error}") from error
+        unchanged = await self._store(self._stored(extractions)) if extractions else frozenset()
+        await self._resolve(extractions)
+        for letter in dead_letters:
+            await self._record(letter)
         return unchanged
+
+    async def _find(self, condition: Mapping[str, Any], fields: Mapping[str, int]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await calls.read_target(
+            self._entities, lambda: self._entities.find(condition, fields).to_list(length=None)
+        )
+        return found
 
     def _stored(self, extractions: Sequence[Extraction]) -> list[dict[str, Any]]:
         now = self._now().astimezone(UTC).replace(tzinfo=None)  # a zone takes a third of the encoding
@@ -90,19 +86,18 @@ class MongoWriter:
         return await self._insert(documents)
 
     async def _insert(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
-        said = await driver.insert(self._entities, documents)
+        said = await calls.write_target(self._entities, lambda: driver.insert(self._entities, documents))
         errors = said.get("writeErrors", [])
-        fatal = [e for e in errors if e.get("code") != DUPLICATE_KEY]
+        fatal = [e for e in errors if e.get("code") != calls.DUPLICATE_KEY]
         if fatal or said.get("writeConcernErrors"):
             raise _refused(fatal, said, documents)
         return await self._replace_changed([documents[e["index"]] for e in errors]) if errors else frozenset()
 
     async def _replace_changed(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
         """Replaces the stored extractions that differ; returns the identities of the others."""
-        cursor = self._entities.find(
-            {"_id": {"$in": [d["_id"] for d in documents]}}, {"text_hash": 1, "extractor": 1}
-        )
-        stored = {identity(d["_id"]): d for d in await cursor.to_list(length=None)}
+        wanted = {"_id": {"$in": [d["_id"] for d in documents]}}
+        found = await self._find(wanted, {"text_hash": 1, "extractor": 1})
+        stored = {identity(d["_id"]): d for d in found}
         unchanged = frozenset(
             key
             for d in documents
@@ -115,36 +110,32 @@ class MongoWriter:
     async def _replace(self, documents: list[dict[str, Any]]) -> None:
         if not documents:
             return
-        try:
-            await driver.replace(self._entities, documents)
-        except BulkWriteError as error:
-            said = error.details or {}
-            # `from None`, because the driver's error shows the contents of the documents.
-            raise _refused(said.get("writeErrors", []), said, documents) from None
+        said = await calls.write_target(self._entities, lambda: driver.replace(self._entities, documents))
+        if said.get("writeErrors") or said.get("writeConcernErrors"):
+            raise _refused(said.get("writeErrors", []), said, documents)
 
     async def _resolve(self, extractions: Sequence[Extraction]) -> None:
         """Marks the dead letters of documents that have now succeeded as resolved. They are not removed."""
+        letters = self._dead_letters
         if self._may_resolve is None:
-            self._may_resolve = await self._dead_letters.find_one({}, {"_id": 1}) is not None
+            first = await calls.read_target(letters, lambda: letters.find_one({}, {"_id": 1}))
+            self._may_resolve = first is not None
         if self._may_resolve and extractions:
-            await self._dead_letters.update_many(
-                {"_id": {"$in": [e.document_id for e in extractions]}, "resolved_at": None},
-                {"$set": {"resolved_at": self._now(), "resolved_by": self._run_id}},
-            )
+            theirs = {"_id": {"$in": [e.document_id for e in extractions]}, "resolved_at": None}
+            change = {"$set": {"resolved_at": self._now(), "resolved_by": self._run_id}}
+            await calls.write_target(letters, lambda: letters.update_many(theirs, change))
 
     async def _record(self, letter: DeadLetter) -> None:
         fields = letter.to_document()
         first_at = fields.pop("first_at") or self._now()
         fields["last_at"] = fields["last_at"] or self._now()
-        await self._dead_letters.update_one(
-            {"_id": letter.document_id},
-            {
-                "$set": {**fields, "run_id": self._run_id, "extractor": self._extractor, "resolved_at": None},
-                "$setOnInsert": {"first_at": first_at},
-                "$unset": {"resolution": ""},  # of an earlier failure
-            },
-            upsert=True,
-        )
+        letters, this = self._dead_letters, {"_id": letter.document_id}
+        change = {
+            "$set": {**fields, "run_id": self._run_id, "extractor": self._extractor, "resolved_at": None},
+            "$setOnInsert": {"first_at": first_at},
+            "$unset": {"resolution": ""},  # of an earlier failure
+        }
+        await calls.write_target(letters, lambda: letters.update_one(this, change, upsert=True))
 
 
 def _refused(

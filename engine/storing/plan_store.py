@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
-
 from engine.errors import WriteError
-from engine.mongo import driver
+from engine.mongo import calls, driver
 from engine.settings import Settings
 
 
@@ -20,39 +18,37 @@ class PlanStore:
 
     async def load(self, run_id: str) -> dict[str, Any] | None:
         """The stored plan of a run; None if the run was not planned."""
-        found: dict[str, Any] | None = await self._collection.find_one({"_id": run_id})
+        found: dict[str, Any] | None = await calls.read_target(
+            self._collection, lambda: self._collection.find_one({"_id": run_id})
+        )
         return found
 
     async def insert(self, plan: Mapping[str, Any]) -> dict[str, Any]:
         """Stores a plan unless the run already has one, and returns the plan that is stored."""
         try:
-            await self._collection.insert_one({"_id": plan["run_id"], **plan})
-        except DuplicateKeyError:
+            await self._write(lambda: self._collection.insert_one({"_id": plan["run_id"], **plan}))
+        except WriteError as error:
+            if error.code != calls.DUPLICATE_KEY:
+                raise
             return await self.load(plan["run_id"]) or dict(plan)
         return dict(plan)
 
     async def replace_ranges(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
         """Replaces the ranges of a plan; returns False if they have changed since `before` was loaded."""
-        outcome = await self._collection.update_one(
-            {"_id": before["_id"], "ranges": before["ranges"]},
-            {"$set": {"ranges": after["ranges"], "documents": after["documents"]}},
-        )
+        # A repeat after a lost connection may find the new ranges there already.
+        expected = {"_id": before["_id"], "ranges": {"$in": [before["ranges"], after["ranges"]]}}
+        change = {"$set": {"ranges": after["ranges"], "documents": after["documents"]}}
+        outcome = await self._write(lambda: self._collection.update_one(expected, change))
         return bool(outcome.matched_count)
 
     async def remove(self, run_id: str) -> None:
         """Removes the plan of a run."""
-        await self._collection.delete_one({"_id": run_id})
+        await self._write(lambda: self._collection.delete_one({"_id": run_id}))
 
     async def finish(self, run_id: str, report: Mapping[str, Any], *, complete: bool) -> None:
         """Stores the report of a run. A complete run is planned again the next time it is asked for."""
-        await self._collection.update_one(
-            {"_id": run_id}, {"$set": {"report": dict(report), "complete": complete}}
-        )
+        change = {"$set": {"report": dict(report), "complete": complete}}
+        await self._write(lambda: self._collection.update_one({"_id": run_id}, change))
 
-
-async def on_target(operation: Any) -> Any:
-    """Awaits an operation on the target database; raises MongoDB's errors as WriteError."""
-    try:
-        return await operation
-    except PyMongoError as error:
-        raise WriteError(f"the target database cannot be used: {error}") from error
+    async def _write(self, command: calls.Command[Any]) -> Any:
+        return await calls.write_target(self._collection, command)

@@ -7,7 +7,6 @@ import gc
 from contextlib import aclosing
 
 import pytest
-from pymongo.errors import OperationFailure
 
 from engine import Settings, SourceError, Window, plan_ranges
 from engine.reading.index_choice import choose_scan
@@ -70,7 +69,7 @@ async def test_nothing_is_read_ahead_beyond_the_bytes_allowed(messages, most_byt
 
 async def test_trap_12_an_error_ahead_surfaces_after_the_pages_before_it(messages):
     """Pages read before the error are processed; the error is raised in place of the failed page."""
-    reader, scan = await gated(messages, OperationFailure("no"))
+    reader, scan = await gated(messages, SourceError("db.messages could not be read: no"))
     scan.gate.set()
     async with aclosing(reader.pages(None)) as pages:
         read = [len(await anext(pages)) for _ in range(2)]
@@ -79,7 +78,7 @@ async def test_trap_12_an_error_ahead_surfaces_after_the_pages_before_it(message
     assert read == [64, 64]
 
 
-@pytest.mark.parametrize("error", [None, OperationFailure("no")])
+@pytest.mark.parametrize("error", [None, SourceError("db.messages could not be read: no")])
 async def test_a_reader_closed_early_leaves_no_fetch_behind(messages, error):
     """There is neither a running fetch nor an error that was never retrieved."""
     complaints = []
