@@ -16,6 +16,7 @@ from engine.report import RunReport
 from engine.running.progress_tracker import ProgressCallback
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
+from engine.storing.target import target_of
 
 REPAIR = "repair"
 """The range id of a repair, which has one range; the id of its run ends with the same word."""
@@ -40,6 +41,7 @@ async def repair(
     """
     settings = settings or Settings()
     run_id = settings.run_id or run_id_of(parameters_of(driver.namespace(source), window, settings))
+    target_of(target, source, settings)
     await privileges.check_source(source)
     await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
     plan = await make_plan(source, window, settings, f"{run_id}-{REPAIR}")

@@ -24,6 +24,7 @@ from engine.report import RunReport
 from engine.running.progress_tracker import ProgressCallback
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
+from engine.storing.target import target_of
 
 REPLAY = "replay"
 """The range id of a replay, which has one range; the id of its run contains the same word."""
@@ -74,6 +75,7 @@ async def replay(
     """
     settings = settings or Settings()
     run_id = settings.run_id or f"{driver.namespace(source)}-{REPLAY}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    target_of(target, source, settings)
     await privileges.check_source(source)
     await privileges.check_target(target, privileges.needs_of_replay(source.name, settings))
     letters = UnresolvedLetters(target, source.name, settings, kinds)

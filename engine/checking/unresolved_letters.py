@@ -17,6 +17,7 @@ from engine.mongo import calls, driver
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
+from engine.storing.target import Target
 
 DELETED = "deleted"
 """The `resolution` of a dead letter that was resolved because its document is gone."""
@@ -32,7 +33,7 @@ class UnresolvedLetters:
     def __init__(
         self, target: driver.Database, source_name: str, settings: Settings, kinds: Collection[str] = ()
     ) -> None:
-        self._letters = driver.durable(target[settings.dead_letters_of(source_name)])
+        self._letters = Target.of(target, source_name, settings).dead_letters
         self._settings = settings
         self._condition: dict[str, Any] = {"resolved_at": None}
         if kinds:

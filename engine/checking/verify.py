@@ -16,6 +16,7 @@ from engine.planning.planner import make_plan
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
+from engine.storing.target import Target, target_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ async def verify(
         ConfigError, PlanError, SourceError, WriteError: as in `plan_ranges`; or the target could not be read.
     """
     settings = settings or Settings()
+    target_of(target, source, settings)
     await privileges.check_source(source)
     await privileges.check_target(target, privileges.needs_of_verification(source.name, settings))
     plan = await make_plan(source, window, settings, "")
@@ -88,8 +90,8 @@ class Verifier:
     """
 
     def __init__(self, target: driver.Database, source_name: str, settings: Settings, limit: int = 0) -> None:
-        self._entities = driver.exact(target[settings.entities_of(source_name)])
-        self._dead_letters = driver.exact(target[settings.dead_letters_of(source_name)])
+        places = Target.of(target, source_name, settings)
+        self._entities, self._dead_letters = driver.exact(places.entities), driver.exact(places.dead_letters)
         self._limit = limit
         self._first: list[Key] = []
         self._read = self._dead_lettered = self._missing = 0

@@ -23,6 +23,7 @@ from engine.reading.scan import Scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore
+from engine.storing.target import target_of
 
 
 async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
@@ -143,8 +144,9 @@ async def plan_ranges(
     settings = settings or Settings()
     parameters = parameters_of(driver.namespace(collection), window, settings)
     run_id = settings.run_id or run_id_of(parameters)
+    places = None if target is None else target_of(target, collection, settings)
     await privileges.check_source(collection)
-    if target is None:
+    if target is None or places is None:
         plan = await make_plan(collection, window, settings, run_id)
         _log_plan("planned", plan)
         return plan
@@ -157,7 +159,7 @@ async def plan_ranges(
         _log_plan("plan_found", plan)
         return plan
     plan = await make_plan(collection, window, settings, run_id)
-    entities = target[settings.entities_of(collection.name)]
+    entities = places.entities
     if await calls.read_target(entities, lambda: entities.find_one({}, {"_id": 1})) is None:
         plan = replace(plan, ranges=tuple(replace(r, fresh=True) for r in plan.ranges))
     if stored is not None:

@@ -17,6 +17,7 @@ from engine.reading.index_choice import choose_scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore
+from engine.storing.target import target_of
 
 
 async def split_range(
@@ -38,6 +39,7 @@ async def split_range(
             two documents; or the plan was changed meanwhile.
     """
     settings = settings or Settings()
+    target_of(target, source, settings)
     store = PlanStore(target, settings)
     stored = await store.load(run_id)
     if stored is None:

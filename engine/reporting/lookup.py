@@ -23,6 +23,7 @@ from engine.reporting.page import render
 from engine.reporting.report_data import DeadLetterRow, DeadLetters, ReportData, TopEntities
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
+from engine.storing.target import Target
 
 QUERY_S = 10.0
 """Time limit of each query, for the server as for waiting."""
@@ -49,15 +50,14 @@ async def report_html(
         target: database with its results, checkpoints and dead letters.
     """
     source_name = plan.namespace.partition(".")[2]
-    letters = driver.durable(target[settings.dead_letters_of(source_name)])
-    entities = driver.durable(target[settings.entities_of(source_name)])
+    places, most = Target.of(target, source_name, settings), settings.report_entities
     data = ReportData(
         report,
         plan,
         now(),
         await _timelines(plan, target, settings),
-        await _letters(letters, plan.run_id, settings.report_dead_letters),
-        await _top_entities(entities, report, settings.report_entities) if settings.report_entities else None,
+        await _letters(places.dead_letters, plan.run_id, settings.report_dead_letters),
+        await _top_entities(places.entities, report, most) if most else None,
     )
     return render(data)
 

@@ -29,6 +29,7 @@ from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpo
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.plan_store import PlanStore
+from engine.storing.target import target_of
 from engine.storing.writer import Writer
 from engine.verdict import verdict_of
 
@@ -93,6 +94,8 @@ async def _planned(
     writer: Writer | None,
 ) -> Plan:
     """Checks the privileges to write results, unless a writer takes them, and returns the plan."""
+    if target is not None:
+        target_of(target, source, settings)
     if target is not None and writer is None:
         await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
     return await plan_ranges(source, window, settings, target)
@@ -231,6 +234,8 @@ async def run_range(
     settings = settings or Settings()
     if target is None and writer is None:
         raise ConfigError("neither a target database nor a writer was given: pass one of them")
+    if target is not None:
+        target_of(target, source, settings)
     writer = writer or MongoWriter(target, source.name, settings, key_range.run_id)
     checkpoints = checkpoints or (
         MemoryCheckpoints() if target is None else MongoCheckpoints(target, settings)

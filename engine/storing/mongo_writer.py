@@ -11,6 +11,7 @@ from engine.keys.bson_values import identity
 from engine.model import DeadLetter, Extraction
 from engine.mongo import calls, driver
 from engine.settings import Settings
+from engine.storing.target import Target
 
 
 class MongoWriter:
@@ -29,8 +30,8 @@ class MongoWriter:
         run_id: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._entities = driver.durable(target[settings.entities_of(source_name)])
-        self._dead_letters = driver.durable(target[settings.dead_letters_of(source_name)])
+        places = Target.of(target, source_name, settings)
+        self._entities, self._dead_letters = places.entities, places.dead_letters
         self._extractor = settings.extractor_label
         self._force = settings.force
         self._run_id = run_id
