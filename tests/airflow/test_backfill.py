@@ -9,7 +9,7 @@ import pytest
 from bson import json_util
 
 import engine
-from engine import KeyRange, Report, Status
+from engine import KeyRange, RangeReport, Status
 from tests.support.misbehaviour import entities_of, status
 
 DOCUMENTS = 50
@@ -144,7 +144,7 @@ def test_a_lost_range_fails_the_summary(run_dag, source, monkeypatch, capfd):
 
     async def losing(key_range, **options):
         if key_range.range_id == "0001":
-            return Report(key_range.run_id, Status.SUCCEEDED, "0001", read=20)
+            return RangeReport(run_id=key_range.run_id, status=Status.SUCCEEDED, range_id="0001", read=20)
         return await real(key_range, **options)
 
     monkeypatch.setattr(engine, "run_range", losing)
