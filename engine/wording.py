@@ -7,6 +7,11 @@ from datetime import UTC, datetime
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
 
+def count(value: int) -> str:
+    """Formats a whole number such as `1,234`."""
+    return f"{value:,}"
+
+
 def number(value: float | None) -> str:
     """Formats a number such as `12,345`, below ten with one decimal unless that is 0; None is `-`."""
     if value is None:
@@ -54,6 +59,6 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f}".removesuffix(".0") + "%"
 
 
-def plural(count: int, noun: str) -> str:
+def plural(many: int, noun: str) -> str:
     """Formats a count with its noun: `1 range`, `1,234 ranges`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{many:,} {noun}{'' if many == 1 else 's'}"

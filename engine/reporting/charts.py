@@ -1,4 +1,4 @@
-"""Renders charts as SVG without a script: the shapes are stretched to the page, the labels are not. Pure.
+"""Computes the shapes of charts, which `charts.html` draws as SVG without a script. Pure.
 
 The shapes of a chart are drawn on a plane of `WIDE` by `HIGH`, which the browser stretches. So strokes keep
 their width by `vector-effect`, and labels are HTML beside the SVG, with positions in percent.
@@ -7,10 +7,9 @@ their width by `vector-effect`, and labels are HTML beside the SVG, with positio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.reporting.markup import Child, Html, tag
 from engine.wording import DAY_S, HOUR_S, MINUTE_S, duration, number
 
 WIDE, HIGH = 1000.0, 200.0
@@ -55,10 +54,31 @@ def steps_path(values: Sequence[float], most: float, *, filled: bool) -> str:
     return f"M0 {heights[0]:.1f}{line}"
 
 
+class OverTime(NamedTuple):
+    """A chart over time.
+
+    Attributes:
+        note: the chart in words, for those who cannot see it.
+        grid: heights of the lines of the grid.
+        area, edge: paths of the series as an area and as its upper edge.
+        limit: path of the dashed line.
+        levels, times: labels of the axes, with their places as fractions of the axis.
+    """
+
+    title: str
+    note: str
+    grid: list[float]
+    area: str
+    edge: str
+    limit: str | None
+    levels: list[tuple[float, str]]
+    times: list[tuple[float, str]]
+
+
 def over_time(
     title: str, note: str, span_s: float, areas: Sequence[float], line: Sequence[float] | None = None
-) -> Html:
-    """Renders a chart over time, with one series as an area and another as a dashed line.
+) -> OverTime:
+    """Returns a chart over time, with one series as an area and another as a dashed line.
 
     Args:
         note: the chart in words, for those who cannot see it.
@@ -66,74 +86,26 @@ def over_time(
         line: values in the same steps.
     """
     marks = ticks(max(*areas, *(line or ()), 0.0))
-    shapes: list[Child] = [_grid(marks)]
-    shapes.append(tag("path", d=steps_path(areas, marks[-1], filled=True), class_="area"))
-    shapes.append(tag("path", d=steps_path(areas, marks[-1], filled=False), class_="edge"))
-    if line:
-        shapes.append(tag("path", d=steps_path(line, marks[-1], filled=False), class_="limit"))
-    return tag(
-        "figure",
-        tag("figcaption", tag("strong", title), " ", tag("span", note)),
-        _plot(shapes, f"{title}: {note}", [(mark / marks[-1], number(mark)) for mark in marks], span_s),
-        class_="chart",
+    most = marks[-1]
+    return OverTime(
+        title,
+        note,
+        [HIGH - HIGH * mark / most for mark in marks],
+        steps_path(areas, most, filled=True),
+        steps_path(areas, most, filled=False),
+        steps_path(line, most, filled=False) if line else None,
+        [(mark / most, number(mark)) for mark in marks],
+        [(at / span_s if span_s else 0.0, axis_time(at)) for at in time_ticks(span_s)],
     )
-
-
-def _grid(marks: Sequence[float]) -> list[Html]:
-    return [_level(HIGH - HIGH * mark / marks[-1]) for mark in marks]
-
-
-def _level(height: float) -> Html:
-    return tag("line", x1=0, x2=WIDE, y1=height, y2=height, class_="grid")
-
-
-def _plot(shapes: Child, label: str, levels: Iterable[tuple[float, str]], span_s: float) -> Html:
-    times = [(at / span_s if span_s else 0.0, axis_time(at)) for at in time_ticks(span_s)]
-    return tag(
-        "div",
-        tag("div", *(placed("bottom", at, text) for at, text in levels), class_="levels", aria_hidden="true"),
-        plane(shapes, label),
-        tag("div", *(placed("left", at, text) for at, text in times), class_="along", aria_hidden="true"),
-        class_="plot",
-    )
-
-
-def plane(shapes: Child, label: str, high: float = HIGH) -> Html:
-    """Renders an SVG image that is stretched to the space it has."""
-    box = f"0 0 {WIDE:.0f} {high:.0f}"
-    return tag("svg", shapes, viewBox=box, preserveAspectRatio="none", role="img", aria_label=label)
-
-
-def placed(side: str, part: float, text: str) -> Html:
-    """Renders a label at the given fraction of the distance from a side."""
-    return tag("span", text, style=f"{side}:{100 * part:.2f}%")
-
-
-def bar(part: float) -> Html:
-    """Renders a bar of the given fraction, hidden from screen readers, because the number is beside it."""
-    return _strip("bar", [tag("rect", width=max(0.0, min(1.0, part)) * 100, height=1)])
-
-
-def stacked(parts: Sequence[tuple[str, float]]) -> Html:
-    """Renders one bar of several parts, each with its class, hidden from screen readers."""
-    whole = sum(size for _, size in parts) or 1.0
-    shapes: list[Child] = []
-    left = 0.0
-    for name, size in parts:
-        shapes.append(tag("rect", x=100 * left / whole, width=100 * size / whole, height=1, class_=name))
-        left += size
-    return _strip("stacked", shapes)
-
-
-def _strip(class_: str, shapes: Child) -> Html:
-    box = {"viewBox": "0 0 100 1", "preserveAspectRatio": "none"}
-    return tag("svg", shapes, class_=class_, aria_hidden="true", **box)
 
 
 # --- columns, a pair for each range ---
 
 FEWEST_PLACES = 16
 """Columns are at most as wide as if there were this many."""
+
+MOST_NAMES = 8
+"""Columns that have a name on the axis."""
 
 GAP = 12.0
 """Height of the strip between rising and hanging columns, which shows the states."""
@@ -159,28 +131,46 @@ class Pair(NamedTuple):
     hangs: float
 
 
-def columns(pairs: Sequence[Pair], label: str) -> Html:
-    """Renders pairs of columns side by side.
+class Shape(NamedTuple):
+    """The rectangles of a pair: their places, widths and heights on the plane."""
+
+    title: str
+    state: str
+    left: float
+    place: float
+    up: float
+    down: float
+    mark: float
+
+
+class Columns(NamedTuple):
+    """Pairs of columns side by side, with the lines of the grid and the labels of the axes."""
+
+    note: str
+    grid: list[float]
+    shapes: list[Shape]
+    levels: list[tuple[float, str]]
+    names: list[tuple[float, str]]
+    high: float = HIGHEST
+    rise_from: float = HIGH
+    hang_from: float = HIGH + GAP
+
+
+def columns(pairs: Sequence[Pair], note: str) -> Columns:
+    """Returns pairs of columns side by side.
 
     Args:
-        label: the chart in words, for those who cannot see it.
+        note: the chart in words, for those who cannot see it.
     """
     rise = max(pair.rises for pair in pairs) or 1.0
     hang = max(pair.hangs for pair in pairs) or 1.0
     place = WIDE / max(len(pairs), FEWEST_PLACES)
-    shapes = [
-        _columns(pair, at * place, place, pair.rises / rise, pair.hangs / hang)
-        for at, pair in enumerate(pairs)
-    ]
     levels = _levels(rise, hang)
-    lines = [_level(HIGHEST * (1 - part)) for part, _ in levels]
-    return tag(
-        "div",
-        tag("div", *(placed("bottom", *level) for level in levels), class_="levels", aria_hidden="true"),
-        plane([*lines, *shapes], label, high=HIGHEST),
-        tag("div", *_some([pair.name for pair in pairs]), class_="along", aria_hidden="true"),
-        class_="plot columns",
-    )
+    shapes = [
+        _shape(pair, at * place, place, pair.rises / rise, pair.hangs / hang) for at, pair in enumerate(pairs)
+    ]
+    names = _some([pair.name for pair in pairs])
+    return Columns(note, [HIGHEST * (1 - part) for part, _ in levels], shapes, levels, names)
 
 
 def _levels(rise: float, hang: float) -> list[tuple[float, str]]:
@@ -190,22 +180,12 @@ def _levels(rise: float, hang: float) -> list[tuple[float, str]]:
     return [(height / HIGHEST, text) for height, text in (*above, *below)]
 
 
-def _some(names: Sequence[str], most: int = 8) -> Iterable[Html]:
-    places, every = max(len(names), FEWEST_PLACES), max(1, math.ceil(len(names) / most))
-    for at in range(0, len(names), every):
-        yield placed("left", (at + 0.5) / places, names[at][:12])
+def _some(names: Sequence[str]) -> list[tuple[float, str]]:
+    places, every = max(len(names), FEWEST_PLACES), max(1, math.ceil(len(names) / MOST_NAMES))
+    return [((at + 0.5) / places, names[at][:12]) for at in range(0, len(names), every)]
 
 
-def _columns(pair: Pair, left: float, place: float, rise: float, hang: float) -> Html:
-    x, width = left + place * 0.1, place * 0.8
+def _shape(pair: Pair, left: float, place: float, rise: float, hang: float) -> Shape:
     up, down = max(rise * HIGH, 1.0), max(hang * HIGH, 1.0)
     mark = GAP / 2 if pair.state == "succeeded" else GAP
-    return tag(
-        "g",
-        tag("title", pair.title),
-        tag("rect", x=left, width=place, height=HIGHEST, class_="whole"),
-        tag("rect", x=x, y=HIGH - up, width=width, height=up, class_="rise"),
-        tag("rect", x=x, y=(HIGHEST - mark) / 2, width=width, height=mark, class_="state"),
-        tag("rect", x=x, y=HIGH + GAP, width=width, height=down, class_="hang"),
-        class_=pair.state,
-    )
+    return Shape(pair.title, pair.state, left, place, up, down, mark)

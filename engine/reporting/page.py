@@ -1,18 +1,23 @@
-"""Renders the HTML report: its sections in order, in one self-contained page."""
+"""Renders the HTML report: one self-contained page, from the templates beside this module."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
 
-from engine.reporting import failures, sections
-from engine.reporting.markup import Html, tag
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from engine import wording
+from engine.reporting import findings
+from engine.reporting.escaping import finalized, untrusted
 from engine.reporting.report_data import ReportData
-from engine.verdict import verdict_of
-from engine.wording import moment
+from engine.verdict import explanation_of, verdict_of
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """The page may load and run nothing, whatever a text in it contains."""
+
+MOST_PROBLEMS = 12
 
 
 def render(data: ReportData) -> str:
@@ -21,44 +26,44 @@ def render(data: ReportData) -> str:
     It contains counts, times, ids and classes. It contains entities, which are parts of texts, only if the
     data has them. It never contains a whole text or an answer of the service.
     """
-    verdict = verdict_of(data.report)
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{data.plan.namespace}: {verdict.title}"),
-        tag("style", _style()),
+    return _template().render(
+        data=data,
+        report=data.report,
+        plan=data.plan,
+        policy=POLICY,
+        style=_style(),
+        verdict=verdict_of(data.report),
+        explanation=explanation_of(data.report),
+        most_problems=MOST_PROBLEMS,
+        labels=findings.labels_of(data),
+        others=findings.not_succeeded(data),
+        course=findings.course(data),
+        columns=findings.range_columns(data),
+        slowest=findings.slowest(data),
+        retries=findings.retries_by_class(data.report),
     )
-    whole = tag("html", head, tag("body", _main(data), _foot(data)), lang="en")
-    return f"<!doctype html>\n{whole}\n"
 
 
 @cache
-def _style() -> Html:
-    return Html(files("engine.reporting").joinpath("style.css").read_text(encoding="utf-8"))
+def _style() -> Markup:
+    return Markup(files("engine.reporting").joinpath("style.css").read_text(encoding="utf-8"))  # noqa: S704
 
 
-def _main(data: ReportData) -> Html:
-    report = data.report
-    return tag(
-        "main",
-        sections.head(data),
-        sections.verdict(report),
-        sections.sums(report),
-        sections.figures(data),
-        sections.course(data),
-        sections.ranges(data),
-        sections.slowest(data),
-        tag("div", failures.retries(report), failures.entities(data), class_="pair"),
-        failures.letters(data),
-        sections.all_ranges(data),
-        sections.provenance(data),
+@cache
+def _template() -> Template:
+    return environment().get_template("page.html")
+
+
+def environment() -> Environment:
+    """Returns the environment of the templates: it escapes every value, and fails if one is missing."""
+    made = Environment(
+        loader=PackageLoader("engine.reporting", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-
-
-def _foot(data: ReportData) -> Html:
-    texts = "" if data.entities is None else " except for the entities listed"
-    return tag("footer", tag("p", f"Made {moment(data.made_at)}. Contains no part of any text{texts}."))
+    words = ("count", "duration", "moment", "number", "plural", "seconds", "share")
+    made.filters |= {name: getattr(wording, name) for name in words} | {"untrusted": untrusted}
+    return made

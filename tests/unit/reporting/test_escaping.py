@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from engine import Key, KeyRange, Status
 from engine.observing.timeline import Sample, Timeline
 from engine.report import merge
-from engine.reporting.markup import tag, untrusted
-from engine.reporting.page import render
+from engine.reporting.escaping import untrusted
+from engine.reporting.page import environment, render
 from engine.reporting.report_data import DeadLetterRow, DeadLetters, ReportData, TopEntities
 from tests.support.report_pages import START, Parsed, plan_of, range_of
 
@@ -45,6 +45,11 @@ def hostile_data(words):
     return ReportData(run, plan, START, {words: line}, DeadLetters({words: 2}, 0, (letter,), words), entities)
 
 
+def rendered(template, words):
+    """A template with these words, rendered as those of the report are."""
+    return environment().from_string(template).render(words=words)
+
+
 def shape_of(found):
     """The elements and attribute names of the report, which texts must not change."""
     parsed = Parsed(render(found))
@@ -61,7 +66,7 @@ def test_hostile_texts_stay_texts(words):
 @given(st.text(min_size=1, max_size=40))
 def test_any_text_stays_a_text(words):
     """Elements and attributes give it back unchanged, except that invisible characters are escaped."""
-    parsed = Parsed(tag("p", words, title=words))
+    parsed = Parsed(rendered('<p title="{{ words }}">{{ words }}</p>', words))
     visible = "".join(c if c.isprintable() or c in "\u200c\u200d" else repr(c)[1:-1] for c in words)
     assert "".join(parsed.words) == visible
     assert parsed.attributes == [("p", "title", visible)]
@@ -79,8 +84,8 @@ def test_what_somebody_else_wrote_is_cut_short():
 
 def test_what_turns_the_direction_of_writing_is_written_out():
     """Otherwise an entity could change the look of its line; emojis and joined scripts stay as they are."""
-    assert tag("b", "a\u202eb\n") == "<b>a\\u202eb\\n</b>"
-    assert tag("b", "👩\u200d🔬 عائشة") == "<b>👩\u200d🔬 عائشة</b>"
+    assert rendered("<b>{{ words }}</b>", "a\u202eb\n") == "<b>a\\u202eb\\n</b>"
+    assert rendered("<b>{{ words }}</b>", "👩\u200d🔬 عائشة") == "<b>👩\u200d🔬 عائشة</b>"
 
 
 def test_the_page_needs_nothing_else():
