@@ -106,6 +106,10 @@ async def connected(connect: Callable[[], Any], where: str) -> Any:
 
 async def _sent(where: driver.Place, command: Command[T], kind: type[EngineError], done: str) -> T:
     began = time.monotonic()
+
+    async def once() -> T:  # tenacity awaits only what is a coroutine function by itself
+        return await command()
+
     try:
         try:
             return await command()
@@ -113,7 +117,7 @@ async def _sent(where: driver.Place, command: Command[T], kind: type[EngineError
             left_s = began + PATIENCE_S - time.monotonic()
             if not _may_repeat(error) or left_s <= 0:
                 raise
-            return await _repeats(left_s)(command)
+            return await _repeats(left_s)(once)
     except (PyMongoError, BSONError) as error:
         cause = None if _shows_documents(error) else error
         raise _translated(error, kind, f"{driver.namespace(where)} could not be {done}") from cause
