@@ -109,6 +109,7 @@ def test_the_wheel_holds_two_packages_and_nothing_else(wheel):
     assert {Path(name).parts[0] for name in held} == PACKAGES
     assert held == files
     assert "keyset_batch_airflow/plugin/progress.html" in held
+    assert {"engine/reporting/page.html", "engine/reporting/style.css"} <= set(held)
 
 
 def test_the_wheel_registers_the_plugin(installed):
