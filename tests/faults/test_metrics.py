@@ -60,7 +60,7 @@ async def test_gauges_show_a_range_at_work(work, measured):
         seen.append(measured.numbers())
         return await status(503)(request, texts)
 
-    work.service.script.append(looking)
+    work.service.script.extend([*[None] * 4, looking])
     await work.run(min_concurrency=2, max_concurrency=2)
     (numbers,) = seen
     assert 1 <= numbers["request.active", None] <= 2

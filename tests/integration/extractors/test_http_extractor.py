@@ -10,12 +10,15 @@ from aiohttp import web
 
 from engine import ConfigError, Entity, ExtractionError, Failure, HttpExtractor, Settings, Status, Window, run
 from engine.calling.caller import Caller, Refusal
-from engine.calling.concurrency import slots_of
-from engine.calling.retry import RetryPolicy
-from engine.extractors.extractor import within_limits
+from engine.calling.endpoint import Endpoint, endpoint_of
 from tests.support.samples import fill, message
 
 pytestmark = pytest.mark.asyncio
+
+
+def texts_a_request(extractor, **settings):
+    """How many texts a request of this extractor is cut at."""
+    return endpoint_of(extractor, Settings(**settings)).size.next_cut()[0]
 
 
 @asynccontextmanager
@@ -96,8 +99,7 @@ async def test_one_bad_text_of_comprehend_fails_no_other():
         serving(handler) as (url, seen),
         HttpExtractor(url, format="comprehend", canary=False) as extractor,
     ):
-        caller = Caller(extractor.extract, RetryPolicy(settings), slots_of(settings))
-        outcomes = await caller.extract(texts)
+        outcomes = await Caller(extractor, Endpoint(settings), settings).extract(texts)
 
     refused = outcomes.pop(12)
     assert isinstance(refused, Refusal)
@@ -144,10 +146,9 @@ async def test_a_format_bounds_the_texts_of_a_request():
     """The engine cuts batches to this limit; passing more texts is an error, and no request is sent."""
     async with serving(text_answer("", "text/plain")) as (url, seen):
         extractor = HttpExtractor(url, format="gliner")
-        assert within_limits(Settings(batch_texts=32), extractor).batch_texts == 1
-        assert within_limits(Settings(batch_texts=32), HttpExtractor(url)).batch_texts == 32
-        comprehend = HttpExtractor(url, format="comprehend")
-        assert within_limits(Settings(batch_texts=8), comprehend).batch_texts == 8
+        assert texts_a_request(extractor, batch_texts=32) == 1
+        assert texts_a_request(HttpExtractor(url), batch_texts=32) == 32
+        assert texts_a_request(HttpExtractor(url, format="comprehend"), batch_texts=8) == 8
         async with extractor:
             with pytest.raises(ConfigError, match="'gliner' takes 1 texts a request at most, got 2"):
                 await extractor.extract(["a", "b"])
