@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares these import
     from engine.running.run import run as run
     from engine.running.run import run_range as run_range
     from engine.settings import Settings as Settings
+    from engine.settings.tuning import Tuning as Tuning
     from engine.storing.mongo_writer import MongoWriter as MongoWriter
     from engine.storing.writer import JsonLinesWriter as JsonLinesWriter
     from engine.storing.writer import Writer as Writer
@@ -73,6 +74,7 @@ _PUBLIC = {
     "engine.settings": ("Settings",),
     "engine.storing.mongo_writer": ("MongoWriter",),
     "engine.storing.writer": ("JsonLinesWriter", "Writer"),
+    "engine.settings.tuning": ("Tuning",),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 

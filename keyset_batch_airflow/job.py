@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 from engine.errors import ConfigError, EngineError, PlanError
 from engine.keys.window import Window
 from engine.settings import Settings
+from engine.settings.tuning import Tuning
 from keyset_batch_airflow.params import SETTINGS
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,8 @@ def settings_of(params: Mapping[str, Any], **more: Any) -> Settings:
     chosen = {name: params[name] for name in SETTINGS if name in params}
     if "max_ranges" in chosen:
         chosen["max_ranges"] = min(chosen["max_ranges"], conf.getint("core", "max_map_length"))
-    return Settings(**{**chosen, **more})
+    chosen["tuning"] = {name: params[name] for name in Tuning.model_fields if name in params}
+    return Settings.from_environment(**{**chosen, **more})
 
 
 def window_of(params: Mapping[str, Any], dag_run: Any) -> Window:

@@ -12,6 +12,7 @@ from airflow.sdk import Param
 
 from engine.extractors.formats import FORMATS
 from engine.settings import Settings
+from engine.settings.tuning import Tuning
 
 Group = Mapping[str, Param]
 """Params by name, in the order of the form."""
@@ -23,7 +24,8 @@ _LIMITS = "Size and limits"
 _MOMENT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$"
 """A moment in ISO-8601, as the engine reads it. The form checks it, so a wrong one does not become a run."""
 
-_SCHEMA = Settings.model_json_schema()["properties"]
+_SCHEMA = {**Settings.model_json_schema()["properties"], **Tuning.model_json_schema()["properties"]}
+_DEFAULTS = {**Settings().model_dump(), **Tuning().model_dump()}
 _CHECKED = ("type", "enum", "minimum", "maximum", "minLength")
 
 
@@ -36,8 +38,7 @@ def _settings(section: str, **words: Mapping[str, Any]) -> dict[str, Param]:
     params = {}
     for name, told in words.items():
         checks = {check: _SCHEMA[name][check] for check in _CHECKED if check in _SCHEMA[name]}
-        default = Settings.model_fields[name].get_default(call_default_factory=True)
-        params[name] = Param(default, section=section, **{**checks, **told})
+        params[name] = Param(_DEFAULTS[name], section=section, **{**checks, **told})
     return params
 
 
@@ -267,8 +268,7 @@ CONNECTIONS = {
     ),
 }
 
-_EXTRACTION = (PLACES, DOCUMENTS, SERVICE)
-_ALWAYS = (LIMITS, CONNECTIONS)
+_EXTRACTION, _ALWAYS = (PLACES, DOCUMENTS, SERVICE), (LIMITS, CONNECTIONS)
 
 BACKFILL = (WINDOW, *_EXTRACTION, PLANNING, *_ALWAYS)
 INCREMENTAL = (WINDOW, LOOKBACK, *_EXTRACTION, PLANNING, *_ALWAYS)

@@ -31,7 +31,7 @@ MOST_S = 1800.0
 """Seconds after which a run is given up."""
 
 # The texts of the documents repeat, and each of them must be sent.
-ENVIRONMENT = {"ENGINE_REPEAT_CACHE_TEXTS": "0"}
+ENVIRONMENT = {"ENGINE_TUNING__REPEAT_CACHE_TEXTS": "0"}
 
 _DAGS = Path(__file__).resolve().parents[2] / "airflow_dags"
 

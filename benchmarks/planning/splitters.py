@@ -16,7 +16,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.errors import OperationFailure
 
-from engine import Settings, Window, plan_ranges
+from engine import Settings, Tuning, Window, plan_ranges
 from engine.keys.bson_values import identity, value_at
 from engine.keys.key import Key, KeyRange, Order
 from engine.mongo.driver import exact
@@ -53,7 +53,9 @@ class SplitTask:
 
     def settings(self, strategy: str = "auto") -> Settings:
         """The engine's settings for this task."""
-        return Settings(strategy=strategy, range_documents=self.target, order_field=self.order_field)
+        return Settings(
+            range_documents=self.target, order_field=self.order_field, tuning=Tuning(strategy=strategy)
+        )
 
 
 @dataclass(frozen=True, slots=True)

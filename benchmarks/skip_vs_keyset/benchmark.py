@@ -14,8 +14,7 @@ from benchmarks.skip_vs_keyset.measuring import Comparison, Setup
 from benchmarks.skip_vs_keyset.plot import draw
 from benchmarks.skip_vs_keyset.readers import KEYSET
 from benchmarks.skip_vs_keyset.tables import show
-from engine.errors import ConfigError
-from engine.settings import Settings
+from engine.settings import Settings, assigned
 
 QUICK = Setup(sizes=(3_000, 9_000), pages=(100, 1_000), repetitions=2, samples=10, most_skipped=300_000)
 
@@ -53,14 +52,12 @@ def publish(result: Mapping[str, Any], directory: Path, *, quick: bool) -> None:
     show(result)
 
 
-def settings_from(assignments: list[str]) -> dict[str, str]:
+def settings_from(assignments: list[str]) -> dict[str, Any]:
     """Reads settings of the engine from `NAME=VALUE`, and checks them.
 
     Raises:
         ConfigError: an assignment has no `=`, or the engine does not accept it.
     """
-    settings = dict(assignment.split("=", 1) for assignment in assignments if "=" in assignment)
-    if len(settings) != len(assignments):
-        raise ConfigError("--set takes NAME=VALUE")
+    settings = assigned(assignments)
     Settings(**settings)
     return settings

@@ -104,7 +104,9 @@ class EngineReader:
 
     async def pages(self, documents: int) -> AsyncIterator[Page]:
         """Yields pages by bounds of the index; the first few are smaller."""
-        settings = Settings(**{**self.settings, "page_documents": documents})
+        settings = Settings(
+            **{**self.settings, "tuning": {**self.settings.get("tuning", {}), "page_documents": documents}}
+        )
         scan = await choose_scan(self.collection, settings)
         whole = KeyRange(Key((MinKey(), MinKey())), Key((MaxKey(), MaxKey())))
         async for page in Reader(scan, whole, settings).pages(after=None):

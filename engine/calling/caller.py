@@ -110,7 +110,7 @@ class Caller:
             ServiceDown: the service did not work for too long; nothing is blamed on these texts.
             ExtractionError: it has never worked, and does not look as if it will.
         """
-        return await self._in_requests(texts, self._settings.batch_attempts)
+        return await self._in_requests(texts, self._settings.tuning.batch_attempts)
 
     async def _in_requests(
         self, texts: Sequence[str], attempts: int, *, searching: bool = False

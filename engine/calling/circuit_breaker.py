@@ -64,7 +64,7 @@ class CircuitBreaker:
     def record_failure(self) -> None:
         """Records a failure other than throttling; `circuit_failures` of them in a row open the circuit."""
         self._failures += 1
-        if self._failures >= self._settings.circuit_failures:
+        if self._failures >= self._settings.tuning.circuit_failures:
             self.open()
 
     def open(self) -> None:
@@ -125,6 +125,8 @@ class CircuitBreaker:
         if self._failed_probes == 0:
             return 0.0
         settings = self._settings
-        bound = min(settings.probe_max_s, settings.retry_base_s * 2 ** min(self._failed_probes, 30))
+        bound = min(
+            settings.tuning.probe_max_s, settings.tuning.retry_base_s * 2 ** min(self._failed_probes, 30)
+        )
         hint = self._problem.retry_after_s if isinstance(self._problem, ExtractionError) else None
-        return min(hint or 0.0, settings.retry_after_max_s) + self._rng.uniform(bound / 2, bound)
+        return min(hint or 0.0, settings.tuning.retry_after_max_s) + self._rng.uniform(bound / 2, bound)

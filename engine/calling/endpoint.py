@@ -93,16 +93,16 @@ class Endpoint:
         rng = rng or random.Random()  # noqa: S311  (spreads load; nothing secret)
         self.clock, self._settings, self._events = clock, settings, Events()
         self.slots = slots or slots_of(settings)
-        self.pause = Pause(clock, sleep, rng, settings.retry_base_s)
+        self.pause = Pause(clock, sleep, rng, settings.tuning.retry_base_s)
         self.circuit = CircuitBreaker(settings, clock=clock, sleep=sleep, rng=rng)
         texts = min(settings.batch_texts, most_texts or settings.batch_texts)
         self.size = RequestSize(texts, settings.batch_chars, clock=clock)
         self.retries = RetryPolicy(
-            RetryQuota(settings.retry_tokens, clock),
-            max_retry_s=settings.max_retry_s,
-            max_throttled_s=settings.max_throttled_s,
-            base_s=settings.retry_base_s,
-            most_s=settings.retry_max_s,
+            RetryQuota(settings.tuning.retry_tokens, clock),
+            max_retry_s=settings.tuning.max_retry_s,
+            max_throttled_s=settings.tuning.max_throttled_s,
+            base_s=settings.tuning.retry_base_s,
+            most_s=settings.tuning.retry_max_s,
             sleep=sleep,
             rng=rng,
         )
@@ -136,7 +136,7 @@ class Endpoint:
             self.circuit.record_failure()
             return
         hint = error.retry_after_s if isinstance(error, ExtractionError) else None
-        if seconds := min(hint or 0.0, self._settings.retry_after_max_s):
+        if seconds := min(hint or 0.0, self._settings.tuning.retry_after_max_s):
             if not self.pause.remaining:
                 self._events.warning("service_throttled", pause_s=seconds)
             self.pause.extend(seconds)
@@ -144,7 +144,7 @@ class Endpoint:
     def occupied_s(self, error: Exception) -> float:
         """Seconds for which the service may still be at work on an attempt that has failed (trap 22)."""
         timed_out = isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
-        return self._settings.timeout_charge_s if timed_out else 0.0
+        return self._settings.tuning.timeout_charge_s if timed_out else 0.0
 
 
 class Attempt:
@@ -191,22 +191,7 @@ class Attempt:
         endpoint.slots.give_back(occupied_s)
 
 
-_CALLING = {
-    "min_concurrency",
-    "max_concurrency",
-    "batch_texts",
-    "batch_chars",
-    "timeout_charge_s",
-    "max_retry_s",
-    "retry_tokens",
-    "retry_base_s",
-    "retry_max_s",
-    "retry_after_max_s",
-    "max_throttled_s",
-    "circuit_failures",
-    "probe_max_s",
-    "max_outage_s",
-}
+_CALLING = {"min_concurrency", "max_concurrency", "batch_texts", "batch_chars", "max_outage_s", "tuning"}
 """The settings that an Endpoint is made from."""
 
 _SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[Any, Endpoint]] = WeakKeyDictionary()

@@ -65,7 +65,7 @@ class UnresolvedLetters:
             by_id = {"order_field": "_id", "filter": self._condition}
             scan = await choose_scan(self._letters, self._settings.model_copy(update=by_id))
             whole = Key((MinKey(),)), Key((MaxKey(),))
-            async for page in keys_of(scan, *whole, self._settings.page_documents):
+            async for page in keys_of(scan, *whole, self._settings.tuning.page_documents):
                 taken = page if left is None else page[:left]
                 if taken:
                     yield taken

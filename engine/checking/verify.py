@@ -144,7 +144,7 @@ class Verifier:
 
 def window_keys(scan: Scan, plan: Plan, settings: Settings) -> AsyncIterator[list[Key]]:
     """Yields the Keys of the plan's window, whose ends are the outer ends of the plan's ranges."""
-    return keys_of(scan, plan.ranges[0].start, plan.ranges[-1].stop, settings.page_documents)
+    return keys_of(scan, plan.ranges[0].start, plan.ranges[-1].stop, settings.tuning.page_documents)
 
 
 async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> AsyncIterator[list[Key]]:

@@ -21,7 +21,7 @@ from engine.extractors.formats import FORMATS
 from engine.extractors.http_extractor import HttpExtractor
 from engine.extractors.offsets import OffsetUnit
 from engine.mongo import calls
-from engine.settings import Settings
+from engine.settings import Settings, assigned
 
 DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source database.")]
 CollectionName = Annotated[str, typer.Option("--collection", "-c", help="Source collection.")]
@@ -37,7 +37,12 @@ End = Annotated[
 RunId = Annotated[str | None, typer.Option(help="Id of the run; by default derived from its parameters.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Any setting of docs/settings.md; repeatable."),
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="NAME=VALUE",
+        help="Any setting of docs/settings.md; repeatable.",
+    ),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Send every document and replace its result, even if it is unchanged.")
@@ -106,18 +111,12 @@ async def connected(uri: str) -> Any:
 
 def settings_from(assignments: list[str] | None, run_id: str | None, *, force: bool = False) -> Settings:
     """Makes settings from the environment and from NAME=VALUE, where the value is a JSON object or text."""
-    values: dict[str, Any] = {"run_id": run_id} if run_id else {}
-    for assignment in assignments or []:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {assignment!r}: write it as NAME=VALUE")
-        try:
-            values[name] = json.loads(value) if value.startswith("{") else value
-        except ValueError as error:
-            raise ConfigError(f"--set {name}: the value is not valid JSON ({error})") from None
+    values = assigned(assignments or [])
+    if run_id:
+        values.setdefault("run_id", run_id)
     if force:
         values["force"] = True
-    return Settings(**values)
+    return Settings.from_environment(**values)
 
 
 def service_from(

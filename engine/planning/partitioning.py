@@ -82,7 +82,7 @@ async def partition_window(scan: Scan, start: Key, stop: Key, settings: Settings
     if isinstance(scan, FilterScan):
         return Partition(await walk(scan, start, stop, settings), "exact")
     estimate = await estimate_window(scan, start, stop, settings)
-    strategy = settings.strategy if settings.strategy != "auto" else _chosen(estimate, settings)
+    strategy = settings.tuning.strategy if settings.tuning.strategy != "auto" else _chosen(estimate, settings)
     if isinstance(scan, WholeTiesScan) and strategy != "sample":
         await refuse_large_ties(scan, start, stop)
     segments = await _STRATEGIES[strategy](scan, start, stop, settings, estimate)
@@ -93,16 +93,16 @@ def _chosen(estimate: Estimate, settings: Settings) -> str:
     ranges = estimate.documents / settings.range_documents
     if estimate.documents <= WALKED_DOCUMENTS or len(estimate.keys) < ranges * SAMPLES_A_RANGE / 2:
         return "exact"
-    return "counted" if estimate.documents <= settings.max_counted_documents else "sample"
+    return "counted" if estimate.documents <= settings.tuning.max_counted_documents else "sample"
 
 
 async def estimate_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> Estimate:
     """Estimates the window's size from the share of a random sample of the collection that lies inside it."""
     total = await scan.estimated_total()
-    if total <= WALKED_DOCUMENTS and settings.strategy in ("auto", "exact"):
+    if total <= WALKED_DOCUMENTS and settings.tuning.strategy in ("auto", "exact"):
         return Estimate(total, [])
     ranges = min(settings.max_ranges, math.ceil(total / settings.range_documents))
-    size = SAMPLES_A_RANGE * (SLICES if settings.strategy == "exact" else max(1, ranges))
+    size = SAMPLES_A_RANGE * (SLICES if settings.tuning.strategy == "exact" else max(1, ranges))
     keys = await scan.sample(start, stop, size)
     return Estimate(round(total * len(keys) / min(size, total)) if keys else 0, keys)
 

@@ -68,7 +68,7 @@ async def _cross_checked(
     """The segments after the cross-check, which needs counts of all of them and a small window."""
     exact = all(segment.exact for segment in segments)
     documents = sum(segment.documents for segment in segments)
-    if exact and 0 < documents <= settings.max_proven_documents:
+    if exact and 0 < documents <= settings.tuning.max_proven_documents:
         return await cross_check(scan, segments)
     return segments, Proof.NONE
 

@@ -35,7 +35,7 @@ async def choose_scan(collection: driver.Collection, settings: Settings) -> Scan
     if index is None:
         return FilterScan(*chosen)
     if spec != order.spec:
-        return WholeTiesScan(*chosen, most_ties=settings.max_tied_documents)
+        return WholeTiesScan(*chosen, most_ties=settings.tuning.max_tied_documents)
     return BoundsScan(*chosen) if await _takes_bounds(collection, order, index) else FilterScan(*chosen)
 
 

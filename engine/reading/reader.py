@@ -45,8 +45,10 @@ class Reader:
         self._scan = scan
         self._range = key_range
         self._text_field = settings.text_field
-        self._read_ahead_bytes = settings.read_ahead_bytes
-        self._paging = PageSize(settings.page_documents, settings.max_page_bytes, settings.page_target_s)
+        self._read_ahead_bytes = settings.tuning.read_ahead_bytes
+        self._paging = PageSize(
+            settings.tuning.page_documents, settings.tuning.max_page_bytes, settings.tuning.page_target_s
+        )
         self._projection = dict.fromkeys(_disjoint(["_id", *scan.order.fields, settings.text_field]), 1)
 
     async def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:

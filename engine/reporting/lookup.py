@@ -50,13 +50,13 @@ async def report_html(
         target: database with its results, checkpoints and dead letters.
     """
     source_name = plan.namespace.partition(".")[2]
-    places, most = Target.of(target, source_name, settings), settings.report_entities
+    places, most = Target.of(target, source_name, settings), settings.tuning.report_entities
     data = ReportData(
         report,
         plan,
         now(),
         await _timelines(plan, target, settings),
-        await _letters(places.dead_letters, plan.run_id, settings.report_dead_letters),
+        await _letters(places.dead_letters, plan.run_id, settings.tuning.report_dead_letters),
         await _top_entities(places.entities, report, most) if most else None,
     )
     return render(data)

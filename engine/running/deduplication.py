@@ -86,8 +86,8 @@ class SentTexts:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._most_texts = settings.repeat_cache_texts // 2
-        self._most_chars = settings.repeat_cache_chars // 2
+        self._most_texts = settings.tuning.repeat_cache_texts // 2
+        self._most_chars = settings.tuning.repeat_cache_chars // 2
         self._young: dict[str, SharedRequest] = {}
         self._old: dict[str, SharedRequest] = {}
         self._chars = 0

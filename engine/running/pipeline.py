@@ -73,7 +73,7 @@ class RangeAttempt:
         self._range_id = key_range.range_id
         self._events = Events(run=key_range.run_id, range=self._range_id)
         self._metrics = metrics.current()
-        self._ahead = asyncio.Semaphore(settings.max_ahead_batches)
+        self._ahead = asyncio.Semaphore(settings.tuning.max_ahead_batches)
         self._unanswered, self._answered = 0, asyncio.Event()
         self._to_extract = Channel[BatchInFlight](settings.max_concurrency)
         self._to_write = WriteBuffer(settings)
@@ -137,7 +137,9 @@ class RangeAttempt:
         with gc_threshold_raised(), self._tracker.sampling(), observed:
             self._reading = asyncio.create_task(self._read())
             extracting = asyncio.create_task(self._extract_all())
-            writing = [asyncio.create_task(self._write()) for _ in range(self._settings.write_concurrency)]
+            writing = [
+                asyncio.create_task(self._write()) for _ in range(self._settings.tuning.write_concurrency)
+            ]
             await wait_or_cancel([self._reading, extracting, *writing])
         if not self._stopped_by:
             await self._check_all_read()

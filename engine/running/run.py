@@ -216,7 +216,7 @@ async def run_range(
         extractor: an Extractor, or an async function that takes a list of texts.
         target: the database for results, checkpoints and dead letters. Without it, pass a writer, and
             `checkpoints` too if the range is to resume after a stop.
-        settings: by default those of the environment.
+        settings: by default all have their defaults; the environment is not read.
         writer: takes the results instead of the target's collections.
         checkpoints: keeps the checkpoint instead of the target.
         progress: called after every write.

@@ -63,8 +63,8 @@ class WriteBuffer(Channel["BatchInFlight"]):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.max_concurrency)
-        self._most_documents, self._most_chars = settings.write_documents, settings.write_chars
-        self._wait_s = settings.write_wait_s
+        self._most_documents, self._most_chars = settings.tuning.write_documents, settings.tuning.write_chars
+        self._wait_s = settings.tuning.write_wait_s
         self._gathering = asyncio.Lock()
 
     async def next_group(self) -> list[BatchInFlight]:

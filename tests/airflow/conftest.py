@@ -86,8 +86,8 @@ def environment(tmp_path_factory, secret_uri, service):
         "AIRFLOW_CONN_NER_DEFAULT": json.dumps(ner),
         "NER_RETRY_DELAY_S": "0",
         "NER_OUTAGE_DELAY_S": "0",
-        "ENGINE_RETRY_BASE_S": "0.001",
-        "ENGINE_RETRY_MAX_S": "0.01",
+        "ENGINE_TUNING__RETRY_BASE_S": "0.001",
+        "ENGINE_TUNING__RETRY_MAX_S": "0.01",
         "ENGINE_MAX_OUTAGE_S": "0",
     }
 

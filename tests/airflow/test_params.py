@@ -78,10 +78,12 @@ def test_params_are_the_engine_s_settings(dags):
     from keyset_batch_airflow.params import SETTINGS
 
     settings = Settings()
-    assert len(SETTINGS) == 14
+    assert len(SETTINGS) == 12
     for dag in dags.values():
         for name in set(SETTINGS) & set(dag.params):
             assert dag.params[name] == getattr(settings, name), name
+        for name in {"strategy", "report_entities"} & set(dag.params):
+            assert dag.params[name] == getattr(settings.tuning, name), name
         assert dag.params.get_param("service_format").schema["enum"] == list(FORMATS)
 
 

@@ -6,25 +6,30 @@ import re
 
 import pytest
 
-from engine import Settings
+from engine import Settings, Tuning
 from tests.support.places import ROOT
 
 
-def settings_table():
-    """The table of docs/settings.md, made from the settings themselves."""
+def settings_table(model, but=()):
+    """The table of a page, made from the settings themselves."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        lines.append(f"| `{name}` | {'' if default is None else f'`{default}`'} | {field.description} |")
+    for name, field in model.model_fields.items():
+        if name not in but:
+            default = field.get_default(call_default_factory=True)
+            lines.append(f"| `{name}` | {'' if default is None else f'`{default}`'} | {field.description} |")
     return "\n".join(lines)
 
 
-def test_the_page_of_settings_lists_every_setting():
-    """It has its default and meaning; on failure, pytest shows the right table."""
-    page = (ROOT / "docs" / "settings.md").read_text()
-    found = re.search(r"<!-- settings -->\n(.*?)\n?<!-- /settings -->", page, re.DOTALL)
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("settings", settings_table(Settings, but={"tuning"})), ("tuning", settings_table(Tuning))],
+)
+def test_the_pages_of_settings_list_every_setting(name, table):
+    """Each has its default and meaning; on failure, pytest shows the right table."""
+    page = (ROOT / "docs" / f"{name}.md").read_text()
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- /{name} -->", page, re.DOTALL)
     assert found
-    assert found[1] == settings_table()
+    assert found[1] == table
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=str)
@@ -51,8 +56,9 @@ def test_anchors_of_links_exist(path):
 
 
 def test_every_setting_has_a_meaning():
-    """The table of settings shows its description."""
-    assert all(field.description for field in Settings.model_fields.values())
+    """The tables of settings show its description."""
+    fields = [*Settings.model_fields.values(), *Tuning.model_fields.values()]
+    assert all(field.description for field in fields)
 
 
 def test_the_lock_names_no_host():

@@ -9,8 +9,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from engine import HttpExtractor, Settings, Status, Window, plan_ranges, run_range
+from engine import HttpExtractor, Status, Window, plan_ranges, run_range
 from tests.support.misbehaviour import status
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
@@ -32,7 +33,7 @@ def as_http_date():
 
 async def run_two_ranges(work, **settings):
     """Runs two ranges side by side through one extractor; returns their reports."""
-    chosen = Settings(range_documents=102, batch_texts=4, max_concurrency=4, **settings)
+    chosen = settings_with(range_documents=102, batch_texts=4, max_concurrency=4, **settings)
     plan = await plan_ranges(work.source, Window(), chosen, work.database)
     assert len(plan.ranges) == 2
     where = {"source": work.source, "target": work.database, "settings": chosen}

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from engine import HttpExtractor, Settings, Window, plan_ranges, run, split_range
+from engine import HttpExtractor, Settings, Tuning, Window, plan_ranges, run, split_range
 from tests.support.misbehaviour import status
 
 pytestmark = pytest.mark.asyncio
@@ -136,7 +136,9 @@ async def test_no_event_holds_a_text_or_a_token(work, text_of, told):
 
     work.service.poison[text_of(11)] = work.service.poison[text_of(40)] = repeats
     async with HttpExtractor(work.service.url, headers={"Authorization": "Bearer s3cret"}) as extractor:
-        settings = Settings(retry_base_s=0.001, retry_max_s=0.002, batch_texts=8, circuit_failures=1)
+        settings = Settings(
+            batch_texts=8, tuning=Tuning(retry_base_s=0.001, retry_max_s=0.002, circuit_failures=1)
+        )
         await run(Window(), source=work.source, extractor=extractor, target=work.database, settings=settings)
     lines = told()
     assert told("dead_letters")

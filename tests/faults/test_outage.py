@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engine import ExtractionError, HttpExtractor, Settings, Status, Window, plan_ranges, run_range
+from engine import ExtractionError, HttpExtractor, Settings, Status, Tuning, Window, plan_ranges, run_range
 from tests.support.misbehaviour import hang_up, html, reset, silence, status
 from tests.support.ner_service import FaultyService
 
@@ -105,7 +105,7 @@ async def test_run_range_raises_what_the_service_said(work):
     """A range that meets an outage raises ExtractionError with the status and what to do."""
     await work.fill(20)
     work.service.down = status(401, {"error": "who are you?"})
-    settings = Settings(max_attempts=2, retry_base_s=0.0)
+    settings = Settings(max_attempts=2, tuning=Tuning(retry_base_s=0.0))
     plan = await plan_ranges(work.source, Window(), settings, target=work.database)
 
     with pytest.raises(ExtractionError, match=r"HTTP 401.*run again to resume") as raised:

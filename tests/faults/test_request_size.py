@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from engine import Entity, ExtractionError, Failure, Settings, Status, Window, run
+from engine import Entity, ExtractionError, Failure, Status, Window, run
 from tests.support.samples import fill, message
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
@@ -36,7 +37,7 @@ async def run_over(database, service, texts, **settings):
     documents = [message(n, n // 3) | {"text": text} for n, text in enumerate(texts)]
     source = await fill(database["messages"], documents)
     return await run(
-        Window(), source=source, extractor=service, target=database, settings=Settings(**settings)
+        Window(), source=source, extractor=service, target=database, settings=settings_with(**settings)
     )
 
 

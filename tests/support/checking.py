@@ -6,11 +6,15 @@ from datetime import UTC, datetime
 
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Timestamp
 
-from engine import Settings
+from engine import Settings, Tuning
 from tests.support.samples import first_word
 
 SMALL = Settings(
-    range_documents=100, batch_texts=10, page_documents=50, retry_base_s=0, max_attempts=2, max_outage_s=0
+    range_documents=100,
+    batch_texts=10,
+    max_attempts=2,
+    max_outage_s=0,
+    tuning=Tuning(page_documents=50, retry_base_s=0),
 )
 MIXED = [
     1,

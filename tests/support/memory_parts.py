@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from engine import Key, KeyRange, Settings, Status
+from engine import Key, KeyRange, Settings, Status, Tuning
 from engine.calling.caller import Caller
 from engine.calling.endpoint import Endpoint
 from engine.keys.bson_values import identity
@@ -22,9 +22,8 @@ SMALL = Settings(
     batch_texts=4,
     min_concurrency=4,
     max_concurrency=4,
-    write_documents=4,
     checkpoint_s=0,
-    max_ahead_batches=8,
+    tuning=Tuning(write_documents=4, max_ahead_batches=8),
 )
 """Settings with small bounds, so that a few texts fill all queues."""
 

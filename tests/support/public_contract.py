@@ -11,15 +11,17 @@ import dataclasses
 import inspect
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from typing import Any, get_args, get_type_hints
 
 import typer
+from pydantic import BaseModel
 
 import engine
-from engine import EngineError, HttpExtractor, Settings
+from engine import EngineError, HttpExtractor, Settings, Tuning
 from engine.cli.commands import app as COMMAND_LINE  # noqa: N812
+from engine.settings import PREFIX
 from tests.support.listing import as_text
 from tests.support.places import ROOT
 
@@ -142,15 +144,19 @@ def _family(error: type[Exception]) -> Iterator[type[Exception]]:
 
 def _settings() -> dict[str, Any]:
     """The prefix of their environment variables; type, limits and default of each setting."""
-    schemas = Settings.model_json_schema()["properties"]
-    fields = {
+    return {"prefix": PREFIX, "fields": _fields(Settings, but={"tuning"}), "tuning": _fields(Tuning)}
+
+
+def _fields(model: type[BaseModel], but: Collection[str] = ()) -> dict[str, Any]:
+    schemas = model.model_json_schema()["properties"]
+    return {
         name: {
             **{key: value for key, value in schemas[name].items() if key not in WORDS},
             "default": field.get_default(call_default_factory=True),
         }
-        for name, field in Settings.model_fields.items()
+        for name, field in model.model_fields.items()
+        if name not in but
     }
-    return {"prefix": Settings.model_config["env_prefix"], "fields": fields}
 
 
 # --- command line ---

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from engine import HttpExtractor, Settings, Window, run
+from engine import HttpExtractor, Window, run
 from tests.support.misbehaviour import entities_of
 from tests.support.ner_service import FaultyService
+from tests.support.settings import settings_with
 
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -63,7 +64,7 @@ class Work:
             source=self.source,
             extractor=extractor,
             target=self.database,
-            settings=Settings(**quick | settings),
+            settings=settings_with(**quick | settings),
         )
 
     async def stored(self) -> dict:

@@ -32,7 +32,7 @@ def test_the_environment_is_read(monkeypatch):
     """The variable is `ENGINE_` and the setting's name; keyword arguments win."""
     monkeypatch.setenv("ENGINE_RANGE_DOCUMENTS", "123")
     monkeypatch.setenv("ENGINE_MAX_CONCURRENCY", "7")
-    settings = Settings(max_concurrency=8)
+    settings = Settings.from_environment(max_concurrency=8)
     assert (settings.range_documents, settings.max_concurrency) == (123, 8)
 
 
@@ -40,13 +40,16 @@ def test_a_wrong_value_in_the_environment_names_the_setting(monkeypatch):
     """The message is the same as for keyword arguments."""
     monkeypatch.setenv("ENGINE_RANGE_DOCUMENTS", "-1")
     with pytest.raises(ConfigError, match="range_documents = '-1'"):
-        Settings()
+        Settings.from_environment()
 
 
 def test_a_filter_may_be_extended_json(monkeypatch):
     """A filter given as text may contain BSON types as Extended JSON; operators stay unchanged."""
     monkeypatch.setenv("ENGINE_FILTER", '{"owner": {"$oid": "0123456789ab0123456789ab"}, "n": {"$gt": 5}}')
-    assert Settings().filter == {"owner": ObjectId("0123456789ab0123456789ab"), "n": {"$gt": 5}}
+    assert Settings.from_environment().filter == {
+        "owner": ObjectId("0123456789ab0123456789ab"),
+        "n": {"$gt": 5},
+    }
 
 
 def test_settings_do_not_change():

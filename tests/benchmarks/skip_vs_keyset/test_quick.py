@@ -91,5 +91,5 @@ def test_a_setting_that_the_engine_does_not_know_is_refused_before_anything_is_m
     with pytest.raises(ConfigError, match="pages"):
         settings_from(["pages=3"])
     with pytest.raises(ConfigError, match="NAME=VALUE"):
-        settings_from(["page_documents"])
-    assert settings_from(["page_documents=3"]) == {"page_documents": "3"}
+        settings_from(["tuning.page_documents"])
+    assert settings_from(["tuning.page_documents=3"]) == {"tuning": {"page_documents": "3"}}

@@ -15,7 +15,7 @@ from demo.processes.waiting import wait_for
 from demo.servers.environment import server_environment
 from demo.servers.http_json import request_json
 from demo.servers.ports import free_port
-from engine import HttpExtractor, Settings, Window, run
+from engine import HttpExtractor, Settings, Tuning, Window, run
 from tests.support.samples import fill, message
 
 QUEUE = 2
@@ -70,7 +70,9 @@ async def test_what_a_run_stores_equals_the_model_span_by_span(service, sample, 
     messages = await fill(
         pymongo_database["messages"], [message(n, n, text) for n, text in enumerate(sample)]
     )
-    settings = Settings(range_documents=70, batch_texts=8, max_concurrency=8, retry_base_s=0.05)
+    settings = Settings(
+        range_documents=70, batch_texts=8, max_concurrency=8, tuning=Tuning(retry_base_s=0.05)
+    )
     report = await run(
         Window(),
         source=messages,

@@ -12,6 +12,7 @@ from engine import Window, repair, run, verify
 from engine.keys.bson_values import identity
 from tests.support.checking import SMALL, Recorder, places
 from tests.support.samples import DAY, first_word, ids_of, message
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
@@ -94,7 +95,7 @@ async def test_a_digest_survives_interruption_and_does_not_depend_on_ranges(mess
     await run(Window(), extractor=down_after_30_calls, **places(messages))
     resumed = await run(Window(), extractor=first_word, **places(messages))
     assert max(r.attempts for r in resumed.ranges) == 2
-    settings = SMALL.model_copy(update={"range_documents": 77, "page_documents": 9, "run_id": "other"})
+    settings = settings_with(SMALL, range_documents=77, page_documents=9, run_id="other")
     again = await run(Window(), extractor=first_word, **places(messages, settings))
     expected = (await verify(Window(), **places(messages))).digest
     assert {resumed.digest, again.digest, expected} == {expected}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine import Key, Settings, SourceError, Status, Window, repair, run, verify
+from engine import Key, Settings, SourceError, Status, Tuning, Window, repair, run, verify
 from engine.keys.bson_values import identity
 from engine.reading.documents_by_key import DocumentsByKey
 from engine.reading.index_choice import choose_scan
@@ -56,7 +56,7 @@ async def test_what_a_repair_cannot_extract_becomes_a_dead_letter(messages):
 async def test_trap_1_missing_documents_of_every_type_are_found(database, order_field):
     """They are found whatever the BSON type of their `_id`, in both orders; repaired ones keep the type."""
     collection = await fill(database["messages"], [message(value, n) for n, value in enumerate(MIXED)])
-    where = places(collection, Settings(order_field=order_field, page_documents=4))
+    where = places(collection, Settings(order_field=order_field, tuning=Tuning(page_documents=4)))
     half = {"_id": {"$in": MIXED[::2]}}
     await run(
         Window(),

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from engine import ConfigError, Settings, SourceError, Status, Window, WriteError, replay, run, verify
+from engine import ConfigError, Settings, SourceError, Status, Tuning, Window, WriteError, replay, run, verify
 from engine.checking.unresolved_letters import UnresolvedLetters
 from engine.keys.bson_values import identity
 from engine.reading.index_choice import choose_scan
 from tests.support.checking import MIXED
 from tests.support.samples import DAY, fill, first_word, message
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
 SMALL = Settings(
-    range_documents=100, batch_texts=10, page_documents=3, retry_base_s=0, max_attempts=2, max_dead_letters=99
+    range_documents=100,
+    batch_texts=10,
+    max_attempts=2,
+    max_dead_letters=99,
+    tuning=Tuning(page_documents=3, retry_base_s=0),
 )
 REFUSED = [f"Hello {n}" for n in range(0, 1000, 100)]
 
@@ -35,7 +40,7 @@ class Service:
 
 def places(collection, **changed):
     """The source, target and settings that every call takes."""
-    settings = SMALL.model_copy(update=changed)
+    settings = settings_with(SMALL, **changed)
     return {"source": collection, "target": collection.database, "settings": settings}
 
 

@@ -83,10 +83,10 @@ async def test_verifying_holds_one_page_at_a_time(messages):
     scan = await choose_scan(messages, SMALL)
     verifier = Verifier(messages.database, "messages", SMALL, limit=7)
     first = Order.of("created_at").first
-    pages = keys_of(scan, first(DAY), first(datetime(2021, 1, 1, tzinfo=UTC)), SMALL.page_documents)
+    pages = keys_of(scan, first(DAY), first(datetime(2021, 1, 1, tzinfo=UTC)), SMALL.tuning.page_documents)
     async for keys in verifier.missing(watched(pages)):
         assert verifier.result({}).read == sum(read)
-        assert len(keys) == read[-1] <= SMALL.page_documents
+        assert len(keys) == read[-1] <= SMALL.tuning.page_documents
     assert len(verifier.result({}).first_missing) == 7
     assert sum(read) == 1000
 

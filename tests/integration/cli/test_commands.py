@@ -221,7 +221,7 @@ def test_repair_that_fails_exits_1(workplace):
         (["--repair"], "either --service-url or --extractor"),
         (["--start", "2021-01-01", "--end", "2020-01-01"], "is after end"),
         (["-s", "order_field=sent_at"], "createIndex"),
-        (["-s", "page_document=5"], "did you mean 'page_documents'"),
+        (["-s", "page_document=5"], "did you mean 'tuning.page_documents'"),
         (["--limit", "-1"], "--limit"),
     ],
 )

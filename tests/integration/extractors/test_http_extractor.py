@@ -8,7 +8,18 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from engine import ConfigError, Entity, ExtractionError, Failure, HttpExtractor, Settings, Status, Window, run
+from engine import (
+    ConfigError,
+    Entity,
+    ExtractionError,
+    Failure,
+    HttpExtractor,
+    Settings,
+    Status,
+    Tuning,
+    Window,
+    run,
+)
 from engine.calling.caller import Caller, Refusal
 from engine.calling.endpoint import Endpoint, endpoint_of
 from tests.support.samples import fill, message
@@ -94,7 +105,7 @@ async def test_one_bad_text_of_comprehend_fails_no_other():
         return web.json_response({"ResultList": results, "ErrorList": errors})
 
     texts = [*[f"good {n}" for n in range(12)], "bad", *[f"good {n}" for n in range(12)]]
-    settings = Settings(retry_base_s=0)
+    settings = Settings(tuning=Tuning(retry_base_s=0))
     async with (
         serving(handler) as (url, seen),
         HttpExtractor(url, format="comprehend", canary=False) as extractor,

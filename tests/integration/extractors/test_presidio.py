@@ -16,8 +16,9 @@ from presidio_analyzer.predefined_recognizers import (
     SpacyRecognizer,
 )
 
-from engine import HttpExtractor, Settings, Status, Window, run
+from engine import HttpExtractor, Status, Window, run
 from tests.support.samples import fill, message
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
@@ -76,7 +77,7 @@ async def run_over(texts, database, url, **settings):
         source=source,
         extractor=HttpExtractor(url, format="presidio"),
         target=database,
-        settings=Settings(retry_base_s=0, **settings),
+        settings=settings_with(retry_base_s=0, **settings),
     )
     return report, await database["messages_entities"].find({}).sort("_id", 1).to_list(length=None)
 

@@ -16,6 +16,7 @@ from engine import (
     ExtractionError,
     Settings,
     Status,
+    Tuning,
     Window,
     load_plan,
     plan_ranges,
@@ -31,7 +32,9 @@ from engine.running.run import as_of_now
 from tests.support.mongod import replica_set
 from tests.support.samples import fill, message
 
-SETTINGS = Settings(run_id="r", range_documents=20, page_documents=8, batch_texts=4, max_dead_letters=5)
+SETTINGS = Settings(
+    run_id="r", range_documents=20, batch_texts=4, max_dead_letters=5, tuning=Tuning(page_documents=8)
+)
 WAYS = {
     "network": {"closeConnection": True},
     "not primary": {"errorCode": 10107},

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
 
-from engine import Plan, PlanError, Settings, Window, plan_ranges
+from engine import Plan, PlanError, Settings, Tuning, Window, plan_ranges
 from engine.planning import cross_check, partitioning, planner
 from tests.support.mongod import mongod
 from tests.support.samples import fill, message
@@ -29,7 +29,9 @@ def _small_is_large(monkeypatch):
 @pytest.mark.parametrize("strategy", ["exact", "counted"])
 async def test_counts_are_proven_at_one_snapshot_time(messages, strategy):
     """The plan says so, also when it is read back."""
-    plan = await plan_ranges(messages, Window(), Settings(strategy=strategy, range_documents=100))
+    plan = await plan_ranges(
+        messages, Window(), Settings(range_documents=100, tuning=Tuning(strategy=strategy))
+    )
     assert (plan.proof, plan.documents) == ("snapshot", 1000)
     assert "independent count of the window at one time" in plan.guarantee
     assert Plan.from_document(plan.to_document()).proof == "snapshot"
@@ -58,7 +60,9 @@ async def test_documents_that_come_while_planning_are_in_every_count_or_in_none(
         return made
 
     monkeypatch.setattr(planner, "partition_window", cut)
-    plan = await plan_ranges(messages, Window(), Settings(strategy="exact", range_documents=100))
+    plan = await plan_ranges(
+        messages, Window(), Settings(range_documents=100, tuning=Tuning(strategy="exact"))
+    )
     assert (plan.proof, plan.documents) == ("snapshot", 1003)
     assert [r.expected for r in plan.ranges if r.expected > 100] == [104]
 
@@ -73,16 +77,20 @@ async def test_ranges_that_leave_a_gap_are_refused(messages, monkeypatch):
 
     monkeypatch.setattr(planner, "partition_window", cut)
     with pytest.raises(PlanError, match=r"ranges hold 9\d\d documents, but their window holds 1,000"):
-        await plan_ranges(messages, Window(), Settings(strategy="exact", range_documents=100))
+        await plan_ranges(messages, Window(), Settings(range_documents=100, tuning=Tuning(strategy="exact")))
 
 
 async def test_only_counts_are_proven_and_only_so_many(messages):
     """Estimates, and plans beyond `max_proven_documents`, claim no proof."""
-    large = await plan_ranges(messages, Window(), Settings(max_proven_documents=999))
+    large = await plan_ranges(messages, Window(), Settings(tuning=Tuning(max_proven_documents=999)))
     assert (large.proof, large.exact) == ("none", True)
     assert "not compared with a count of the window" in large.guarantee
-    assert (await plan_ranges(messages, Window(), Settings(max_proven_documents=1000))).proof == "snapshot"
-    sampled = await plan_ranges(messages, Window(), Settings(strategy="sample", range_documents=100))
+    assert (
+        await plan_ranges(messages, Window(), Settings(tuning=Tuning(max_proven_documents=1000)))
+    ).proof == "snapshot"
+    sampled = await plan_ranges(
+        messages, Window(), Settings(range_documents=100, tuning=Tuning(strategy="sample"))
+    )
     assert (sampled.proof, sampled.exact) == ("none", False)
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from engine import KeyRange, MongoWriter, Settings, Window, plan_ranges, run, run_range
+from engine import KeyRange, MongoWriter, Settings, Tuning, Window, plan_ranges, run, run_range
 from tests.support.samples import first_word, ids_of
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
-SMALL = Settings(range_documents=500, batch_texts=10, page_documents=50)
+SMALL = Settings(range_documents=500, batch_texts=10, tuning=Tuning(page_documents=50))
 
 
 class Counting(MongoWriter):
@@ -45,7 +46,7 @@ async def test_a_plan_knows_whether_the_target_held_anything(messages, database)
     fresh = await plan_ranges(messages, Window(), SMALL, database)
     assert all(r.fresh for r in fresh.ranges)
     await database["messages_entities"].insert_one({"_id": "of another"})
-    again = await plan_ranges(messages, Window(), Settings(**SMALL.model_dump() | {"run_id": "b"}), database)
+    again = await plan_ranges(messages, Window(), settings_with(SMALL, run_id="b"), database)
     assert not any(r.fresh for r in again.ranges)
 
 
@@ -63,7 +64,7 @@ async def test_a_first_attempt_looks_nothing_up_where_nothing_was(messages, data
 async def test_what_another_run_wrote_meanwhile_is_found_at_the_write(messages, database):
     """Documents that another run wrote after planning are counted as unchanged, and not written twice."""
     key_range = await first_range(messages, database)
-    other = Settings(**SMALL.model_dump() | {"run_id": "other"})
+    other = settings_with(SMALL, run_id="other")
     await run(Window(), source=messages, extractor=first_word, target=database, settings=other)
     report, asked = await work(messages, database, key_range)
     assert (report.unchanged, report.written, asked) == (report.read, 0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from bson import MinKey, ObjectId
 
-from engine import ConfigError, PlanError, Settings, Window, plan_ranges, run
+from engine import ConfigError, PlanError, Settings, Tuning, Window, plan_ranges, run
 from engine.planning import partitioning
 from tests.support.samples import fill, first_word, message
 
@@ -36,7 +36,9 @@ async def held(collection, key_range, fields=("created_at", "_id")):
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_every_strategy_tiles_the_window(messages, strategy):
     """The ranges cover the window without a gap, and expected numbers are the real counts."""
-    plan = await plan_ranges(messages, Window(), Settings(strategy=strategy, range_documents=100))
+    plan = await plan_ranges(
+        messages, Window(), Settings(range_documents=100, tuning=Tuning(strategy=strategy))
+    )
     holds = [await held(messages, r) for r in tiled(plan)]
     assert sum(holds) == 1000
     assert plan.strategy == strategy
@@ -50,7 +52,9 @@ async def test_every_strategy_tiles_the_window(messages, strategy):
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_boundaries_rest_between_timestamps(messages, strategy):
     """With three documents a second, ranges of thirty need not separate them."""
-    plan = await plan_ranges(messages, Window(), Settings(strategy=strategy, range_documents=30))
+    plan = await plan_ranges(
+        messages, Window(), Settings(range_documents=30, tuning=Tuning(strategy=strategy))
+    )
     assert all(isinstance(r.start.values[1], MinKey) for r in tiled(plan))
 
 
@@ -59,7 +63,9 @@ async def test_trap_3_a_group_of_ties_is_split_only_if_it_is_larger_than_a_range
     """Of all timestamps only the one with five hundred documents is split by `_id`."""
     documents = [message(n, n if n < 250 else (250 if n < 750 else n)) for n in range(1000)]
     collection = await fill(database["messages"], documents)
-    plan = await plan_ranges(collection, Window(), Settings(strategy=strategy, range_documents=100))
+    plan = await plan_ranges(
+        collection, Window(), Settings(range_documents=100, tuning=Tuning(strategy=strategy))
+    )
     holds = [await held(collection, r) for r in tiled(plan)]
     assert sum(holds) == 1000
     assert max(holds) <= 300
@@ -76,7 +82,7 @@ async def test_ids_of_mixed_types_are_cut_too(database, strategy):
     """Ordered by `_id`: integers, strings and ObjectIds."""
     ids = [*range(400), *(f"s{n}" for n in range(400)), *(ObjectId() for _ in range(400))]
     await database["messages"].insert_many([{"_id": id_, "text": "x"} for id_ in ids])
-    settings = Settings(strategy=strategy, range_documents=100, order_field="_id")
+    settings = Settings(range_documents=100, order_field="_id", tuning=Tuning(strategy=strategy))
     plan = await plan_ranges(database["messages"], Window(), settings)
     assert len(tiled(plan)) > 5
     assert (not plan.exact) or plan.documents == 1200
@@ -86,7 +92,7 @@ async def test_ids_of_mixed_types_are_cut_too(database, strategy):
 async def test_ranges_are_capped(messages, strategy):
     """There are at most `max_ranges`, however small `range_documents` is."""
     plan = await plan_ranges(
-        messages, Window(), Settings(strategy=strategy, range_documents=10, max_ranges=7)
+        messages, Window(), Settings(range_documents=10, max_ranges=7, tuning=Tuning(strategy=strategy))
     )
     assert 1 < len(tiled(plan)) <= 7
 
@@ -99,7 +105,9 @@ async def test_auto_walks_counts_or_samples_by_size(messages, monkeypatch):
     monkeypatch.setattr(partitioning, "WALKED_DOCUMENTS", 100)
     counted = await plan_ranges(messages, Window(), Settings(range_documents=100))
     assert (counted.strategy, counted.estimate) == ("counted", 1000)
-    sampled = await plan_ranges(messages, Window(), Settings(range_documents=100, max_counted_documents=500))
+    sampled = await plan_ranges(
+        messages, Window(), Settings(range_documents=100, tuning=Tuning(max_counted_documents=500))
+    )
     assert (sampled.strategy, sampled.exact) == ("sample", False)
     assert "by a sample" in sampled.guarantee
 
@@ -115,7 +123,7 @@ async def test_auto_walks_a_window_that_the_sample_hardly_meets(messages):
 @pytest.mark.parametrize("strategy", EVERY)
 async def test_a_run_of_any_plan_reconciles(messages, database, strategy):
     """Without counts no number is expected, and still every document is read."""
-    settings = Settings(strategy=strategy, range_documents=100)
+    settings = Settings(range_documents=100, tuning=Tuning(strategy=strategy))
     report = await run(Window(), source=messages, extractor=first_word, target=database, settings=settings)
     assert (report.reconciled, report.read, report.written) == (True, 1000, 1000)
     assert report.expected == (None if strategy == "sample" else 1000)
@@ -126,7 +134,9 @@ async def test_counts_of_ranges_sum_to_an_independent_count(messages):
     window = Window("2020-01-01T00:00:10", "2020-01-01T00:05:00")
     condition = {"created_at": {"$gte": _at(10), "$lt": _at(300)}}
     for strategy in ("exact", "counted"):
-        plan = await plan_ranges(messages, window, Settings(strategy=strategy, range_documents=50))
+        plan = await plan_ranges(
+            messages, window, Settings(range_documents=50, tuning=Tuning(strategy=strategy))
+        )
         assert plan.documents == await messages.count_documents(condition)
 
 
@@ -170,7 +180,7 @@ async def test_trap_8_strings_under_a_collation_are_cut_by_every_strategy(pymong
     """Sampled keys stay in order although some strings are equal under the collation: nothing is lost."""
     values = ["aAbBcCxXyY"[n % 10] for n in range(1000)]
     collection = await collated(pymongo_database, values)
-    settings = Settings(strategy=strategy, range_documents=50, order_type="string")
+    settings = Settings(range_documents=50, order_type="string", tuning=Tuning(strategy=strategy))
     plan = await plan_ranges(collection, window, settings)
     start, stop = (end and end.lower() for end in (window.start, window.end))
     inside = sum((start or "a") <= value.lower() < (stop or "z") for value in values)

@@ -7,13 +7,18 @@ import itertools
 
 import pytest
 
-from engine import PlanError, Settings, Window, load_plan, plan_ranges, run, split_range
+from engine import PlanError, Settings, Tuning, Window, load_plan, plan_ranges, run, split_range
 from tests.support.samples import fill, first_word, ids_of, message
 
 pytestmark = pytest.mark.asyncio
 
 SMALL = Settings(
-    range_documents=300, batch_texts=10, run_id="r", retry_base_s=0, max_attempts=1, max_outage_s=0
+    range_documents=300,
+    batch_texts=10,
+    run_id="r",
+    max_attempts=1,
+    max_outage_s=0,
+    tuning=Tuning(retry_base_s=0),
 )
 
 

@@ -29,6 +29,7 @@ from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from tests.support.bson_strategies import values
 from tests.support.samples import DAY, INDEX
+from tests.support.settings import settings_with
 
 COLLATION = {"locale": "en", "strength": 2}
 """Case makes no difference: nothing that Python's `==` or `<` knows."""
@@ -121,20 +122,19 @@ WINDOWS = {
 @st.composite
 def cases(draw, order_field):
     """Cases with pages and ranges of 1 to 11 documents."""
-    order_type = (
-        draw(st.sampled_from(["date", "date", "number", "string"])) if order_field != "_id" else "date"
-    )
+    types = ["date"] if order_field == "_id" else ["date", "date", "number", "string"]
+    order_type = draw(st.sampled_from(types))
     sizes = st.integers(1, 11)
     return Case(
         draw(documents_of(order_type)),
         draw(WINDOWS["_id" if order_field == "_id" else order_type]),
-        Settings(
+        settings_with(
             order_field=order_field,
             order_type=order_type,
             range_documents=draw(sizes),
+            max_ranges=draw(st.sampled_from([200, 3])),
             page_documents=draw(sizes),
             strategy=draw(st.sampled_from(["auto", "exact", "counted", "sample"])),
-            max_ranges=draw(st.sampled_from([200, 3])),
             read_ahead_bytes=draw(st.sampled_from([0, 1 << 20])),
         ),
         draw(st.booleans()),
@@ -145,7 +145,7 @@ def cases(draw, order_field):
 
 def known(documents, *, collated=False, window=Window(), cuts=(), deleting=False, **chosen):
     """A case that once lost a document, or easily could."""
-    settings = Settings(**{"range_documents": 1, "page_documents": 1, **chosen})
+    settings = settings_with(**{"range_documents": 1, "page_documents": 1, **chosen})
     documents = [{"_id": id_, "text": "x", "created_at": at} for id_, at in documents]
     return Case(documents, window, settings, collated, list(cuts), deleting)
 

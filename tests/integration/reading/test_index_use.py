@@ -10,9 +10,10 @@ import pytest_asyncio
 from bson import ObjectId
 from pymongo import AsyncMongoClient, MongoClient
 
-from engine import Settings, Window, run
+from engine import Window, run
 from engine.mongo.driver import exact
 from tests.support.samples import DAY, INDEX, first_word, message
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
@@ -47,7 +48,7 @@ async def profiled(mongod_uri, source):
 async def reads_of_a_run(profiled, window, **chosen):
     """The profiler's records of all reads that a run makes on its source."""
     database, target = profiled
-    settings = Settings(range_documents=RANGE, page_documents=300, batch_texts=100, **chosen)
+    settings = settings_with(range_documents=RANGE, batch_texts=100, page_documents=300, **chosen)
     report = await run(
         window, source=database["messages"], extractor=first_word, target=target, settings=settings
     )

@@ -10,7 +10,7 @@ from pymongo import AsyncMongoClient, MongoClient, WriteConcern
 from pymongo.monitoring import CommandListener
 from pymongo.server_api import ServerApi
 
-from engine import PlanError, Settings, Window, plan_ranges, run, verify
+from engine import PlanError, Settings, Tuning, Window, plan_ranges, run, verify
 from tests.support.mongod import mongod
 from tests.support.samples import INDEX, first_word, message
 
@@ -76,7 +76,7 @@ async def test_trap_5_a_strict_client_plans_and_runs_by_filters(
     """API version 1 lacks only `min` and `max` (server error 323) of all that the engine uses."""
     client = driver(mongod_uri, server_api=ServerApi("1", strict=True, deprecation_errors=True))
     database = client[pymongo_messages.database.name]
-    settings = Settings(strategy=strategy, range_documents=100)
+    settings = Settings(range_documents=100, tuning=Tuning(strategy=strategy))
     try:
         plan = await plan_ranges(database["messages"], Window(), settings)
         assert (plan.form, plan.documents, plan.proof) == ("filter", 1000, "snapshot")
@@ -111,7 +111,7 @@ async def test_a_time_series_is_refused_with_the_way_out(database, indexed):
 async def test_all_is_asked_of_the_server_that_the_client_reads_from(pair, preference, node):
     """Counts and explanations from the primary would not fit the data that a secondary reads."""
     listener = Asked()
-    settings = Settings(strategy="exact", range_documents=30)
+    settings = Settings(range_documents=30, tuning=Tuning(strategy="exact"))
     async with AsyncMongoClient(
         pair, replicaSet="pair", readPreference=preference, event_listeners=[listener]
     ) as client:
@@ -131,7 +131,7 @@ async def test_trap_15_walks_bound_each_reply_by_a_batch_size(pymongo_messages, 
     async with AsyncMongoClient(mongod_uri, event_listeners=[listener]) as client:
         database = client[pymongo_messages.database.name]
         where = {"source": database["messages"], "target": database}
-        settings = Settings(strategy="exact", range_documents=300, page_documents=50)
+        settings = Settings(range_documents=300, tuning=Tuning(strategy="exact", page_documents=50))
         report = await run(Window(), extractor=first_word, settings=settings, **where)
         assert report.written == 1000
         assert (await verify(Window(), settings=settings, **where)).complete

@@ -8,7 +8,7 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
 from bson.datetime_ms import DatetimeMS
 
-from engine import Key, KeyRange, Settings, SourceError, Window, plan_ranges
+from engine import Key, KeyRange, Settings, SourceError, Tuning, Window, plan_ranges
 from engine.keys.bson_values import identity
 from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
@@ -56,7 +56,9 @@ async def mixed_collection(database):
 async def test_trap_1_mixed_id_types_are_read_once_each(database, order_field, size):
     """By index bounds, for every size of page and range."""
     collection = await mixed_collection(database)
-    settings = Settings(order_field=order_field, range_documents=size, page_documents=max(1, size // 2))
+    settings = Settings(
+        order_field=order_field, range_documents=size, tuning=Tuning(page_documents=max(1, size // 2))
+    )
     found = await read_all(collection, settings)
     everything = await collection.find({}).sort([(order_field, 1), ("_id", 1)]).to_list(length=None)
     assert found == [identity(d["_id"]) for d in everything]
@@ -67,7 +69,7 @@ async def test_trap_1_the_filter_form_crosses_types_too(database, size):
     """On a view, which refuses index bounds."""
     collection = await mixed_collection(database)
     await database.command("create", "view", viewOn="messages", pipeline=[])
-    settings = Settings(range_documents=size, page_documents=2)
+    settings = Settings(range_documents=size, tuning=Tuning(page_documents=2))
     everything = await collection.find({}).sort([("created_at", 1), ("_id", 1)]).to_list(length=None)
     assert await read_all(database["view"], settings) == [identity(d["_id"]) for d in everything]
 
@@ -77,14 +79,14 @@ async def test_trap_4_the_anchor_is_dropped_by_its_id(messages):
     key_range = KeyRange(Key((DAY, MinKey())), Key((DAY + timedelta(days=1), MinKey())))
     anchor = Key((DAY + timedelta(seconds=100), 301))
     expected = [identity(n) for n in range(302, 1000)]
-    assert await read(messages, key_range, Settings(page_documents=50), anchor) == expected
+    assert await read(messages, key_range, Settings(tuning=Tuning(page_documents=50)), anchor) == expected
     await messages.delete_one({"_id": 301})
-    assert await read(messages, key_range, Settings(page_documents=50), anchor) == expected
+    assert await read(messages, key_range, Settings(tuning=Tuning(page_documents=50)), anchor) == expected
 
 
 async def test_deletes_behind_the_reader_shift_nothing(messages):
     """`skip` would pass over as many documents as were deleted; nothing is fetched before the deletes."""
-    settings = Settings(page_documents=100, read_ahead_bytes=0)
+    settings = Settings(tuning=Tuning(page_documents=100, read_ahead_bytes=0))
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     reader = Reader(await choose_scan(messages, settings), key_range, settings)
     found = []
@@ -111,7 +113,7 @@ class Failing:
 
 async def test_trap_12_an_error_at_a_page_is_not_the_end(messages):
     """The error is raised after the pages before it."""
-    settings = Settings(page_documents=64)
+    settings = Settings(tuning=Tuning(page_documents=64))
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     scan = Failing(await choose_scan(messages, settings), SourceError("messages could not be read"), 99)
     with pytest.raises(SourceError, match="messages could not be read"):
@@ -120,7 +122,7 @@ async def test_trap_12_an_error_at_a_page_is_not_the_end(messages):
 
 async def test_trap_13_no_cursor_outlives_its_page(messages, database):
     """So no cursor can time out, however slow the service is."""
-    settings = Settings(page_documents=100)
+    settings = Settings(tuning=Tuning(page_documents=100))
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
     reader = Reader(await choose_scan(messages, settings), key_range, settings)
     async for _ in reader.pages(None):
@@ -132,7 +134,7 @@ async def test_trap_16_pages_shrink_when_documents_are_large(database):
     """When large documents follow small ones, pages shrink to `max_page_bytes`."""
     documents = [message(n, n, "x" * (10 if n < 200 else 100_000)) for n in range(400)]
     collection = await fill(database["messages"], documents)
-    settings = Settings(page_documents=100, max_page_bytes=1_000_000)
+    settings = Settings(tuning=Tuning(page_documents=100, max_page_bytes=1_000_000))
     key_range = (await plan_ranges(collection, Window(), settings)).ranges[0]
     reader = Reader(await choose_scan(collection, settings), key_range, settings)
     pages = [list(map(len, page.texts)) async for page in reader.pages(None)]
@@ -157,7 +159,7 @@ async def test_dates_beyond_python_are_read(database):
     """Years outside 1 to 9999 exist in BSON (trap 9, docs/traps.md)."""
     far = [{"_id": n, "created_at": ms, "text": "x"} for n, ms in enumerate(_far_dates())]
     collection = await fill(database["messages"], far)
-    found = await read_all(collection, Settings(range_documents=1, page_documents=1))
+    found = await read_all(collection, Settings(range_documents=1, tuning=Tuning(page_documents=1)))
     assert found == [identity(n) for n in range(4)]
 
 
@@ -170,7 +172,7 @@ async def test_a_collection_with_a_collation_is_read_in_its_own_order(database):
     await database.create_collection("messages", collation={"locale": "en", "strength": 2})
     words = ["b", "A", "c", "D", "É", "e", "Zz", "za"]
     collection = await fill(database["messages"], [message(word, 0) for word in words])
-    found = await read_all(collection, Settings(range_documents=2, page_documents=1))
+    found = await read_all(collection, Settings(range_documents=2, tuning=Tuning(page_documents=1)))
     everything = await collection.find({}).sort([("created_at", 1), ("_id", 1)]).to_list(length=None)
     assert found == [identity(d["_id"]) for d in everything]
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from engine import PlanError, Settings, Status, Window, plan_ranges, run, verify
+from engine import PlanError, Settings, Status, Tuning, Window, plan_ranges, run, verify
 from engine.model import QueryForm
 from engine.planning.query_plan_check import check_query_plan, stages_of_page
 from engine.planning.splitting import split_range
 from engine.reading.index_choice import choose_scan
 from tests.support.samples import INDEX, first_word, ids_of, message
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
 SMALL = Settings(
     range_documents=100,
     batch_texts=4,
-    page_documents=50,
-    write_documents=1,
-    retry_base_s=0,
     max_attempts=2,
     max_outage_s=0,
+    tuning=Tuning(page_documents=50, write_documents=1, retry_base_s=0),
 )
 
 
@@ -36,7 +35,7 @@ async def tied(database):
 @pytest.mark.parametrize("strategy", ["exact", "counted", "sample"])
 async def test_trap_3_boundaries_rest_between_two_values(tied, strategy):
     """No range begins within a group of ties, and the plan says that it uses this form."""
-    plan = await plan_ranges(tied, Window(), SMALL.model_copy(update={"strategy": strategy}))
+    plan = await plan_ranges(tied, Window(), settings_with(SMALL, strategy=strategy))
     assert (plan.form, plan.exact) == (QueryForm.WHOLE_TIES, strategy != "sample")
     assert "end between two values" in plan.guarantee
     assert len(plan.ranges) > 5
@@ -74,7 +73,7 @@ async def test_a_run_resumes_after_the_last_whole_group(tied, database, batch_te
         return await first_word(texts)
 
     changed = {"batch_texts": batch_texts, "max_concurrency": 1, "range_documents": 1000, "checkpoint_s": 0.0}
-    one = SMALL.model_copy(update=changed)
+    one = settings_with(SMALL, **changed)
     given = {"source": tied, "target": database, "settings": one}
     failed = await run(Window(), extractor=failing, **given)
     assert failed.status is not Status.SUCCEEDED
@@ -93,16 +92,16 @@ async def test_a_run_resumes_after_the_last_whole_group(tied, database, batch_te
 @pytest.mark.parametrize("strategy", ["exact", "counted"])
 async def test_more_ties_than_a_page_may_hold_are_refused_before_work(tied, strategy):
     """The message names the value, and the index that would tell its documents apart."""
-    few = SMALL.model_copy(update={"max_tied_documents": 29, "strategy": strategy})
+    few = settings_with(SMALL, max_tied_documents=29, strategy=strategy)
     with pytest.raises(PlanError, match=r"more than 29 documents .* have created_at .*createIndex"):
         await plan_ranges(tied, Window(), few)
-    enough = few.model_copy(update={"max_tied_documents": 30})
+    enough = settings_with(few, max_tied_documents=30)
     assert (await plan_ranges(tied, Window(), enough)).documents == 1000
 
 
 async def test_ties_that_came_after_planning_fail_their_range(tied, database):
     """A group that is too large to be read as a whole is not read in part; the message says what to do."""
-    few = SMALL.model_copy(update={"max_tied_documents": 30, "run_id": "tied"})
+    few = settings_with(SMALL, max_tied_documents=30, run_id="tied")
     await plan_ranges(tied, Window(), few, target=database)
     await tied.insert_many([message(f"late {n}", 3) for n in range(40)])
     report = await run(Window(), source=tied, extractor=first_word, target=database, settings=few)

@@ -8,6 +8,7 @@ from bson import ObjectId
 from engine import Settings, Window, load_plan, report_html, run
 from engine.reporting import lookup
 from tests.support.samples import fill, first_word, message
+from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
 
@@ -63,7 +64,7 @@ async def test_no_text_and_no_answer_is_on_the_page(pymongo_database):
 
 async def test_a_setting_keeps_entities_out(pymongo_database):
     """Entities are parts of texts; with the setting they are not even queried."""
-    settings = RUN.model_copy(update={"report_entities": 0})
+    settings = settings_with(RUN, report_entities=0)
     _, html = await ended(pymongo_database, [message(1, 1, "Anna wrote")], settings)
     assert "Anna" not in html
     assert "Top entities" not in html
@@ -128,7 +129,7 @@ async def test_letters_that_were_resolved_since_are_told(pymongo_database):
 
 async def test_only_the_first_letters_are_listed(pymongo_database):
     """A setting says how many are listed, by `_id`; all are counted."""
-    settings = RUN.model_copy(update={"report_dead_letters": 2})
+    settings = settings_with(RUN, report_dead_letters=2)
     _, html = await ended(pymongo_database, [message(n, n, "Bad") for n in (7, 5, 3, 9)], settings)
     assert "The first 2 of 4, by _id:" in html
     listed = html[html.index("Dead letters, by _id") : html.index("All ranges")]

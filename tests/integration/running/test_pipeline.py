@@ -14,6 +14,7 @@ from engine import (
     Settings,
     SourceError,
     Status,
+    Tuning,
     Window,
     WriteError,
     plan_ranges,
@@ -25,7 +26,9 @@ from tests.support.samples import first_word, ids_of, message
 
 pytestmark = pytest.mark.asyncio
 
-SMALL = Settings(batch_texts=10, page_documents=50, max_concurrency=2, checkpoint_s=0, write_documents=10)
+SMALL = Settings(
+    batch_texts=10, max_concurrency=2, checkpoint_s=0, tuning=Tuning(page_documents=50, write_documents=10)
+)
 
 
 async def the_range(collection, settings=SMALL):

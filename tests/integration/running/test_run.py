@@ -7,13 +7,17 @@ import json
 import pytest
 from bson import Decimal128, ObjectId
 
-from engine import JsonLinesWriter, Settings, Status, Window, plan_ranges, run
+from engine import JsonLinesWriter, Settings, Status, Tuning, Window, plan_ranges, run
 from tests.support.samples import fill, first_word, ids_of, message
 
 pytestmark = pytest.mark.asyncio
 
 SMALL = Settings(
-    range_documents=100, batch_texts=10, page_documents=50, retry_base_s=0, max_attempts=2, max_outage_s=0
+    range_documents=100,
+    batch_texts=10,
+    max_attempts=2,
+    max_outage_s=0,
+    tuning=Tuning(page_documents=50, retry_base_s=0),
 )
 
 

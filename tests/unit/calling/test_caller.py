@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import ConfigError, ExtractionError, Failure, Settings
+from engine import ConfigError, ExtractionError, Failure, Settings, Tuning
 from engine.calling.caller import Caller, Refusal
 from engine.calling.endpoint import PROBE_TEXT, Endpoint
 from engine.calling.retry import EffortCounter
@@ -16,7 +16,7 @@ from engine.calling.retry_quota import COSTS, RetryQuota
 from engine.errors import ServiceDown
 from engine.model import Effort
 
-QUICK = Settings(max_attempts=2, retry_base_s=0, retry_max_s=0, max_outage_s=0)
+QUICK = Settings(max_attempts=2, max_outage_s=0, tuning=Tuning(retry_base_s=0, retry_max_s=0))
 
 
 class Service:
@@ -82,7 +82,7 @@ async def test_trap_24_the_probe_is_a_text_that_went_through():
 @pytest.mark.asyncio
 async def test_trap_24_sustained_throttling_blames_no_text():
     """A batch that is throttled for longer than allowed ends the range; its documents are not blamed."""
-    settings = Settings(max_throttled_s=0, retry_base_s=0)
+    settings = Settings(tuning=Tuning(max_throttled_s=0, retry_base_s=0))
     service = Service(error=ExtractionError("HTTP 429", failure=Failure.THROTTLED), down=True)
     with pytest.raises(ServiceDown, match="does not work"):
         await caller_of(service, settings).extract(["a"])
@@ -165,7 +165,7 @@ async def test_trap_60_one_poison_text_among_64_pays_for_the_retries_it_makes(mo
     monkeypatch.setattr(
         RetryQuota, "take", lambda quota, failure: paid.append(failure) or take(quota, failure)
     )
-    settings = Settings(retry_base_s=0, retry_max_s=0, circuit_failures=1000)
+    settings = Settings(tuning=Tuning(retry_base_s=0, retry_max_s=0, circuit_failures=1000))
     service = Service(["text 7"], error=ExtractionError("HTTP 500", failure=Failure.TRANSIENT, status=500))
     caller = caller_of(service, settings)
     outcomes = await caller.extract([f"text {n}" for n in range(64)])

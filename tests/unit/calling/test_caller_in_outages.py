@@ -7,10 +7,11 @@ import random
 
 import pytest
 
-from engine import ExtractionError, Failure, Settings
+from engine import ExtractionError, Failure
 from engine.calling.caller import Caller, Refusal
 from engine.calling.endpoint import Endpoint
 from engine.errors import ServiceDown
+from tests.support.settings import settings_with
 from tests.support.virtual_time import now_s, run_virtually
 
 CRASH = ExtractionError("HTTP 500: crash", failure=Failure.TRANSIENT, status=500)
@@ -49,7 +50,7 @@ class Service:
 
 def caller_of(service, **settings):
     """A caller on the clock of the running loop."""
-    values = Settings(**settings)
+    values = settings_with(**settings)
     return Caller(service, Endpoint(values, clock=now_s, rng=random.Random(3)), values)
 
 

@@ -8,9 +8,10 @@ from functools import partial
 
 import pytest
 
-from engine import ExtractionError, Failure, Settings
+from engine import ExtractionError, Failure
 from engine.calling.circuit_breaker import CircuitBreaker
 from engine.errors import ServiceDown
+from tests.support.settings import settings_with
 from tests.support.virtual_time import now_s, run_virtually
 
 DOWN = ExtractionError("HTTP 503", failure=Failure.TRANSIENT)
@@ -35,7 +36,9 @@ class Probes:
 
 def circuit_of(probes, seed=1, **values):
     """A circuit on the running loop's time."""
-    circuit = CircuitBreaker(Settings(**values), clock=now_s, sleep=asyncio.sleep, rng=random.Random(seed))
+    circuit = CircuitBreaker(
+        settings_with(**values), clock=now_s, sleep=asyncio.sleep, rng=random.Random(seed)
+    )
     circuit.wait_until_closed = partial(circuit.wait_until_closed, probes)
     return circuit
 

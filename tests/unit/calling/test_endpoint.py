@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from engine import ExtractionError, Failure, HttpExtractor, Settings
+from engine import ExtractionError, Failure, HttpExtractor, Settings, Tuning
 from engine.calling.adaptive_limit import AttemptResult, AttemptStart
 from engine.calling.concurrency import Slots
 from engine.calling.endpoint import Endpoint, Pause, endpoint_of
@@ -52,7 +52,7 @@ async def works():
 async def test_the_end_of_an_attempt_determines_its_result(error, result):
     """The class of a failure decides; the error is raised unchanged."""
     limiter = Recorder()
-    endpoint = Endpoint(Settings(timeout_charge_s=0), slots=Slots(limiter))
+    endpoint = Endpoint(Settings(tuning=Tuning(timeout_charge_s=0)), slots=Slots(limiter))
     with pytest.raises(type(error)):
         async with endpoint.attempt(["text"], works):
             raise error

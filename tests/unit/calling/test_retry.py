@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import ExtractionError, Failure, Settings
+from engine import ExtractionError, Failure
 from engine.calling.endpoint import Endpoint
 from engine.calling.retry import Call, EffortCounter
 from engine.calling.retry_quota import COSTS
 from engine.errors import classify
 from engine.model import Effort
+from tests.support.settings import settings_with
 
 
 class Time:
@@ -55,7 +56,7 @@ class Calls:
 
     def __init__(self, time, seed=1, max_attempts=6, **values):
         self.max_attempts, self.counter = max_attempts, EffortCounter()
-        settings = Settings(max_attempts=max_attempts, circuit_failures=10_000, **values)
+        settings = settings_with(max_attempts=max_attempts, circuit_failures=10_000, **values)
         rng = random.Random(seed)
         self.endpoint = Endpoint(settings, clock=lambda: time.now, sleep=time.sleep, rng=rng)
         self.last = None

@@ -9,7 +9,7 @@ from bson import Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import Key, Settings
+from engine import Key
 from engine.calling.request_size import RequestSize
 from engine.keys.bson_values import EXACT_CODEC, digests_of, identity
 from engine.model import DIGESTS, Counts, Page
@@ -17,6 +17,7 @@ from engine.running.batches import Batcher
 from engine.running.deduplication import SentTexts
 from engine.running.low_water_mark import LowWaterMark
 from tests.support.bson_strategies import scalars
+from tests.support.settings import settings_with
 
 ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), identity(value)))
 
@@ -24,9 +25,9 @@ ids = st.lists(scalars, max_size=20, unique_by=lambda value: (type(value), ident
 def read(ids, **settings):
     """The counts of the documents with these `_id`s, cut into batches and passed by the low-water mark."""
     mark, page = LowWaterMark(), Page((ids,), ["text"] * len(ids))
-    values = Settings(**settings)
+    values = settings_with(**settings)
     size = RequestSize(values.batch_texts, values.batch_chars)
-    batcher = Batcher(values, "r", size, SentTexts(Settings()), spanning=False)
+    batcher = Batcher(values, "r", size, SentTexts(values), spanning=False)
     for batch in batcher.cut(page, {}):
         mark.complete(mark.register(Key(batch.last)), Counts(batch.read, batch.read, digest=batch.digest))
     return mark.counts

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from mongomock_motor import AsyncMongoMockClient
 
-from engine import PlanError, Settings, Status, Window, plan_ranges, repair, run, verify
+from engine import PlanError, Settings, Status, Tuning, Window, plan_ranges, repair, run, verify
 from tests.support.samples import fill, first_word, ids_of, message
 
 pytestmark = pytest.mark.asyncio
 
-SMALL = Settings(range_documents=7, page_documents=3, batch_texts=2)
+SMALL = Settings(range_documents=7, batch_texts=2, tuning=Tuning(page_documents=3))
 
 
 async def collection_of(documents):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mongomock_motor import AsyncMongoMockClient
 
-from engine import Key, KeyRange, Settings, Window, plan_ranges
+from engine import Key, KeyRange, Settings, Tuning, Window, plan_ranges
 from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from tests.support.samples import DAY, INDEX, fill
@@ -59,5 +59,5 @@ async def covers(documents, window, chosen, cut):
 def test_ranges_read_what_one_query_finds(documents, start, end, range_documents, page_documents, cut):
     """With ties larger than a range, numbers and strings as `_id`s, all sizes, and one interruption."""
     start, end = sorted([start, end]) if start and end else (start, end)
-    chosen = Settings(range_documents=range_documents, page_documents=page_documents)
+    chosen = Settings(range_documents=range_documents, tuning=Tuning(page_documents=page_documents))
     asyncio.run(covers(documents, Window(start, end), chosen, cut))

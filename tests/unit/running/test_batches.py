@@ -7,7 +7,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import Settings
+from engine import Settings, Tuning
 from engine.calling.request_size import RequestSize
 from engine.keys.bson_values import digests_of, identity
 from engine.model import Page, hash_text
@@ -126,5 +126,5 @@ def test_a_batch_is_full_of_texts_that_were_not_sent_before():
 
 def test_without_a_cache_every_text_is_sent():
     """Even a text that occurs twice in one batch is sent twice."""
-    (batch,) = cut(page_of(["a", "a"]), settings=Settings(repeat_cache_texts=0))
+    (batch,) = cut(page_of(["a", "a"]), settings=Settings(tuning=Tuning(repeat_cache_texts=0)))
     assert (batch.texts, batch.repeats) == (["a", "a"], [])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import Entity, Settings
+from engine import Entity, Settings, Tuning
 from engine.calling.request_size import RequestSize
 from engine.model import Page, hash_text
 from engine.running.batches import Batcher
@@ -25,7 +25,7 @@ def size_of(settings):
 
 def cache_of(texts=100, chars=1_000_000):
     """A cache with these bounds."""
-    return SentTexts(Settings(repeat_cache_texts=texts, repeat_cache_chars=chars))
+    return SentTexts(Settings(tuning=Tuning(repeat_cache_texts=texts, repeat_cache_chars=chars)))
 
 
 class Service:

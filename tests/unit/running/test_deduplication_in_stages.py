@@ -9,6 +9,7 @@ import pytest
 from engine import ConfigError, Settings, Status
 from engine.errors import ServiceDown
 from tests.support.memory_parts import MemorySource, MemoryWriter, Watched, attempt_at
+from tests.support.settings import settings_with
 from tests.support.virtual_time import now_s, run_virtually
 
 TEXTS = ["same" if n % 4 == 0 else f"text {n}" for n in range(64)]
@@ -41,7 +42,7 @@ def ended(service, **settings):
 
     async def main():
         written = MemoryWriter()
-        settings_ = SMALL.model_copy(update=settings)
+        settings_ = settings_with(SMALL, **settings)
         attempt = await attempt_at(service, MemorySource(TEXTS), written, Watched(written), settings_)
         began_s = now_s()
         try:

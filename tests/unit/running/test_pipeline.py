@@ -9,6 +9,7 @@ import pytest
 from engine import ConfigError, ExtractionError, Failure, SourceError, Status, WriteError
 from engine.running.progress_tracker import report_of
 from tests.support.memory_parts import SMALL, MemorySource, MemoryWriter, Watched, attempt_at
+from tests.support.settings import settings_with
 from tests.support.virtual_time import now_s, run_virtually
 
 TEXTS = [f"text {n}" for n in range(200)]
@@ -200,7 +201,7 @@ def test_trap_31_an_interruption_uses_up_no_attempts():
         kept = Watched(written)
         crash = ExtractionError("HTTP 500", failure=Failure.TRANSIENT, status=500)
         service = Service(failing_at("text 0", crash))
-        stopping = SMALL.model_copy(update={"deadline_s": 0.45, "drain_s": 0, "retry_base_s": 0.05})
+        stopping = settings_with(SMALL, deadline_s=0.45, drain_s=0, retry_base_s=0.05)
         for _ in range(5):
             attempt = await attempt_at(service, MemorySource(TEXTS[:8]), written, kept, stopping)
             assert await attempt.run() is Status.INTERRUPTED

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from engine import ExtractionError, Failure, Settings, Status, WriteError
+from engine import ExtractionError, Failure, Settings, Status, Tuning, WriteError
 from engine.calling.endpoint import PROBE_TEXT
 from engine.running import progress_tracker
 from engine.running.progress_tracker import report_of
@@ -29,12 +29,10 @@ SMALL = Settings(
     batch_texts=BATCH,
     min_concurrency=3,  # a constant limit, because an adapting one depends on real time
     max_concurrency=3,
-    write_documents=4,
     checkpoint_s=0,
-    max_ahead_batches=4,
     max_attempts=6,
-    max_retry_s=1e9,
     request_timeout_s=1e9,  # each step takes 100 s: a request that is answered late must not be blamed for it
+    tuning=Tuning(write_documents=4, max_ahead_batches=4, max_retry_s=1e9),
 )
 MOST_ALONE = 4
 """The most random faults of a single text: with more of them than attempts it would rightly be blamed."""

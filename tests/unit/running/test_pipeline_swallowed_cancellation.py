@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 
-from engine import Settings, Status, WriteError
+from engine import Settings, Status, Tuning, WriteError
 from tests.support.memory_parts import MemorySource, MemoryWriter, Watched, attempt_at
 from tests.support.virtual_time import run_virtually
 
-SMALL = Settings(batch_texts=4, max_concurrency=2, write_documents=4, max_ahead_batches=8, drain_s=0.5)
+SMALL = Settings(
+    batch_texts=4, max_concurrency=2, drain_s=0.5, tuning=Tuning(write_documents=4, max_ahead_batches=8)
+)
 
 
 async def nothing_found(texts):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from engine import Key, Settings
+from engine import Key
 from engine.running.batches import Batch
 from engine.running.low_water_mark import PendingBatch
 from engine.running.write_buffer import BatchInFlight, WriteBuffer
+from tests.support.settings import settings_with
 from tests.support.virtual_time import now_s, run_virtually
 
 
@@ -18,7 +19,7 @@ def sent(read=10, chars=100):
 
 def buffer_of(**settings):
     """A buffer with room for 8 batches."""
-    return WriteBuffer(Settings(max_concurrency=8, **settings))
+    return WriteBuffer(settings_with(max_concurrency=8, **settings))
 
 
 async def sizes(buffer):

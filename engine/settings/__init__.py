@@ -1,24 +1,30 @@
 """Settings of a run: from keywords, from environment variables (`ENGINE_...`) or from Airflow params.
 
-A wrong value raises a `ConfigError` that names the setting, its value and the allowed values.
+The settings here are those that a user may need; `tuning.py` holds the others. A wrong value raises a
+`ConfigError` that names the setting, its value and the allowed values.
 """
 
 from __future__ import annotations
 
-import difflib
+import json
+import os
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from bson import json_util
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
 
 from engine.errors import ConfigError
+from engine.settings.tuning import TUNING_NAMES, Checked, Tuning
 
 FieldPath = Annotated[str, Field(pattern=r"^[^.$\x00][^.\x00]*(\.[^.$\x00][^.\x00]*)*$")]
+PREFIX = "ENGINE_"
+"""What the names of environment variables begin with."""
+
 CollectionName = Annotated[str, Field(pattern=r"^[^$\x00]+$", max_length=255)]
 
 
-class Settings(BaseSettings):
+class Settings(Checked):
     """The settings of a run: everything except window, source, extractor and target.
 
     Times are in seconds (`_s`), sizes in bytes (`_bytes`) or in the unit that the name says.
@@ -26,8 +32,6 @@ class Settings(BaseSettings):
     Raises:
         ConfigError: a value is not allowed, or a setting is unknown.
     """
-
-    model_config = SettingsConfigDict(env_prefix="ENGINE_", extra="forbid", frozen=True)
 
     # --- the documents ---
     order_field: FieldPath = Field(
@@ -49,43 +53,12 @@ class Settings(BaseSettings):
     run_id: str | None = Field(
         None, min_length=1, description="Id of the run; by default derived from its parameters."
     )
-    strategy: Literal["auto", "exact", "counted", "sample"] = Field(
-        "auto", description="How a window is split: walk the index, count between sampled keys, or sample."
-    )
-    max_counted_documents: int = Field(
-        50_000_000,
-        ge=0,
-        description="For more documents, `auto` does not count: the sizes of ranges are estimates.",
-    )
-    max_proven_documents: int = Field(
-        100_000,
-        ge=0,
-        description="Plans of at most so many documents are proven by an independent snapshot count.",
-    )
     range_documents: int = Field(25_000, ge=1, description="Documents in a range.")
     max_ranges: int = Field(
         200, ge=1, le=1000, description="Largest number of ranges; larger windows get larger ranges."
     )
     range_concurrency: int = Field(
         2, ge=1, le=64, description="Ranges that `run` processes at once; one of them reads at a time."
-    )
-
-    # --- reading ---
-    page_documents: int = Field(1024, ge=1, le=100_000, description="Largest number of documents in a page.")
-    max_page_bytes: int = Field(
-        8 << 20, ge=1, description="Most bytes in a page, estimated from the sizes seen so far."
-    )
-    page_target_s: float = Field(
-        0.25, gt=0, description="Pages shrink while fetching one takes longer than this."
-    )
-    read_ahead_bytes: int = Field(
-        16 << 20,
-        ge=0,
-        description="The next page is fetched ahead if its estimated size is below this; 0: never.",
-    )
-
-    max_tied_documents: int = Field(
-        10_000, ge=1, description="Most documents with the same order value, if the index lacks `_id`."
     )
 
     # --- calling the service ---
@@ -102,19 +75,8 @@ class Settings(BaseSettings):
     batch_chars: int = Field(
         100_000, ge=1, description="Most characters in a request (it has at least one text)."
     )
-    repeat_cache_texts: int = Field(
-        4096,
-        ge=0,
-        description="Texts of a range whose answers are kept for equal texts; 0: every text is sent.",
-    )
-    repeat_cache_chars: int = Field(
-        1_000_000, ge=0, description="Most characters in the texts whose answers are kept."
-    )
     request_timeout_s: float = Field(
         30.0, gt=0, description="Time for one attempt, plus `text_timeout_s` for each text."
-    )
-    timeout_charge_s: float = Field(
-        5.0, ge=0, description="Time for which an attempt that timed out still counts as in flight."
     )
     text_timeout_s: float = Field(1.0, ge=0, description="Added to `request_timeout_s` for each text.")
     max_attempts: int = Field(
@@ -122,38 +84,6 @@ class Settings(BaseSettings):
         ge=1,
         le=100,
         description="Attempts of one text that fails transiently, before it is a dead letter.",
-    )
-    batch_attempts: int = Field(
-        3,
-        ge=1,
-        le=100,
-        description="Attempts of a request of several texts, at most `max_attempts`, before it is halved.",
-    )
-    max_retry_s: float = Field(
-        600.0,
-        gt=0,
-        description="Longest time for all attempts of a request that fails transiently, waits included.",
-    )
-    retry_tokens: int = Field(
-        500,
-        ge=14,
-        description="Retry budget; a transient retry costs 14, a throttled one 5, and successes give back.",
-    )
-    retry_base_s: float = Field(
-        0.1, ge=0, description="Upper bound of the first random wait; it doubles with each attempt."
-    )
-    retry_max_s: float = Field(20.0, ge=0, description="Upper bound of all random waits between attempts.")
-    retry_after_max_s: float = Field(120.0, ge=0, description="Longest `Retry-After` that is honoured.")
-    max_throttled_s: float = Field(
-        900.0,
-        ge=0,
-        description="Longest time for which the service may throttle one request (429, or 503 with a hint).",
-    )
-    circuit_failures: int = Field(
-        5, ge=1, description="Failures in a row that open the circuit: calls wait until a probe succeeds."
-    )
-    probe_max_s: float = Field(
-        10.0, ge=0, description="Longest wait between two probes of a service that is down."
     )
     max_outage_s: float = Field(
         900.0, ge=0, description="If the service is down for longer, the range stops as `interrupted`."
@@ -170,20 +100,7 @@ class Settings(BaseSettings):
     )
 
     # --- storing results ---
-    write_documents: int = Field(
-        1000, ge=1, le=100_000, description="Most documents in a write, approximately."
-    )
-    write_chars: int = Field(
-        4_000_000, ge=1, description="Most characters of text in a write, approximately."
-    )
-    write_wait_s: float = Field(
-        0.02, ge=0, description="A write that is not full waits this long for each further batch."
-    )
-    write_concurrency: int = Field(2, ge=1, le=16, description="Writes at once, in each range.")
     checkpoint_s: float = Field(1.0, ge=0, description="Time between two checkpoints of a range.")
-    max_ahead_batches: int = Field(
-        256, ge=2, description="Most batches read beyond the checkpoint; a crash repeats these at most."
-    )
     entities_collection: CollectionName | None = Field(
         None, description="Collection of extractions; by default `<source collection>_entities`."
     )
@@ -194,20 +111,6 @@ class Settings(BaseSettings):
     plans_collection: CollectionName = Field("engine_plans", description="Collection of plans.")
     checkpoints_collection: CollectionName = Field(
         "engine_checkpoints", description="Collection of checkpoints."
-    )
-
-    # --- the HTML report ---
-    report_entities: int = Field(
-        20,
-        ge=0,
-        le=1000,
-        description="Most frequent entities that an HTML report shows (they are parts of texts); 0: none.",
-    )
-    report_dead_letters: int = Field(
-        50,
-        ge=0,
-        le=10_000,
-        description="Number of dead letters that an HTML report lists by `_id`, without their texts.",
     )
 
     # --- ending ---
@@ -221,11 +124,45 @@ class Settings(BaseSettings):
         None, gt=0, description="A range stops as `interrupted` after this time."
     )
 
-    def __init__(self, **values: Any) -> None:
+    # --- everything else ---
+    tuning: Tuning = Field(
+        default_factory=Tuning, description="Settings that hardly anyone needs: see [tuning.md](tuning.md)."
+    )
+
+    @classmethod
+    def _names(cls) -> dict[str, str]:
+        """The settings, and those of tuning."""
+        return {**{name: name for name in cls.model_fields}, **TUNING_NAMES}
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> Self:
+        """Reads the settings that are not given from environment variables.
+
+        The variable of a setting is its name in capitals after `ENGINE_`; two underscores stand before a name
+        of `tuning`: `ENGINE_MAX_CONCURRENCY=32`, `ENGINE_TUNING__PAGE_DOCUMENTS=2048`.
+
+        Raises:
+            ConfigError: a value is not allowed, or a setting is unknown.
+        """
+        from pydantic_settings import EnvSettingsSource, SettingsError  # noqa: PLC0415  (only here: it is slow)
+
+        reader: Any = EnvSettingsSource
         try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigError(_explain(error)) from None
+            found: dict[str, Any] = reader(cls, env_prefix=PREFIX, env_nested_delimiter="__")()
+        except SettingsError as error:
+            raise ConfigError(f"{PREFIX}...: {error}; the value must be JSON ({error.__cause__})") from None
+        # Those that were settings once are refused, because ignoring them would change what a run does.
+        moved = {
+            name: os.environ[key]
+            for name in Tuning.model_fields
+            if (key := f"{PREFIX}{name.upper()}") in os.environ
+        }
+        found |= moved
+        tuning = given.get("tuning", {})
+        chosen = tuning.model_dump(exclude_unset=True) if isinstance(tuning, Tuning) else tuning
+        if "tuning" in found and isinstance(chosen, dict):
+            given["tuning"] = {**found["tuning"], **chosen}
+        return cls(**{**found, **given})
 
     @field_validator("filter")
     @classmethod
@@ -269,6 +206,28 @@ class Settings(BaseSettings):
         return self.dead_letters_collection or f"{source_name}_dead_letters"
 
 
+def assigned(assignments: Iterable[str]) -> dict[str, Any]:
+    """Returns settings by name from NAME=VALUE, where the value is a JSON object or text.
+
+    A name may be one of tuning: `tuning.page_documents=2048` is `{"tuning": {"page_documents": "2048"}}`.
+
+    Raises:
+        ConfigError: an assignment has no `=`, or its value is not valid JSON.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment!r}: write it as NAME=VALUE")
+        inner = name.removeprefix("tuning.")
+        place = values if inner == name else values.setdefault("tuning", {})
+        try:
+            place[inner] = json.loads(value) if value.startswith("{") else value
+        except ValueError as error:
+            raise ConfigError(f"--set {name}: the value is not valid JSON ({error})") from None
+    return values
+
+
 def _extended(value: Any) -> Any:
     """Replaces Extended JSON such as `{"$oid": ...}` by BSON values; keeps operators and BSON values."""
     if isinstance(value, list):
@@ -276,21 +235,3 @@ def _extended(value: Any) -> Any:
     if isinstance(value, dict):
         return json_util.object_hook({name: _extended(item) for name, item in value.items()})
     return value
-
-
-def _explain(error: ValidationError) -> str:
-    """Returns one line with each wrong setting, its value and the allowed values."""
-    return "; ".join(_explain_one(dict(item)) for item in error.errors(include_url=False))
-
-
-def _explain_one(item: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in item["loc"]) or "settings"
-    if item["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(name, Settings.model_fields, n=1)
-        hint = (
-            f"; did you mean {close[0]!r}?" if close else f"; settings are {', '.join(Settings.model_fields)}"
-        )
-        return f"unknown setting {name!r}{hint}"
-    if name == "settings":
-        return str(item["msg"]).removeprefix("Value error, ")
-    return f"setting {name} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
