@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,7 @@ class Checked(BaseModel):
     """Settings that do not change; a wrong value raises a ConfigError in place of pydantic's error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    _prefix: ClassVar[str] = ""
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -33,7 +34,7 @@ class Checked(BaseModel):
         if not item["loc"]:
             return message
         names, (first, *rest) = cls._names(), item["loc"]
-        name = ".".join([names.get(first, first), *(str(part) for part in rest)])
+        name = ".".join([names.get(first, cls._prefix + first), *(str(part) for part in rest)])
         if item["type"] != "extra_forbidden":
             return f"setting {name} = {item['input']!r}: {message}"
         if first in names:
@@ -51,6 +52,8 @@ class Tuning(Checked):
     Raises:
         ConfigError: a value is not allowed, or a setting is unknown.
     """
+
+    _prefix: ClassVar[str] = "tuning."
 
     @classmethod
     def _names(cls) -> dict[str, str]:

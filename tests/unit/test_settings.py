@@ -56,3 +56,33 @@ def test_settings_do_not_change():
     """They are immutable, because many tasks share them."""
     with pytest.raises(Exception, match="frozen"):
         Settings().range_documents = 5
+
+
+def test_a_script_does_not_read_the_environment(monkeypatch):
+    """`Settings()` in a program means the defaults, whatever the shell holds."""
+    monkeypatch.setenv("ENGINE_FORCE", "1")
+    monkeypatch.setenv("ENGINE_TUNING__PAGE_DOCUMENTS", "5")
+    assert (Settings().force, Settings().tuning.page_documents) == (False, 1024)
+    asked = Settings.from_environment(tuning={"max_page_bytes": 9})
+    assert (asked.force, asked.tuning.page_documents, asked.tuning.max_page_bytes) == (True, 5, 9)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"page_documents": 5}, "setting page_documents is now tuning.page_documents"),
+        ({"tuning": {"page_documents": 0}}, "setting tuning.page_documents = 0: Input should be greater"),
+        ({"tuning": {"page_document": 5}}, "unknown setting 'tuning.page_document'; did you mean"),
+    ],
+)
+def test_a_wrong_value_of_tuning_names_the_setting(values, says):
+    """Its full name is the one that the command line takes."""
+    with pytest.raises(ConfigError, match=says):
+        Settings(**values)
+
+
+def test_a_variable_of_a_setting_that_moved_is_refused(monkeypatch):
+    """If it were ignored, a run would change without a word."""
+    monkeypatch.setenv("ENGINE_PAGE_DOCUMENTS", "5")
+    with pytest.raises(ConfigError, match="is now tuning.page_documents"):
+        Settings.from_environment()
