@@ -234,7 +234,7 @@ class Caller:
         if classify(error) is Failure.THROTTLED:
             raise ServiceDown(
                 f"the service does not work ({redact(_reason(error), texts)}): it throttled a request for "
-                "longer than max_throttled_s; no document is blamed, run again to resume"
+                "longer than tuning.max_throttled_s; no document is blamed, run again to resume"
             ) from error
         if len(texts) == 1 or endpoint.successes <= made.successes_before:
             endpoint.circuit.open()

@@ -126,8 +126,8 @@ class WholeTiesScan(Scan):
         """
         if ties > self.most_ties:
             reason = (
-                f"more than {self.most_ties:,} documents (max_tied_documents) have {self.order.fields[0]} "
-                f"{value!r}, and index {self.index!r} cannot tell them apart"
+                f"more than {self.most_ties:,} documents (tuning.max_tied_documents) have "
+                f"{self.order.fields[0]} {value!r}, and index {self.index!r} cannot tell them apart"
             )
             raise PlanError(missing_index(self.collection, self.order, [reason]))
 
