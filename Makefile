@@ -42,10 +42,11 @@ lint: $(VENV)     ## style, types, and who may import whom
 # Two processes, however many cores there are: the tests of Airflow and of the demo start more of their own.
 PYTEST := .venv/bin/pytest -n 2 --max-worker-restart=0
 
-check: lint       ## lint and the tests that need no server, in less than a minute: for each commit
-	@$(PYTEST) tests/unit tests/contract
+check: $(VENV)    ## lint and the tests that need no server, side by side, in less than a minute: for each commit
+	@$(MAKE) --no-print-directory lint & lint=$$!; $(PYTEST) tests/unit tests/contract; tests=$$?; \
+	  wait $$lint && exit $$tests
 
-test: lint        ## lint and all tests but the long ones, about six minutes: before each push
+test: lint        ## lint and all tests but the long ones, about twelve minutes on two cores: before each push
 	@$(PYTEST) -m 'not long'
 
 # One after another, also under `make -j`: benchmarks that run side by side disturb each other.
