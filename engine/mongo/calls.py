@@ -36,9 +36,42 @@ EXECUTION_TIMEOUT = 50
 DUPLICATE_KEY = 11000
 """Server codes that the engine treats in a way of their own. 50 is MaxTimeMSExpired."""
 
-REPEATABLE = frozenset({6, 7, 43, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
-"""Server codes after which a repeat may succeed: those of MongoDB's specification of retryable reads (an
-election, a shutdown, a connection between servers), and CursorNotFound (43)."""
+_ELSEWHERE = {6, 7, 63, 89, 91, 133, 134, 150, 189, 202, 216, 249, 262, 407, 9001, 10058, 10107, 11600, 11602}
+_ELSEWHERE |= {13388, 13435, 13436}
+_DISTURBED = {
+    24,
+    43,
+    46,
+    107,
+    112,
+    136,
+    175,
+    237,
+    239,
+    246,
+    250,
+    272,
+    279,
+    290,
+    314,
+    355,
+    365,
+    402,
+    453,
+    11601,
+}
+_DISTURBED |= {46841}
+_OVERLOADED = {433, 449, 450, 462}
+
+REPEATABLE = frozenset(_ELSEWHERE | _DISTURBED | _OVERLOADED)
+"""Server codes after which a repeat may succeed, by the categories of MongoDB's `error_codes.yml`:
+
+- another server answers now: an election, a shutdown, a broken connection between servers, a moved chunk;
+- the command was disturbed: killed, its cursor, lock or snapshot lost, a conflict with a write (11601
+  Interrupted, 237 CursorKilled, 175 QueryPlanKilled, 246 SnapshotUnavailable, 112 WriteConflict...);
+- the server had too much to do (365 is TemporarilyUnavailable).
+
+Its own time limit (50) is not one of them: a repeat takes as long."""
 
 ATTEMPTS = 6
 """Repeats of a command: at once, then after up to 0.5, 1, 2, 4 and 8 s. A replica set elects a new primary

@@ -15,6 +15,7 @@ from engine import (
     EngineError,
     ExtractionError,
     Settings,
+    SourceError,
     Status,
     Tuning,
     Window,
@@ -28,6 +29,8 @@ from engine import (
     verify,
 )
 from engine.mongo import calls
+from engine.reading.index_choice import choose_scan
+from engine.reading.reader import Reader
 from engine.running.run import as_of_now
 from tests.support.mongod import replica_set
 from tests.support.samples import fill, message
@@ -46,6 +49,9 @@ REPEATED = ("network", "not primary")
 COMMANDS = ("find", "count", "aggregate", "explain", "listIndexes", "listCollections", "connectionStatus")
 COMMANDS += ("insert", "update", "delete")
 BOUND_S = 30
+PASSING = (24, 43, 112, 133, 136, 150, 175, 202, 237, 239, 246, 250, 262, 272, 314, 355, 365, 402, 449, 11601)
+PASSING += (46841,)
+LASTING = (2, 9, 26, 50, 96, 292, 11000)
 
 
 async def extract(texts):
@@ -151,3 +157,37 @@ async def test_every_command_that_fails_once_is_repeated_or_translated(uri, plac
             finally:
                 admin.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
             assert said is None or (way not in REPEATED and "text 1" not in said), f"{name}: {said}"
+
+
+def _failing(admin, name, times, code):
+    """Makes the next commands of this name fail with a code."""
+    data = {"failCommands": [name], "appName": "engine", "errorCode": code}
+    admin.admin.command({"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data})
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", PASSING)
+async def test_a_page_is_read_again_after_what_passes(uri, places, code):
+    """A page that was disturbed twice is read after all, from the same Key: each document once."""
+    source, sent = places
+    plan = await plan_ranges(source, Window(), SETTINGS, source.database)
+    scan = await choose_scan(source, SETTINGS)
+    with MongoClient(uri) as admin:
+        _failing(admin, "find", 2, code)
+        before = len(sent.names)
+        pages = [page async for page in Reader(scan, plan.ranges[0], SETTINGS).pages(after=None)]
+    assert [id_ for page in pages for id_ in page.ids] == list(range(20))
+    assert sent.names[before : before + 3] == ["find"] * 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", LASTING)
+async def test_what_does_not_pass_is_told_at_once(uri, places, code):
+    """An error that a repeat would meet again costs no repeat."""
+    source, sent = places
+    with MongoClient(uri) as admin:
+        _failing(admin, "find", 1, code)
+        before = len(sent.names)
+        with pytest.raises(SourceError) as raised:
+            await calls.read_source(source, lambda: source.find_one({}))
+    assert (raised.value.code, sent.names[before:]) == (code, ["find"])
