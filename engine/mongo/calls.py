@@ -38,30 +38,8 @@ DUPLICATE_KEY = 11000
 
 _ELSEWHERE = {6, 7, 63, 89, 91, 133, 134, 150, 189, 202, 216, 249, 262, 407, 9001, 10058, 10107, 11600, 11602}
 _ELSEWHERE |= {13388, 13435, 13436}
-_DISTURBED = {
-    24,
-    43,
-    46,
-    107,
-    112,
-    136,
-    175,
-    237,
-    239,
-    246,
-    250,
-    272,
-    279,
-    290,
-    314,
-    355,
-    365,
-    402,
-    453,
-    11601,
-}
-_DISTURBED |= {46841}
-_OVERLOADED = {433, 449, 450, 462}
+_DISTURBED = {24, 43, 46, 107, 112, 136, 175, 237, 239, 246, 250, 272, 279, 290, 314, 355, 453, 11601, 46841}
+_OVERLOADED = {365, 402, 433, 449, 450, 462}
 
 REPEATABLE = frozenset(_ELSEWHERE | _DISTURBED | _OVERLOADED)
 """Server codes after which a repeat may succeed, by the categories of MongoDB's `error_codes.yml`:
