@@ -43,6 +43,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares these import
     from engine.settings import Settings as Settings
     from engine.settings.tuning import Tuning as Tuning
     from engine.storing.mongo_writer import MongoWriter as MongoWriter
+    from engine.storing.target import Target as Target
+    from engine.storing.target import target_of as target_of
     from engine.storing.writer import JsonLinesWriter as JsonLinesWriter
     from engine.storing.writer import Writer as Writer
 
@@ -73,6 +75,7 @@ _PUBLIC = {
     "engine.running.run": ("conclude", "range_reports", "run", "run_range"),
     "engine.settings": ("Settings",),
     "engine.storing.mongo_writer": ("MongoWriter",),
+    "engine.storing.target": ("Target", "target_of"),
     "engine.storing.writer": ("JsonLinesWriter", "Writer"),
     "engine.settings.tuning": ("Tuning",),
 }

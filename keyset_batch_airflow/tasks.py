@@ -90,10 +90,9 @@ def plan() -> list[dict[str, Any]]:
 
 async def _plan_of(job: Job) -> engine.Plan:
     """The plan, made only once it is known that the login may write the results."""
-    from engine.mongo import privileges
+    from engine.storing.target import target_of
 
-    results = privileges.needs_of_results(job.source.name, job.settings)
-    await privileges.check_target(job.target, results)
+    await target_of(job.target, job.source, job.settings).check_results()
     return await engine.plan_ranges(job.source, job.window, job.settings, target=job.target)
 
 

@@ -41,16 +41,16 @@ async def repair(
     """
     settings = settings or Settings()
     run_id = settings.run_id or run_id_of(parameters_of(driver.namespace(source), window, settings))
-    target_of(target, source, settings)
+    places = target_of(target, source, settings)
     await privileges.check_source(source)
-    await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
+    await places.check_results()
     plan = await make_plan(source, window, settings, f"{run_id}-{REPAIR}")
     reports = []
     if plan.ranges:
         scan = await choose_scan(source, settings)
-        missing = Verifier(target, source.name, settings).missing(window_keys(scan, plan, settings))
+        missing = Verifier(places).missing(window_keys(scan, plan, settings))
         key_range = KeyRange(plan.ranges[0].start, plan.ranges[-1].stop, REPAIR, plan.run_id)
-        writer = MongoWriter(target, source.name, settings, plan.run_id)
+        writer = MongoWriter(places, plan.run_id, extractor=settings.extractor_label, force=settings.force)
         documents = DocumentsByKey(missing, scan, settings)
         reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
     return merged_report(plan.run_id, reports, settings, plan.outside)

@@ -75,10 +75,10 @@ async def replay(
     """
     settings = settings or Settings()
     run_id = settings.run_id or f"{driver.namespace(source)}-{REPLAY}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    target_of(target, source, settings)
+    places = target_of(target, source, settings)
     await privileges.check_source(source)
-    await privileges.check_target(target, privileges.needs_of_replay(source.name, settings))
-    letters = UnresolvedLetters(target, source.name, settings, kinds)
+    await places.check_replay()
+    letters = UnresolvedLetters(places.dead_letters, settings, kinds)
     count = await letters.count(limit)
     reports = []
     if count:
@@ -88,7 +88,7 @@ async def replay(
         documents = DocumentsByKey(letters.pages(limit), inside, settings, absent)
         first, last = (Key((end,) * len(scan.order.fields)) for end in (MinKey(), MaxKey()))
         key_range = KeyRange(first, last, REPLAY, run_id, None if inside.filter else count)
-        writer = ReplayWriter(target, source.name, settings, run_id)
+        writer = ReplayWriter(places, run_id, extractor=settings.extractor_label, force=settings.force)
         reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
     return merged_report(run_id, reports, settings, {})
 

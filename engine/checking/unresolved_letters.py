@@ -17,7 +17,6 @@ from engine.mongo import calls, driver
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
-from engine.storing.target import Target
 
 DELETED = "deleted"
 """The `resolution` of a dead letter that was resolved because its document is gone."""
@@ -30,10 +29,8 @@ class UnresolvedLetters:
         kinds: classes of dead letters (`permanent`, `transient`, `invalid_text`); empty means all.
     """
 
-    def __init__(
-        self, target: driver.Database, source_name: str, settings: Settings, kinds: Collection[str] = ()
-    ) -> None:
-        self._letters = Target.of(target, source_name, settings).dead_letters
+    def __init__(self, letters: driver.Collection, settings: Settings, kinds: Collection[str] = ()) -> None:
+        self._letters = letters
         self._settings = settings
         self._condition: dict[str, Any] = {"resolved_at": None}
         if kinds:

@@ -71,11 +71,11 @@ async def verify(
         ConfigError, PlanError, SourceError, WriteError: as in `plan_ranges`; or the target could not be read.
     """
     settings = settings or Settings()
-    target_of(target, source, settings)
+    places = target_of(target, source, settings)
     await privileges.check_source(source)
-    await privileges.check_target(target, privileges.needs_of_verification(source.name, settings))
+    await places.check_verification()
     plan = await make_plan(source, window, settings, "")
-    verifier = Verifier(target, source.name, settings, limit)
+    verifier = Verifier(places, limit)
     if plan.ranges:
         scan = await choose_scan(source, settings)
         async for _ in verifier.missing(window_keys(scan, plan, settings)):
@@ -89,9 +89,8 @@ class Verifier:
     `_id`s are compared with their types: 1 and "1", or 1 and 1.0, are different documents.
     """
 
-    def __init__(self, target: driver.Database, source_name: str, settings: Settings, limit: int = 0) -> None:
-        places = Target.of(target, source_name, settings)
-        self._entities, self._dead_letters = driver.exact(places.entities), driver.exact(places.dead_letters)
+    def __init__(self, target: Target, limit: int = 0) -> None:
+        self._entities, self._dead_letters = driver.exact(target.entities), driver.exact(target.dead_letters)
         self._limit = limit
         self._first: list[Key] = []
         self._read = self._dead_lettered = self._missing = 0

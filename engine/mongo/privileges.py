@@ -14,7 +14,6 @@ from pymongo import ReadPreference
 from engine.errors import ConfigError, SourceError, WriteError
 from engine.mongo import calls, driver
 from engine.mongo.calls import AUTHENTICATION_FAILED, UNAUTHORIZED
-from engine.settings import Settings
 
 Needs = Mapping[str, frozenset[str]]
 """The actions needed on each collection; those under the empty name are needed on the database."""
@@ -24,11 +23,11 @@ Reading = Callable[[driver.Database, calls.Command[Any]], Awaitable[Any]]
 
 _ROLES = "docs/security.md has the roles as commands"
 
-_LIST = frozenset({"listCollections"})
-_READ = frozenset({"find"})
-_WRITE = frozenset({"find", "insert", "update"})
-_KEEP = frozenset({"find", "insert", "update", "remove"})
-_WALK = frozenset({"find", "listIndexes"})
+LIST = frozenset({"listCollections"})
+READ = frozenset({"find"})
+WRITE = frozenset({"find", "insert", "update"})
+KEEP = frozenset({"find", "insert", "update", "remove"})
+WALK = frozenset({"find", "listIndexes"})
 
 _COMMAND = re.compile(r'not authorized on (\S+) to execute command \{ (\w+): (?:"([^"]*)")?')
 _ACTIONS = {
@@ -43,27 +42,7 @@ _ACTIONS = {
 
 def needs_of_source(name: str) -> Needs:
     """What planning and reading need: the documents, the indexes, and the options of the collection."""
-    return {name: _WALK, "": _LIST}
-
-
-def needs_of_plan(settings: Settings) -> Needs:
-    """What storing the plan and the checkpoints of a run needs."""
-    return {settings.plans_collection: _KEEP, settings.checkpoints_collection: _KEEP}
-
-
-def needs_of_results(name: str, settings: Settings) -> Needs:
-    """What writing results needs."""
-    return {settings.entities_of(name): _WRITE, settings.dead_letters_of(name): _WRITE}
-
-
-def needs_of_replay(name: str, settings: Settings) -> Needs:
-    """What a replay needs: to write results, and to read the dead letters in the order of an index."""
-    return {settings.entities_of(name): _WRITE, settings.dead_letters_of(name): _WRITE | _WALK, "": _LIST}
-
-
-def needs_of_verification(name: str, settings: Settings) -> Needs:
-    """What a verification needs: to read results."""
-    return {settings.entities_of(name): _READ, settings.dead_letters_of(name): _READ}
+    return {name: WALK, "": LIST}
 
 
 async def check_source(source: driver.Collection) -> None:

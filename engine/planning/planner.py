@@ -23,7 +23,7 @@ from engine.reading.scan import Scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore
-from engine.storing.target import target_of
+from engine.storing.target import Target, plans_of, target_of
 
 
 async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
@@ -142,16 +142,23 @@ async def plan_ranges(
         PlanError: the window cannot be planned safely.
     """
     settings = settings or Settings()
+    places = None if target is None else target_of(target, collection, settings)
+    return await plan_into(places, collection, window, settings)
+
+
+async def plan_into(
+    target: Target | None, collection: driver.Collection, window: Window, settings: Settings
+) -> Plan:
+    """Does as `plan_ranges`, with a target that is compared with the source."""
     parameters = parameters_of(driver.namespace(collection), window, settings)
     run_id = settings.run_id or run_id_of(parameters)
-    places = None if target is None else target_of(target, collection, settings)
     await privileges.check_source(collection)
-    if target is None or places is None:
+    if target is None:
         plan = await make_plan(collection, window, settings, run_id)
         _log_plan("planned", plan)
         return plan
-    await privileges.check_target(target, privileges.needs_of_plan(settings))
-    store = PlanStore(target, settings)
+    await target.check_plans()
+    store = PlanStore(target.plans)
     stored = await store.load(run_id)
     if stored is not None and not stored.get("complete"):
         plan = Plan.from_document(stored)
@@ -159,11 +166,11 @@ async def plan_ranges(
         _log_plan("plan_found", plan)
         return plan
     plan = await make_plan(collection, window, settings, run_id)
-    entities = places.entities
+    entities = target.entities
     if await calls.read_target(entities, lambda: entities.find_one({}, {"_id": 1})) is None:
         plan = replace(plan, ranges=tuple(replace(r, fresh=True) for r in plan.ranges))
     if stored is not None:
-        await MongoCheckpoints(target, settings).forget(run_id)
+        await MongoCheckpoints(target.checkpoints).forget(run_id)
         await store.remove(run_id)
     plan = Plan.from_document(await store.insert(plan.to_document()))
     _log_plan("planned", plan)
@@ -180,7 +187,7 @@ async def load_plan(run_id: str, target: driver.Database, settings: Settings) ->
     Raises:
         PlanError: no plan is stored for this run.
     """
-    stored: Mapping[str, Any] | None = await PlanStore(target, settings).load(run_id)
+    stored: Mapping[str, Any] | None = await PlanStore(plans_of(target, settings)).load(run_id)
     if stored is None:
         raise PlanError(
             f"no plan is kept for run {run_id!r} in {settings.plans_collection}; plan the run first"

@@ -39,8 +39,8 @@ async def split_range(
             two documents; or the plan was changed meanwhile.
     """
     settings = settings or Settings()
-    target_of(target, source, settings)
-    store = PlanStore(target, settings)
+    places = target_of(target, source, settings)
+    store = PlanStore(places.plans)
     stored = await store.load(run_id)
     if stored is None:
         raise PlanError(f"no plan is kept for run {run_id!r} in {settings.plans_collection}")
@@ -48,7 +48,7 @@ async def split_range(
     parameters = parameters_of(driver.namespace(source), Window(), settings)
     check_parameters(plan, {name: parameters[name] for name in ("source", "order", "filter")})
     at = _position(plan, range_id)
-    await _refuse_if_in_use(plan.ranges[at], target, settings)
+    await _refuse_if_in_use(plan.ranges[at], MongoCheckpoints(places.checkpoints))
     halves = await _halves(plan.ranges[at], source, settings)
     ranges = (*plan.ranges[:at], *halves, *plan.ranges[at + 1 :])
     documents = sum(r.expected if r.expected is not None else r.about or 0 for r in ranges)
@@ -67,8 +67,8 @@ def _position(plan: Plan, range_id: str) -> int:
     return at
 
 
-async def _refuse_if_in_use(key_range: KeyRange, target: driver.Database, settings: Settings) -> None:
-    for checkpoint in await MongoCheckpoints(target, settings).of_run(key_range.run_id):
+async def _refuse_if_in_use(key_range: KeyRange, checkpoints: MongoCheckpoints) -> None:
+    for checkpoint in await checkpoints.of_run(key_range.run_id):
         if checkpoint.key_range.range_id != key_range.range_id:
             continue
         if checkpoint.status in (Status.RUNNING, Status.SUCCEEDED):

@@ -49,23 +49,22 @@ async def report_html(
         report: the report of the run, finished or not (from `engine.run` or `engine.conclude`).
         target: database with its results, checkpoints and dead letters.
     """
-    source_name = plan.namespace.partition(".")[2]
-    places, most = Target.of(target, source_name, settings), settings.tuning.report_entities
+    places, most = Target.of(target, plan.namespace, settings), settings.tuning.report_entities
     data = ReportData(
         report,
         plan,
         now(),
-        await _timelines(plan, target, settings),
+        await _timelines(plan, MongoCheckpoints(places.checkpoints)),
         await _letters(places.dead_letters, plan.run_id, settings.tuning.report_dead_letters),
         await _top_entities(places.entities, report, most) if most else None,
     )
     return render(data)
 
 
-async def _timelines(plan: Plan, target: driver.Database, settings: Settings) -> dict[str, Timeline]:
+async def _timelines(plan: Plan, checkpoints: MongoCheckpoints) -> dict[str, Timeline]:
     try:
         async with asyncio.timeout(QUERY_S):
-            kept = await MongoCheckpoints(target, settings).of_run(plan.run_id)
+            kept = await checkpoints.of_run(plan.run_id)
     except (EngineError, TimeoutError):
         return {}
     return {checkpoint.key_range.range_id: checkpoint.timeline for checkpoint in kept}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -196,6 +196,37 @@ class _Load:
         """The mean number of requests in flight, and the mean limit."""
         readings = max(1, self.readings)
         return round(self.in_flight / readings, 2), round(self.limit / readings, 2)
+
+
+class RunProgress:
+    """Sums the progress of a run's ranges for its callback."""
+
+    def __init__(
+        self, expected: int, done: Mapping[str, RangeReport], callback: ProgressCallback | None
+    ) -> None:
+        self._callback = callback
+        self._expected = expected
+        self._ranges = {
+            range_id: Progress(range_id, r.read, r.expected, 0, r.retries, r.dead_lettered)
+            for range_id, r in done.items()
+        }
+
+    def update(self, progress: Progress) -> None:
+        """Takes the progress of one range; calls the callback with the sums over all ranges."""
+        if self._callback is None or progress.range_id is None:
+            return
+        self._ranges[progress.range_id] = progress
+        seen = self._ranges.values()
+        self._callback(
+            Progress(
+                None,
+                sum(p.documents for p in seen),
+                self._expected,
+                progress.in_flight,
+                sum(p.retries for p in seen),
+                sum(p.dead_lettered for p in seen),
+            )
+        )
 
 
 def report_of(checkpoint: Checkpoint) -> RangeReport:

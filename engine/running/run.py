@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from engine.calling.caller import Caller
 from engine.calling.endpoint import endpoint_of
@@ -11,11 +12,11 @@ from engine.errors import ConfigError, EngineError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
-from engine.model import Progress, Status
-from engine.mongo import driver, privileges
+from engine.model import Status
+from engine.mongo import driver
 from engine.observing.events import Events
 from engine.planning.plan import Plan
-from engine.planning.planner import plan_ranges
+from engine.planning.planner import plan_into
 from engine.reading.document_source import DocumentSource
 from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
@@ -23,13 +24,13 @@ from engine.report import RangeReport, RunReport, merge
 from engine.running.batches import Batcher
 from engine.running.deduplication import SentTexts
 from engine.running.pipeline import RangeAttempt
-from engine.running.progress_tracker import ProgressCallback, ProgressTracker, report_of
+from engine.running.progress_tracker import ProgressCallback, ProgressTracker, RunProgress, report_of
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.plan_store import PlanStore
-from engine.storing.target import target_of
+from engine.storing.target import Target, target_of
 from engine.storing.writer import Writer
 from engine.verdict import verdict_of
 
@@ -55,55 +56,39 @@ async def run(
         The report of the run: `status` tells whether it succeeded, and `problems` why not.
     """
     settings = settings or Settings()
-    plan = await _planned(source, window, settings, target, writer)
-    store: CheckpointStore = MongoCheckpoints(target, settings) if target is not None else MemoryCheckpoints()
-    kept = [] if target is None else await range_reports(plan, target, settings)
+    places = None if target is None else target_of(target, source, settings)
+    writer_of = _writers(writer, places, settings)
+    if places is not None and writer is None:
+        await places.check_results()
+    plan = await plan_into(places, source, window, settings)
+    kept = [] if places is None else await _range_reports(plan, places)
     done = {r.range_id: r for r in kept if r.status is Status.SUCCEEDED}
-    progress_of_run = _RunProgress(plan, done, progress)
+    checkpoints = _checkpoints(places)
+    progress_of_run = RunProgress(plan.documents, done, progress)
     running = asyncio.Semaphore(settings.range_concurrency)
     turn = asyncio.Lock()
 
     async def one(key_range: KeyRange, service: Extractor) -> RangeReport:
         async with running:
             try:
-                return await run_range(
-                    key_range,
-                    source=source,
-                    extractor=service,
-                    target=target,
-                    settings=settings,
-                    writer=writer,
-                    checkpoints=store,
-                    progress=progress_of_run.update,
-                    turn=turn,
-                )
+                parts = source, service, writer_of(plan.run_id), checkpoints, settings
+                return await _run_range(key_range, *parts, progress=progress_of_run.update, turn=turn)
             except EngineError as error:
                 return _failed(key_range, error)
 
     async with opened(as_extractor(extractor)) as service, asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(r, service)) for r in plan.ranges if r.range_id not in done]
     reports = [*done.values(), *(task.result() for task in tasks)]
-    return await conclude(plan, reports, target, settings)
-
-
-async def _planned(
-    source: driver.Collection,
-    window: Window,
-    settings: Settings,
-    target: driver.Database | None,
-    writer: Writer | None,
-) -> Plan:
-    """Checks the privileges to write results, unless a writer takes them, and returns the plan."""
-    if target is not None:
-        target_of(target, source, settings)
-    if target is not None and writer is None:
-        await privileges.check_target(target, privileges.needs_of_results(source.name, settings))
-    return await plan_ranges(source, window, settings, target)
+    return await _conclude(plan, reports, places, settings)
 
 
 async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[RangeReport]:
     """Returns the reports of the ranges that have a checkpoint; ranges that never began have none."""
-    kept = await MongoCheckpoints(target, settings).of_run(plan.run_id)
+    return await _range_reports(plan, Target.of(target, plan.namespace, settings))
+
+
+async def _range_reports(plan: Plan, target: Target) -> list[RangeReport]:
+    kept = await MongoCheckpoints(target.checkpoints).of_run(plan.run_id)
     planned = {r.range_id: r for r in plan.ranges}
     return [
         report_of(c)
@@ -121,21 +106,33 @@ def as_of_now(plan: Plan, reports: Iterable[RangeReport], settings: Settings) ->
         for r in plan.ranges
         if r.range_id not in begun
     ]
-    return merge(
-        plan.run_id,
-        [r.range_id for r in plan.ranges],
-        [*reports, *pending],
-        expected=plan.documents if plan.exact else None,
-        max_dead_letters=settings.max_dead_letters,
-        outside=plan.outside,
-    )
+    return _merged(plan, [*reports, *pending], settings)
 
 
 async def conclude(
     plan: Plan, reports: Iterable[RangeReport], target: driver.Database | None, settings: Settings
 ) -> RunReport:
     """Merges and reconciles the reports of a run's ranges, and stores the result with the plan."""
-    report = merge(
+    places = None if target is None else Target.of(target, plan.namespace, settings)
+    return await _conclude(plan, reports, places, settings)
+
+
+async def _conclude(
+    plan: Plan, reports: Iterable[RangeReport], target: Target | None, settings: Settings
+) -> RunReport:
+    report = _merged(plan, reports, settings)
+    if target is not None:
+        await PlanStore(target.plans).finish(plan.run_id, report.to_json(), complete=report.reconciled)
+    events = Events(run=plan.run_id)
+    verdict = verdict_of(report)
+    tell = events.info if verdict.succeeded else events.warning
+    told = {"status": report.status, "reconciled": report.reconciled, "read": report.read}
+    tell("run_concluded", verdict=verdict.title, **told)
+    return report
+
+
+def _merged(plan: Plan, reports: Iterable[RangeReport], settings: Settings) -> RunReport:
+    return merge(
         plan.run_id,
         [r.range_id for r in plan.ranges],
         reports,
@@ -143,15 +140,6 @@ async def conclude(
         max_dead_letters=settings.max_dead_letters,
         outside=plan.outside,
     )
-    if target is not None:
-        store = PlanStore(target, settings)
-        await store.finish(plan.run_id, report.to_json(), complete=report.reconciled)
-    events = Events(run=plan.run_id)
-    verdict = verdict_of(report)
-    tell = events.info if verdict.succeeded else events.warning
-    told = {"status": report.status, "reconciled": report.reconciled, "read": report.read}
-    tell("run_concluded", verdict=verdict.title, **told)
-    return report
 
 
 def _failed(key_range: KeyRange, error: EngineError) -> RangeReport:
@@ -163,37 +151,6 @@ def _failed(key_range: KeyRange, error: EngineError) -> RangeReport:
         problems=(str(error),),
         reason=type(error).__name__,
     )
-
-
-class _RunProgress:
-    """Sums the progress of a run's ranges for its callback."""
-
-    def __init__(
-        self, plan: Plan, done: Mapping[str, RangeReport], callback: Callable[[Progress], None] | None
-    ) -> None:
-        self._callback = callback
-        self._expected = plan.documents
-        self._ranges = {
-            range_id: Progress(range_id, r.read, r.expected, 0, r.retries, r.dead_lettered)
-            for range_id, r in done.items()
-        }
-
-    def update(self, progress: Progress) -> None:
-        """Takes the progress of one range; calls the callback with the sums over all ranges."""
-        if self._callback is None or progress.range_id is None:
-            return
-        self._ranges[progress.range_id] = progress
-        seen = self._ranges.values()
-        self._callback(
-            Progress(
-                None,
-                sum(p.documents for p in seen),
-                self._expected,
-                progress.in_flight,
-                sum(p.retries for p in seen),
-                sum(p.dead_lettered for p in seen),
-            )
-        )
 
 
 async def run_range(
@@ -232,19 +189,45 @@ async def run_range(
         asyncio.CancelledError: the range was cancelled; its checkpoint is saved as well.
     """
     settings = settings or Settings()
-    if target is None and writer is None:
-        raise ConfigError("neither a target database nor a writer was given: pass one of them")
-    if target is not None:
-        target_of(target, source, settings)
-    writer = writer or MongoWriter(target, source.name, settings, key_range.run_id)
-    checkpoints = checkpoints or (
-        MemoryCheckpoints() if target is None else MongoCheckpoints(target, settings)
-    )
+    places = None if target is None else target_of(target, source, settings)
+    writer = _writers(writer, places, settings)(key_range.run_id)
+    parts = source, extractor, writer, checkpoints or _checkpoints(places), settings
+    return await _run_range(key_range, *parts, progress=progress, turn=turn)
+
+
+async def _run_range(
+    key_range: KeyRange,
+    source: driver.Collection,
+    extractor: Extractor | ExtractFunction,
+    writer: Writer,
+    checkpoints: CheckpointStore,
+    settings: Settings,
+    *,
+    progress: ProgressCallback | None,
+    turn: asyncio.Lock | None,
+) -> RangeReport:
     scan = await choose_scan(source, settings)
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     reader = Reader(scan, key_range, settings)
     store = checkpoints, checkpoint
     return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, turn=turn)
+
+
+def _checkpoints(target: Target | None) -> CheckpointStore:
+    return MemoryCheckpoints() if target is None else MongoCheckpoints(target.checkpoints)
+
+
+def _writers(writer: Writer | None, target: Target | None, settings: Settings) -> Callable[[str], Writer]:
+    """Returns a function that makes the writer of a run: the given one, or one into the target.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    if writer is not None:
+        return lambda _run_id: writer
+    if target is None:
+        raise ConfigError("neither a target database nor a writer was given: pass one of them")
+    return partial(MongoWriter, target, extractor=settings.extractor_label, force=settings.force)
 
 
 async def run_attempt(

@@ -13,20 +13,16 @@ from engine.keys.key import Key, KeyRange
 from engine.model import Counts, Effort, Status
 from engine.mongo import calls, driver
 from engine.observing.timeline import Timeline
-from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, begin_attempt, checkpoint_id, taken_over
 
 
 class MongoCheckpoints:
-    """Stores checkpoints in one collection of the target, under `<run id>/<range id>`."""
+    """Stores checkpoints in the target's `checkpoints`, under `<run id>/<range id>`."""
 
     def __init__(
-        self,
-        target: driver.Database,
-        settings: Settings,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        self, checkpoints: driver.Collection, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._collection = driver.durable(target[settings.checkpoints_collection])
+        self._collection = checkpoints
         self._now = now
 
     async def claim(self, key_range: KeyRange, fingerprint: Mapping[str, str] | None = None) -> Checkpoint:

@@ -10,7 +10,6 @@ from engine.errors import WriteError
 from engine.keys.bson_values import identity
 from engine.model import DeadLetter, Extraction
 from engine.mongo import calls, driver
-from engine.settings import Settings
 from engine.storing.target import Target
 
 
@@ -19,21 +18,26 @@ class MongoWriter:
 
     It inserts first, because most documents are new and inserts are far faster than upserts. A document that
     comes back as a duplicate key is compared with the stored one, and replaced only if it differs
-    (docs/decisions/0004-insert-first.md). With `force` it replaces all documents without comparing.
+    (docs/decisions/0004-insert-first.md).
+
+    Args:
+        target: made by `target_of`.
+        extractor: `name@version`, stored with each result (`Settings.extractor_label`).
+        force: replaces all documents without comparing.
     """
 
     def __init__(
         self,
-        target: driver.Database,
-        source_name: str,
-        settings: Settings,
+        target: Target,
         run_id: str,
+        *,
+        extractor: str,
+        force: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        places = Target.of(target, source_name, settings)
-        self._entities, self._dead_letters = places.entities, places.dead_letters
-        self._extractor = settings.extractor_label
-        self._force = settings.force
+        self._entities, self._dead_letters = target.entities, target.dead_letters
+        self._extractor = extractor
+        self._force = force
         self._run_id = run_id
         self._now = now
         self._may_resolve: bool | None = None

@@ -7,14 +7,13 @@ from typing import Any
 
 from engine.errors import WriteError
 from engine.mongo import calls, driver
-from engine.settings import Settings
 
 
 class PlanStore:
-    """Stores plans and their runs' reports in one collection of the target, under the run's id."""
+    """Stores plans and their runs' reports in the target's `plans`, under the run's id."""
 
-    def __init__(self, target: driver.Database, settings: Settings) -> None:
-        self._collection = driver.durable(target[settings.plans_collection])
+    def __init__(self, plans: driver.Collection) -> None:
+        self._collection = plans
 
     async def load(self, run_id: str) -> dict[str, Any] | None:
         """The stored plan of a run; None if the run was not planned."""

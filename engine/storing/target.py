@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import ConfigError
-from engine.mongo import driver
+from engine.mongo import driver, privileges
 from engine.settings import Settings
 
 
@@ -19,15 +19,37 @@ class Target:
     checkpoints: driver.Collection
 
     @classmethod
-    def of(cls, database: driver.Database, source_name: str, settings: Settings) -> Target:
-        """Returns the collections for the source of this name.
+    def of(cls, database: driver.Database, source: str, settings: Settings) -> Target:
+        """Returns the collections that a run of this source writes; see `target_of`.
 
-        Raises:
-            ConfigError: two of them are the same collection.
+        Args:
+            source: `database.collection`, as a plan keeps it.
         """
-        names = _names(source_name, settings)
+        names = _names(source.partition(".")[2], settings)
+        _refuse_source(database.name, names, source)
         _refuse_equal(names)
         return cls(**{part: driver.durable(database[name]) for part, name in names.items()})
+
+    async def check_plans(self) -> None:
+        """Checks that the login may keep plans and checkpoints (`privileges.check_target`)."""
+        await self._check({self.plans.name: privileges.KEEP, self.checkpoints.name: privileges.KEEP})
+
+    async def check_results(self) -> None:
+        """Checks that the login may write results."""
+        await self._check({self.entities.name: privileges.WRITE, self.dead_letters.name: privileges.WRITE})
+
+    async def check_replay(self) -> None:
+        """Checks that the login may write results, and read the dead letters in the order of an index."""
+        ordered = privileges.WRITE | privileges.WALK
+        results = {self.entities.name: privileges.WRITE, self.dead_letters.name: ordered}
+        await self._check({**results, "": privileges.LIST})
+
+    async def check_verification(self) -> None:
+        """Checks that the login may read results."""
+        await self._check({self.entities.name: privileges.READ, self.dead_letters.name: privileges.READ})
+
+    async def _check(self, needs: privileges.Needs) -> None:
+        await privileges.check_target(self.plans.database, needs)
 
 
 def target_of(database: driver.Database, source: driver.Collection, settings: Settings) -> Target:
@@ -40,13 +62,12 @@ def target_of(database: driver.Database, source: driver.Collection, settings: Se
         ConfigError: two of them are the same collection, or one of them is the source, whose documents would
             be overwritten (trap 34, docs/traps.md).
     """
-    for part, name in _names(source.name, settings).items():
-        if f"{database.name}.{name}" == driver.namespace(source):
-            raise ConfigError(
-                f"{part.replace('_', ' ')} would be written into the source {driver.namespace(source)}: "
-                f"choose another {part}_collection, or another target database"
-            )
-    return Target.of(database, source.name, settings)
+    return Target.of(database, driver.namespace(source), settings)
+
+
+def plans_of(database: driver.Database, settings: Settings) -> driver.Collection:
+    """Returns the collection of plans, from which a run's source is known."""
+    return driver.durable(database[settings.plans_collection])
 
 
 def _names(source_name: str, settings: Settings) -> dict[str, str]:
@@ -56,6 +77,15 @@ def _names(source_name: str, settings: Settings) -> dict[str, str]:
         "plans": settings.plans_collection,
         "checkpoints": settings.checkpoints_collection,
     }
+
+
+def _refuse_source(database: str, names: dict[str, str], source: str) -> None:
+    for part, name in names.items():
+        if f"{database}.{name}" == source:
+            raise ConfigError(
+                f"{part.replace('_', ' ')} would be written into the source {source}: "
+                f"choose another {part}_collection, or another target database"
+            )
 
 
 def _refuse_equal(names: dict[str, str]) -> None:

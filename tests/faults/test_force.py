@@ -82,7 +82,7 @@ async def stopped_midway(work, **settings):
 
     work.service.down = then_silence
     running = asyncio.create_task(work.run(range_documents=DOCUMENTS, timeout_s=60, **settings))
-    store = MongoCheckpoints(work.database, Settings())
+    store = MongoCheckpoints(work.database["engine_checkpoints"])
     while True:
         async with asyncio.timeout(30):
             await asyncio.sleep(0.02)

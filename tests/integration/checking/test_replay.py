@@ -212,7 +212,7 @@ async def test_without_letters_nothing_is_asked(messages):
     """Nothing is sent, even if the collection of dead letters was never created."""
     report = await replay(Window(), extractor=Service(), **places(messages))
     assert (report.status, report.reconciled, report.read) == (Status.SUCCEEDED, True, 0)
-    letters = UnresolvedLetters(messages.database, "messages", SMALL)
+    letters = UnresolvedLetters(messages.database["messages_dead_letters"], SMALL)
     assert [page async for page in letters.pages()] == []
 
 
@@ -234,7 +234,7 @@ async def test_letters_that_cannot_be_read_are_an_error_of_ours(messages, databa
     """The error names the collection; no letter is marked as resolved."""
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("messages_dead_letters", viewOn="messages", pipeline=broken)
-    letters = UnresolvedLetters(database, "messages", SMALL)
+    letters = UnresolvedLetters(database["messages_dead_letters"], SMALL)
     with pytest.raises(WriteError, match="messages_dead_letters could not be read"):
         await letters.count()
     with pytest.raises(WriteError, match="messages_dead_letters could not be read"):
@@ -247,8 +247,9 @@ async def test_trap_12_a_document_that_cannot_be_looked_for_is_not_deleted(messa
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("broken", viewOn="messages", pipeline=broken)
     scan = await choose_scan(database["broken"], SMALL)
+    letters = UnresolvedLetters(database["messages_dead_letters"], SMALL)
     with pytest.raises(SourceError, match="broken could not be read"):
-        await UnresolvedLetters(database, "messages", SMALL).resolve_deleted([0], scan, "r")
+        await letters.resolve_deleted([0], scan, "r")
     assert (await letters_of(database))[0]["resolved_at"] is None
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import KeyRange, MongoWriter, Settings, Tuning, Window, plan_ranges, run, run_range
+from engine import KeyRange, MongoWriter, Settings, Tuning, Window, plan_ranges, run, run_range, target_of
 from tests.support.samples import first_word, ids_of
 from tests.support.settings import settings_with
 
@@ -29,7 +29,7 @@ class Counting(MongoWriter):
 
 async def work(messages, database, key_range, run_id="run"):
     """Makes one attempt at a range; returns its report and how often it looked up extractions."""
-    writer = Counting(database, messages.name, SMALL, run_id)
+    writer = Counting(target_of(database, messages, SMALL), run_id, extractor="ner@1")
     places = {"source": messages, "target": database, "writer": writer}
     return await run_range(key_range, extractor=first_word, settings=SMALL, **places), writer.asked
 

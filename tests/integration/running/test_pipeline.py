@@ -116,7 +116,9 @@ async def test_trap_31_a_cancelled_range_resumes_after_its_checkpoint(messages, 
     """The second attempt reads only what lies after the low-water mark; the sums are those of one attempt."""
     key_range = await the_range(messages)
     await cancelled_midway(key_range, messages, database)
-    (checkpoint,) = await MongoCheckpoints(database, SMALL).of_run(key_range.run_id)
+    (checkpoint,) = await MongoCheckpoints(driver.durable(database["engine_checkpoints"])).of_run(
+        key_range.run_id
+    )
     assert checkpoint.status is Status.INTERRUPTED
     assert 0 < checkpoint.counts.read < 1000
     recorder = Recorder()
@@ -131,7 +133,9 @@ async def test_trap_29_the_checkpoint_is_behind_what_is_durable(messages, databa
     """Wherever the range is interrupted, every document up to the position has its extraction."""
     key_range = await the_range(messages)
     await cancelled_midway(key_range, messages, database)
-    (checkpoint,) = await MongoCheckpoints(database, SMALL).of_run(key_range.run_id)
+    (checkpoint,) = await MongoCheckpoints(driver.durable(database["engine_checkpoints"])).of_run(
+        key_range.run_id
+    )
     written = set(await ids_of(database["messages_entities"]))
     assert set(range(checkpoint.position.values[-1] + 1)) <= written
 
@@ -160,7 +164,9 @@ async def test_trap_32_an_error_in_one_stage_ends_the_others(messages, database)
     with pytest.raises(WriteError, match="_id 50[0-9]") as raised:
         await run_range(key_range, source=messages, extractor=first_word, target=database, settings=SMALL)
     assert raised.value.range_id == "0000"
-    (checkpoint,) = await MongoCheckpoints(database, SMALL).of_run(key_range.run_id)
+    (checkpoint,) = await MongoCheckpoints(driver.durable(database["engine_checkpoints"])).of_run(
+        key_range.run_id
+    )
     assert checkpoint.status is Status.FAILED
     assert checkpoint.counts.read <= 500
 
@@ -190,7 +196,7 @@ async def test_an_extractor_that_always_fails_fails_the_range(messages, database
 async def test_a_claim_takes_the_range_from_an_earlier_attempt(messages, database):
     """A zombie attempt stops at its next checkpoint and moves nothing."""
     key_range = await the_range(messages)
-    store = MongoCheckpoints(database, SMALL)
+    store = MongoCheckpoints(driver.durable(database["engine_checkpoints"]))
     zombie = await store.claim(key_range)
     await store.claim(key_range)
     with pytest.raises(Interrupted, match="taken over"):

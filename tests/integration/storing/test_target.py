@@ -9,9 +9,12 @@ from engine import (
     ConfigError,
     Settings,
     Window,
+    conclude,
     plan_ranges,
+    range_reports,
     repair,
     replay,
+    report_html,
     run,
     run_range,
     split_range,
@@ -67,3 +70,27 @@ async def test_the_same_name_in_another_database_is_another_collection(pymongo_m
         plan = await plan_ranges(pymongo_messages, Window(), settings, other)
         await client.drop_database(other.name)
     assert plan.documents == 1000
+
+
+async def test_trap_34_a_plan_knows_the_source_when_its_run_is_looked_at(pymongo_messages):
+    """Functions that are given a plan, and not the source, compare the names with the source of the plan."""
+    database = pymongo_messages.database
+    plan = await plan_ranges(pymongo_messages, Window(), Settings(run_id="r"), database)
+    wrong = Settings(entities_collection=pymongo_messages.name)
+    report = await conclude(plan, [], database, Settings())
+    for call in (
+        range_reports(plan, database, wrong),
+        conclude(plan, [], database, wrong),
+        report_html(plan, report, database, wrong),
+    ):
+        with pytest.raises(ConfigError, match=f"into the source {pymongo_messages.full_name}"):
+            await call
+
+
+async def test_neither_target_nor_writer_is_refused_before_anything_is_read(pymongo_messages):
+    """The source has no documents to plan, which would be said otherwise."""
+    nothing = pymongo_messages.database["nothing"]
+    with pytest.raises(ConfigError, match="neither a target database nor a writer"):
+        await run(Window(), source=nothing, extractor=first_word)
+    with pytest.raises(ConfigError, match="neither a target database nor a writer"):
+        await run_range(RANGE, source=nothing, extractor=first_word)

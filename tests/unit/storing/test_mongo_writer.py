@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pymongo.errors import AutoReconnect, BulkWriteError
 
-from engine import MongoWriter, Settings, WriteError
+from engine import MongoWriter, WriteError
 from engine.model import DeadLetter, Extraction
 from engine.mongo.driver import MAJORITY
+from engine.storing.target import Target
 
 pytestmark = pytest.mark.asyncio
 
@@ -70,12 +71,7 @@ class Collection:
 
 def writer_on(collection):
     """A writer that uses this collection for everything."""
-
-    class Database:
-        def __getitem__(self, _name):
-            return collection
-
-    return MongoWriter(Database(), "messages", Settings(), "run")
+    return MongoWriter(Target(*[collection] * 4), "run", extractor="ner@1")
 
 
 def duplicate(index):
