@@ -11,7 +11,7 @@ from bson.min_key import MinKey
 
 from engine.checking.verify import keys_of
 from engine.errors import SourceError, WriteError
-from engine.keys.bson_values import identity
+from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.mongo import calls, driver
 from engine.reading.index_choice import choose_scan
@@ -78,8 +78,8 @@ class UnresolvedLetters:
         Raises:
             SourceError, WriteError: the source or the target could not be used.
         """
-        existing = set(map(identity, await source.find_ids(ids)))
-        gone = [id_ for id_ in ids if identity(id_) not in existing]
+        existing = set(map(lookup_key, await source.find_ids(ids)))
+        gone = [id_ for id_ in ids if lookup_key(id_) not in existing]
         if not gone:
             return
         resolved = {"resolved_at": datetime.now(UTC), "resolved_by": run_id, "resolution": DELETED}

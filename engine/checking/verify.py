@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.keys.bson_values import digests_of, identity
+from engine.keys.bson_values import digests_of, lookup_key
 from engine.keys.key import Key
 from engine.keys.window import Window
 from engine.model import Counts
@@ -86,7 +86,7 @@ async def verify(
 class Verifier:
     """Looks up pages of documents among the results, and counts the outcomes.
 
-    `_id`s are compared with their types: 1 and "1", or 1 and 1.0, are different documents.
+    `_id`s are compared as a unique index does: 1 and "1" are different documents, 1 and 1.0 are the same.
     """
 
     def __init__(self, target: Target, limit: int = 0) -> None:
@@ -137,8 +137,8 @@ class Verifier:
         found = await calls.read_target(
             results, lambda: results.find(query, {"_id": 1}).batch_size(len(page)).to_list(length=None)
         )
-        known = {identity(result["_id"]) for result in found}
-        return [key for key in page if identity(key.values[-1]) not in known]
+        known = {lookup_key(result["_id"]) for result in found}
+        return [key for key in page if lookup_key(key.values[-1]) not in known]
 
 
 def window_keys(scan: Scan, plan: Plan, settings: Settings) -> AsyncIterator[list[Key]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -19,7 +19,9 @@ from bson.binary import Binary, UuidRepresentation
 from bson.code import Code
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
+from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
+from bson.int64 import Int64
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.objectid import ObjectId
@@ -61,6 +63,34 @@ def identity(value: Any) -> Any:
     if type(value) in (ObjectId, str):
         return value
     return bson.encode({"": value}, codec_options=EXACT_CODEC)
+
+
+_OWN_LOOKUP_KEYS = frozenset({ObjectId, str, int, Int64})
+
+_NAN = ("NaN",)
+
+
+def lookup_key(value: Any) -> Any:
+    """A hashable that is equal for two `_id`s exactly if a unique index takes them for the same one.
+
+    The index compares numbers by their value, whatever their BSON types: 3, 3.0, Int64(3) and
+    Decimal128("3") are one `_id`, also inside documents and arrays. Python's numbers are equal in the same
+    way, and exactly; only its booleans are numbers, too. `identity` tells all of them apart.
+    """
+    kind = type(value)
+    if kind in _OWN_LOOKUP_KEYS:
+        return value
+    if kind is float or kind is Decimal128:
+        return _NAN if is_nan(value) else value if kind is float else value.to_decimal()
+    if kind is DBRef:
+        value = value.as_doc()
+    if isinstance(value, Mapping):
+        return ("object", *((name, lookup_key(inner)) for name, inner in value.items()))
+    if isinstance(value, list | tuple):
+        return ("array", *map(lookup_key, value))
+    if kind is Code and value.scope is not None:
+        return ("code", str(value), lookup_key(value.scope))
+    return identity(value)
 
 
 _OBJECT_ID_HEAD = b"\x13\x00\x00\x00\x07\x00"

@@ -17,7 +17,7 @@ from itertools import pairwise
 from bson.max_key import MaxKey
 
 from engine.errors import root_error
-from engine.keys.bson_values import identity
+from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.reading.query_forms import FilterScan, WholeTiesScan
 from engine.reading.scan import Scan
@@ -159,7 +159,7 @@ async def _hopped(scan: Scan, start: Key, seen: Sequence[Key], stop: Key, size: 
     landed = seen[-1]
     before = scan.order.first(landed.values[0])
     if not isinstance(scan, WholeTiesScan):
-        if before == landed or identity(start.values[0]) == identity(landed.values[0]):
+        if before == landed or lookup_key(start.values[0]) == lookup_key(landed.values[0]):
             return Segment(start, landed, size)
         hopped = _ties_seen(seen)
         if hopped is None:
@@ -180,7 +180,7 @@ def _ties_seen(seen: Sequence[Key]) -> int | None:
     Only dates are compared. Of other types, values that differ in bytes may still be equal in the index.
     """
     *others, landed = (key.values[0] for key in seen)
-    ties = sum(identity(value) == identity(landed) for value in others)
+    ties = sum(lookup_key(value) == lookup_key(landed) for value in others)
     return ties if isinstance(landed, datetime) and ties < len(others) else None
 
 
@@ -246,7 +246,7 @@ def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> lis
         # Under a collation, strings that differ in bytes may be equal; only whole keys are sure to ascend.
         whole = scan.collation is not None and isinstance(key.values[0], str)
         if isinstance(scan, WholeTiesScan) or (
-            not whole and identity(key.values[0]) != identity(before.values[0])
+            not whole and lookup_key(key.values[0]) != lookup_key(before.values[0])
         ):
             key = scan.order.first(key.values[0])
         if key != before:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from typing import Any
 
-from engine.keys.bson_values import identity
+from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.model import Page
 from engine.mongo import calls
@@ -46,12 +46,12 @@ class DocumentsByKey:
             SourceError: the source could not be read.
         """
         async for keys in self._keys:
-            wanted = {identity(key.values[-1]): key.values[-1] for key in keys}
+            wanted = {lookup_key(key.values[-1]): key.values[-1] for key in keys}
             # A reply ends at 16 MiB: documents beyond it are asked for again, until nothing more comes.
             while page := await self._fetch(wanted):
                 yield page
                 for document_id in page.ids:
-                    del wanted[identity(document_id)]
+                    del wanted[lookup_key(document_id)]
             if wanted and self._absent:
                 await self._absent(list(wanted.values()))
 
@@ -81,5 +81,5 @@ class DocumentsByKey:
             return cursor.to_list(length=None)  # type: ignore[no-any-return]
 
         found = await calls.read_source(collection, find)
-        found = [stored for stored in found if identity(stored["_id"]) in wanted]
+        found = [stored for stored in found if lookup_key(stored["_id"]) in wanted]
         return self._scan.order.page_of(found, self._text_field) if found else None

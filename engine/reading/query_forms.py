@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from bson.max_key import MaxKey
 
 from engine.errors import PlanError
-from engine.keys.bson_values import identity
+from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.model import QueryForm
 from engine.reading.filters import filter_after_ties
@@ -110,8 +110,8 @@ class WholeTiesScan(Scan):
             here = self.limited_to({self.order.fields[0]: {"$eq": value}})
             ties = await here.fetch(start, stop, limit=self.most_ties + 1, projection=projection)
             self.refuse_too_many(len(ties), value)
-            there = {identity(document["_id"]) for document in found}
-            found += [tie for tie in ties if identity(tie["_id"]) not in there]
+            there = {lookup_key(document["_id"]) for document in found}
+            found += [tie for tie in ties if lookup_key(tie["_id"]) not in there]
         return found, self.position((value,), ends_page=True)
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:

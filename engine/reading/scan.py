@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from bson import json_util
 from bson.min_key import MinKey
 
-from engine.keys.bson_values import bracket_of, identity, is_nan
+from engine.keys.bson_values import bracket_of, is_nan, lookup_key
 from engine.keys.key import Key, Order
 from engine.model import QueryForm
 from engine.mongo import calls, driver
@@ -113,7 +113,7 @@ class Scan(ABC):
         # One more, because `min` is inclusive: the document at `after` comes again if it still exists.
         limit += after is not None
         found = await self.fetch(after or start, stop, limit=limit, projection=projection)
-        if found and after is not None and identity(found[0]["_id"]) == identity(after.values[-1]):
+        if found and after is not None and lookup_key(found[0]["_id"]) == lookup_key(after.values[-1]):
             del found[0]
         return found, Key(self.order.values_of(found[-1])) if found else None
 

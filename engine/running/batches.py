@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.calling.request_size import RequestSize
-from engine.keys.bson_values import digests_of, identity
+from engine.keys.bson_values import digests_of, lookup_key
 from engine.model import DeadLetter, Extraction, Page, hashes_of
 from engine.running.deduplication import Repeat, SentTexts, SharedRequest
 from engine.settings import Settings
@@ -85,7 +85,7 @@ class Batcher:
         """Yields the batches that are full, in reading order; keeps the rest for the next page or `flush`.
 
         Args:
-            known: text hashes of the valid extractions, by `identity` of the `_id`.
+            known: text hashes of the valid extractions, by `lookup_key` of the `_id`.
         """
         texts, digests, begin = self._texts(page), digests_of(page.ids), 0
         carried = self._batch if self._batch.read else None
@@ -95,7 +95,7 @@ class Batcher:
             batch = self._batch
             if text_hash is None:
                 batch.dead_letters.append(_no_text(document_id, text, self._settings, self._range_id))
-            elif known and known.get(identity(document_id)) == text_hash:
+            elif known and known.get(lookup_key(document_id)) == text_hash:
                 batch.unchanged += 1
             elif not text:
                 batch.extractions.append(Extraction(document_id, (), text_hash))

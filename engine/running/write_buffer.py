@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from engine.calling.caller import Outcome, Refusal
-from engine.keys.bson_values import identity
+from engine.keys.bson_values import lookup_key
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.running.batches import Batch
 from engine.running.channel import Channel
@@ -51,10 +51,10 @@ class BatchInFlight:
 
         Args:
             results: what was written for the batch.
-            unchanged: identities of the extractions that the writer found to be stored already.
+            unchanged: look-up keys of the extractions that the writer found to be stored already.
         """
         batch, (extractions, letters) = self.batch, results
-        same = sum(identity(e.document_id) in unchanged for e in extractions) if unchanged else 0
+        same = sum(lookup_key(e.document_id) in unchanged for e in extractions) if unchanged else 0
         return Counts(batch.read, len(extractions) - same, batch.unchanged + same, len(letters), batch.digest)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.errors import WriteError
-from engine.keys.bson_values import identity
+from engine.keys.bson_values import lookup_key
 from engine.model import DeadLetter, Extraction
 from engine.mongo import calls, driver
 from engine.storing.target import Target
@@ -43,10 +43,10 @@ class MongoWriter:
         self._may_resolve: bool | None = None
 
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
-        """The text hashes of stored extractions of the same extractor, by `identity` of the `_id`."""
+        """The text hashes of stored extractions of the same extractor, by `lookup_key` of the `_id`."""
         wanted = {"_id": {"$in": list(ids)}, "extractor": self._extractor}
         there = await self._find(wanted, {"text_hash": 1})
-        return {identity(found["_id"]): found["text_hash"] for found in there}
+        return {lookup_key(found["_id"]): found["text_hash"] for found in there}
 
     async def write(
         self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
@@ -84,7 +84,7 @@ class MongoWriter:
         ]
 
     async def _store(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
-        """Inserts or replaces the documents; returns the identities of those found unchanged."""
+        """Inserts or replaces the documents; returns the look-up keys of those found unchanged."""
         if self._force:
             await self._replace(documents)
             return frozenset()
@@ -99,17 +99,17 @@ class MongoWriter:
         return await self._replace_changed([documents[e["index"]] for e in errors]) if errors else frozenset()
 
     async def _replace_changed(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
-        """Replaces the stored extractions that differ; returns the identities of the others."""
+        """Replaces the stored extractions that differ; returns the look-up keys of the others."""
         wanted = {"_id": {"$in": [d["_id"] for d in documents]}}
         found = await self._find(wanted, {"text_hash": 1, "extractor": 1})
-        stored = {identity(d["_id"]): d for d in found}
+        stored = {lookup_key(d["_id"]): d for d in found}
         unchanged = frozenset(
             key
             for d in documents
-            if (key := identity(d["_id"])) in stored
+            if (key := lookup_key(d["_id"])) in stored
             and (stored[key]["text_hash"], stored[key]["extractor"]) == (d["text_hash"], d["extractor"])
         )
-        await self._replace([d for d in documents if identity(d["_id"]) not in unchanged])
+        await self._replace([d for d in documents if lookup_key(d["_id"]) not in unchanged])
         return unchanged
 
     async def _replace(self, documents: list[dict[str, Any]]) -> None:

@@ -18,13 +18,13 @@ class Writer(Protocol):
     """Writes the results of a range. Up to `write_concurrency` writes run side by side."""
 
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
-        """The text hashes of stored extractions of the same extractor, by `identity` of the `_id`."""
+        """The text hashes of stored extractions of the same extractor, by `bson_values.lookup_key` of the `_id`."""
         ...
 
     async def write(
         self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
     ) -> frozenset[Any]:
-        """Makes the results durable; returns the identities of those that were stored already, unchanged.
+        """Makes the results durable; returns the `lookup_key`s of those that were stored already, unchanged.
 
         Raises:
             WriteError: some could not be written, and the checkpoint must not move past them.

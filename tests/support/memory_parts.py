@@ -7,7 +7,7 @@ import asyncio
 from engine import Key, KeyRange, Settings, Status, Tuning
 from engine.calling.caller import Caller
 from engine.calling.endpoint import Endpoint
-from engine.keys.bson_values import identity
+from engine.keys.bson_values import lookup_key
 from engine.model import Page
 from engine.running.batches import Batcher
 from engine.running.deduplication import SentTexts
@@ -69,12 +69,12 @@ class MemoryWriter:
     async def known(self, ids):
         """The text hashes that are stored for these documents."""
         await asyncio.sleep(0)
-        return {identity(i): self.stored[i] for i in ids if i in self.stored}
+        return {lookup_key(i): self.stored[i] for i in ids if i in self.stored}
 
     async def write(self, extractions, dead_letters):
         """Stores the extractions and the dead letters; returns the `_id`s that were stored before."""
         await asyncio.sleep(0)
-        same = frozenset(identity(e.document_id) for e in extractions if e.document_id in self.stored)
+        same = frozenset(lookup_key(e.document_id) for e in extractions if e.document_id in self.stored)
         for extraction in extractions:
             self.stored[extraction.document_id] = extraction.text_hash
             self.letters.pop(extraction.document_id, None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine import Settings, Tuning
 from engine.calling.request_size import RequestSize
-from engine.keys.bson_values import digests_of, identity
+from engine.keys.bson_values import digests_of, lookup_key
 from engine.model import Page, hash_text
 from engine.running.batches import Batcher
 from engine.running.deduplication import SentTexts
@@ -80,7 +80,7 @@ def test_a_batch_is_filled_from_the_next_page():
 def test_a_page_without_a_text_to_send_becomes_a_batch_at_once():
     """So the checkpoint can move over it; a rerun of a finished range has only such pages."""
     batcher = Batcher(Settings(), "r", size_of(Settings()), SentTexts(Settings()))
-    known = {identity(n): hash_text("same") for n in range(3)}
+    known = {lookup_key(n): hash_text("same") for n in range(3)}
     assert [b.unchanged for b in batcher.cut(page_of(["same"] * 3), known)] == [3]
 
 
@@ -93,7 +93,7 @@ def test_trap_29_a_text_too_long_for_the_batch_of_the_page_before_does_not_move_
 
 def test_unchanged_documents_are_not_sent():
     """A document is unchanged if its text has the hash of its valid extraction."""
-    known = {identity(0): hash_text("same"), identity(1): hash_text("before")}
+    known = {lookup_key(0): hash_text("same"), lookup_key(1): hash_text("before")}
     (batch,) = cut(page_of(["same", "after", "new"]), known=known)
     assert (batch.unchanged, batch.texts) == (1, ["after", "new"])
 
