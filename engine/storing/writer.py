@@ -18,7 +18,7 @@ class Writer(Protocol):
     """Writes the results of a range. Up to `write_concurrency` writes run side by side."""
 
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
-        """The text hashes of stored extractions of the same extractor, by `bson_values.lookup_key` of the `_id`."""
+        """The text hashes of stored extractions of the same extractor, by `lookup_key` of the `_id`."""
         ...
 
     async def write(
