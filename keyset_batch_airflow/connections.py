@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+from airflow.exceptions import AirflowConfigException
 from airflow.providers.mongo.hooks.mongo import MongoHook
 from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import ConfigurationError
 
 from engine.errors import ConfigError
 from engine.extractors.http_extractor import HttpExtractor
+from engine.mongo.clients import client_of
 from engine.settings import Settings
 
 SERVICE_EXTRAS = {"path", "headers", "offsets", "parameters", "verify", "cert"}
@@ -36,14 +36,14 @@ def mongo_client(conn_id: str) -> Any:
     kind = Connection.get(conn_id).conn_type
     if kind != "mongo":
         raise ConfigError(f"connection {conn_id!r} is of type {kind!r}: MongoDB needs one of type 'mongo'")
-    hook = MongoHook(conn_id)  # builds the address; connects to nothing
-    options = dict(hook.extras)
-    if hook.allow_insecure:
-        options["tlsAllowInvalidCertificates"] = True
     try:
-        return AsyncIOMotorClient(hook.uri, **options)
-    except (ConfigurationError, TypeError, ValueError) as error:
-        raise ConfigError(f"connection {conn_id!r}: {error}") from error
+        hook = MongoHook(conn_id)  # builds the address; connects to nothing
+        options = dict(hook.extras)
+        if hook.allow_insecure:
+            options["tlsAllowInvalidCertificates"] = True
+        return client_of(hook.uri, **options)
+    except (AirflowConfigException, ConfigError) as error:
+        raise ConfigError(f"connection {conn_id!r}: {error}") from None
 
 
 def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor:

@@ -14,6 +14,7 @@ from demo.processes.supervisor import Supervisor
 from demo.processes.waiting import wait_for
 from demo.servers.mongod_program import find_mongod
 from demo.servers.ports import LOOPBACK, free_port
+from engine.mongo.addresses import without_secrets
 
 OWN_SERVER = "MONGODB_URI"
 _REPLICA_SET = "demo"
@@ -143,6 +144,6 @@ def _ping(uri: str, answer_ms: int) -> None:
     try:
         with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=answer_ms) as client:
             client.admin.command("ping")
-    except PyMongoError as error:
-        reason = str(error).partition(" (configured timeouts")[0]
-        raise DemoError(f"the server that {OWN_SERVER} names does not answer: {reason}") from error
+    except (PyMongoError, TypeError, ValueError) as error:
+        reason = without_secrets(str(error).partition(" (configured timeouts")[0], uri)
+        raise DemoError(f"the server that {OWN_SERVER} names does not answer: {reason}") from None

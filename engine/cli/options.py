@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from motor.motor_asyncio import AsyncIOMotorClient
 
 from engine.errors import ConfigError
 from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.extractors.formats import FORMATS
 from engine.extractors.http_extractor import HttpExtractor
 from engine.extractors.offsets import OffsetUnit
-from engine.mongo import calls
+from engine.mongo import clients
 from engine.settings import Settings, assigned
 
 DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source database.")]
@@ -88,8 +87,8 @@ class Places:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Any, Any]]:
         """Yields the source and target databases, after both servers have answered."""
-        source = await connected(self.uri)
-        target = await connected(self.target_uri) if self.target_uri else source
+        source = await _connected(self.uri)
+        target = await _connected(self.target_uri) if self.target_uri else source
         try:
             yield source[self.database], target[self.target_database or self.database]
         finally:
@@ -97,16 +96,10 @@ class Places:
             target.close()
 
 
-async def connected(uri: str) -> Any:
-    """Connects to a server and waits for its answer.
-
-    Raises:
-        SourceError: it does not answer; the message contains no credentials.
-    """
-    timeout: dict[str, Any] = (
-        {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
-    )
-    return await calls.connected(lambda: AsyncIOMotorClient(uri, **timeout), uri.rpartition("@")[2])
+async def _connected(uri: str) -> Any:
+    """Connects to a server and waits for its answer, at most 10 s if the address says nothing else."""
+    timeout = {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 10_000}
+    return await clients.connected(uri, **timeout)
 
 
 def settings_from(assignments: list[str] | None, run_id: str | None, *, force: bool = False) -> Settings:

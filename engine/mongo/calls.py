@@ -98,23 +98,6 @@ async def write_target(where: driver.Place, command: Command[T]) -> T:
     return await _sent(where, command, WriteError, "written")
 
 
-async def connected(connect: Callable[[], Any], where: str) -> Any:
-    """Returns a new client after its server has answered. Nothing is repeated: a person waits for it.
-
-    Args:
-        where: the address without credentials, for the message.
-
-    Raises:
-        SourceError: the address is wrong, or the server does not answer.
-    """
-    try:
-        client = connect()
-        await client.admin.command("ping")
-    except PyMongoError as error:
-        raise _translated(error, SourceError, f"MongoDB at {where} does not answer") from error
-    return client
-
-
 async def _sent(where: driver.Place, command: Command[T], kind: type[EngineError], done: str) -> T:
     began = time.monotonic()
 
@@ -131,7 +114,7 @@ async def _sent(where: driver.Place, command: Command[T], kind: type[EngineError
             return await _repeats(left_s)(once)
     except (PyMongoError, BSONError) as error:
         cause = None if _shows_documents(error) else error
-        raise _translated(error, kind, f"{driver.namespace(where)} could not be {done}") from cause
+        raise translated(error, kind, f"{driver.namespace(where)} could not be {done}") from cause
 
 
 def _repeats(left_s: float) -> AsyncRetrying:
@@ -147,8 +130,8 @@ def _may_repeat(error: BaseException) -> bool:
     return isinstance(error, AutoReconnect) or getattr(error, "code", None) in REPEATABLE
 
 
-def _translated(error: Exception, kind: type[EngineError], what: str) -> EngineError:
-    """The engine's error for one of the driver: what failed, why, and what to do."""
+def translated(error: Exception, kind: type[EngineError], what: str) -> EngineError:
+    """Returns the engine's error for one of the driver: what failed, why, and what to do."""
     details = getattr(error, "details", None)
     answer = details if isinstance(details, dict) else {}
     code: int | None = getattr(error, "code", None) or answer.get("code")

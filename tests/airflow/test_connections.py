@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import traceback
 
 import pytest
 
@@ -108,4 +109,31 @@ def test_an_option_the_driver_refuses_is_a_configuration_error(connections, conn
     """The message names the Connection and the option."""
     connection(conn_type="mongo", host="one", extra={"replicaSat": "rs0"})
     with pytest.raises(ConfigError, match=r"connection 'given': .*replicaSat"):
+        connections.mongo_client("given")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "one", "extra": {"authMechanism": "MONGODB-AWS", "authMechanismProperties": "xK9qSecret"}},
+        {"host": "one", "extra": {"readPreferenceTags": "xK9qSecret"}},
+        {"host": "me:xK9qSecret@one", "login": "me", "password": "p"},
+        {"host": "one:xK9qSecret"},
+        {"host": "one,x%K9qSecret", "login": "me", "password": "xK9qSecret"},
+        {"host": "one", "extra": {"tls": True, "tlsCAFile": "/no/xK9qSecret", "proxyPassword": "xK9qSecret"}},
+    ],
+    ids=["token", "tags", "login in the host", "port", "percent", "files"],
+)
+def test_trap_57_what_is_wrong_with_an_address_is_told_without_secrets(connections, connection, fields):
+    """Neither the message, nor the traceback that Airflow writes into the task's log, holds one."""
+    connection(conn_type="mongo", **fields)
+    with pytest.raises(ConfigError, match="connection 'given': MongoDB at ") as raised:
+        connections.mongo_client("given")
+    assert "xK9qSecret" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_an_srv_connection_with_a_port_is_a_configuration_error(connections, connection):
+    """The provider's hook refuses it; a retry would not change that."""
+    connection(conn_type="mongo", host="one", port=27017, extra={"srv": True})
+    with pytest.raises(ConfigError, match="connection 'given': srv URI should not specify a port"):
         connections.mongo_client("given")

@@ -1,5 +1,7 @@
 """The demo's own MongoDB server, started for real."""
 
+import traceback
+
 import pytest
 from pymongo import MongoClient
 
@@ -33,6 +35,22 @@ def test_the_users_own_server_is_used_and_left_alone(tmp_path, mongod_uri):
     assert list(tmp_path.iterdir()) == []
     with MongoClient(mongod_uri) as client:
         assert client.admin.command("ping")["ok"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://me:xK9qSecret@127.0.0.1:1/?serverSelectionTimeoutMS=1",
+        "mongodb://me:a/xK9qSecret@127.0.0.1:1/",
+        "mongodb://me:a@xK9qSecret@127.0.0.1:1/",
+        "mongodb://127.0.0.1:1/?authMechanismProperties=ENVIRONMENT:xK9qSecret&authMechanism=MONGODB-OIDC",
+    ],
+)
+def test_trap_57_the_users_own_address_is_told_without_secrets(tmp_path, uri):
+    """It may be silent or wrong; the benchmarks say the same."""
+    with pytest.raises(DemoError, match="does not answer") as raised:
+        Mongod(tmp_path, environ={"MONGODB_URI": uri}, answer_ms=1).__enter__()
+    assert "xK9qSecret" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_data_of_another_server_are_told_with_its_log(tmp_path):

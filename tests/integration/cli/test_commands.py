@@ -253,11 +253,30 @@ def test_a_usage_or_configuration_error_exits_2_in_one_line(workplace, arguments
     assert workplace.database.list_collection_names() == ["messages"]
 
 
-def test_an_unreachable_server_is_told_without_its_password(workplace):
-    """Exit status 1, and no secret is printed."""
-    workplace.environment["MONGODB_URI"] = "mongodb://me:secret@127.0.0.1:1/?serverSelectionTimeoutMS=200"
-    code, printed = workplace.call("plan")
-    assert (code, "127.0.0.1:1" in printed, "secret" in printed) == (1, True, False)
+@pytest.mark.parametrize(
+    ("uri", "code"),
+    [
+        ("mongodb://me:xK9qS@127.0.0.1:1/?", 1),
+        ("mongodb://127.0.0.1:1/?tls=true&proxyPassword=xK9qS&", 1),
+        (
+            "mongodb://127.0.0.1:1/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:xK9qS&",
+            1,
+        ),
+        ("me:xK9qS@127.0.0.1:1?", 2),
+        ("mongodb://me:p@xK9qS@127.0.0.1:1/?", 2),
+        ("mongodb://me:a/xK9qS@127.0.0.1:1/?", 2),
+        ("mongodb://127.0.0.1:1/?readPreference=xK9qS&", 1),
+        ("mongodb://127.0.0.1:1/?authMechanismProperties=AWS_SESSION_TOKEN:x,xK9qS&", 1),
+    ],
+)
+def test_trap_57_an_address_is_told_without_its_secrets(workplace, uri, code):
+    """Of the source and of the target: hosts only; exit status 1 if they are silent, 2 if it is wrong."""
+    uri += "serverSelectionTimeoutMS=200"
+    for name in ("ENGINE_TARGET_URI", "MONGODB_URI"):
+        workplace.environment[name] = uri
+        ended, printed = workplace.call("plan", "--verbose")
+        assert (ended, "127.0.0.1:1" in printed, "xK9qS" in printed) == (code, True, False), printed
+        assert "Traceback" not in printed
 
 
 def test_a_run_and_its_status_are_written_as_html(workplace):

@@ -1,0 +1,53 @@
+"""Makes clients of MongoDB from addresses, so that no message shows more of one than its hosts."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import PyMongoError
+
+from engine.errors import ConfigError, SourceError
+from engine.mongo import calls
+from engine.mongo.addresses import hosts_of, without_secrets
+
+
+def client_of(uri: str, **options: Any) -> Any:
+    """Returns a Motor client, which connects when it is first used.
+
+    Args:
+        options: of the driver, as they could stand in the address.
+
+    Raises:
+        ConfigError: the driver refuses the address or an option.
+    """
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            client = AsyncIOMotorClient(uri, **options)
+    except (PyMongoError, TypeError, ValueError, OSError) as error:
+        # Without a cause: the driver's own message, which a traceback shows, may hold a password.
+        refusal = ConfigError(f"MongoDB at {hosts_of(uri)}: {without_secrets(str(error), uri, options)}")
+        raise refusal from None
+    for warning in warned:
+        warnings.warn(without_secrets(str(warning.message), uri, options), warning.category, stacklevel=2)
+    return client
+
+
+async def connected(uri: str, **options: Any) -> Any:
+    """Returns a new client after its server has answered. Nothing is repeated: a person waits for it.
+
+    Raises:
+        ConfigError: the driver refuses the address or an option.
+        SourceError: the server does not answer, or refuses the login.
+    """
+    client = client_of(uri, **options)
+    try:
+        await client.admin.command("ping")
+    except PyMongoError as error:
+        client.close()
+        refusal = calls.translated(error, SourceError, f"MongoDB at {hosts_of(uri)} does not answer")
+        refusal.args = (without_secrets(str(refusal), uri, options),)
+        raise refusal from None
+    return client
