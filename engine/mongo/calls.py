@@ -3,21 +3,23 @@
     document = await calls.read_target(plans, lambda: plans.find_one({"_id": run_id}))
 
 A command is given as a function, because a repeat needs a new coroutine. Reads change nothing, and each write
-of the engine leaves the same documents when it is sent twice, so both are repeated after a lost connection
-and an election. An error that remains becomes a SourceError or a WriteError with the server's `code`.
-Nothing else in the engine handles an exception of the driver.
+of the engine leaves the same documents when it is sent twice. So both are repeated after what passes by
+itself: a lost connection, an election, a server that sheds load (`error_classes.py`). Each repeat is an event
+and is counted with its reason. An error that remains becomes a SourceError or a WriteError with the server's
+`code`. Nothing else in the engine handles an exception of the driver.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from bson.errors import BSONError, InvalidDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception,
     stop_after_attempt,
     stop_before_delay,
@@ -26,6 +28,9 @@ from tenacity import (
 
 from engine.errors import EngineError, SourceError, WriteError
 from engine.mongo import driver
+from engine.mongo.error_classes import Answer, answer_of, asked_pause_s, is_overload, reason_to_repeat
+from engine.observing import metrics
+from engine.observing.events import Events
 
 T = TypeVar("T")
 Command = Callable[[], Awaitable[T]]
@@ -36,29 +41,16 @@ EXECUTION_TIMEOUT = 50
 DUPLICATE_KEY = 11000
 """Server codes that the engine treats in a way of their own. 50 is MaxTimeMSExpired."""
 
-_ELSEWHERE = {6, 7, 63, 89, 91, 133, 134, 150, 189, 202, 216, 249, 262, 407, 9001, 10058, 10107, 11600, 11602}
-_ELSEWHERE |= {13388, 13435, 13436}
-_DISTURBED = {24, 43, 46, 107, 112, 136, 175, 237, 239, 246, 250, 272, 279, 290, 314, 355, 453, 11601, 46841}
-_OVERLOADED = {365, 402, 433, 449, 450, 462}
-
-REPEATABLE = frozenset(_ELSEWHERE | _DISTURBED | _OVERLOADED)
-"""Server codes after which a repeat may succeed, by the categories of MongoDB's `error_codes.yml`:
-
-- another server answers now: an election, a shutdown, a broken connection between servers, a moved chunk;
-- the command was disturbed: killed, its cursor, lock or snapshot lost, a conflict with a write (11601
-  Interrupted, 237 CursorKilled, 175 QueryPlanKilled, 246 SnapshotUnavailable, 112 WriteConflict...);
-- the server had too much to do (365 is TemporarilyUnavailable).
-
-Its own time limit (50) is not one of them: a repeat takes as long."""
-
 ATTEMPTS = 6
-"""Repeats of a command: at once, then after up to 0.5, 1, 2, 4 and 8 s. A replica set elects a new primary
-within about 12 s."""
+"""Repeats of a command: at once, then after up to 0.5, 1, 2, 4 and 8 s; the first after up to 0.25 s if the
+server sheds load. A replica set elects a new primary within about 12 s. Before that, the driver repeats reads
+and single writes once, and twice what a server has shed, after up to 0.2 and 0.4 s. So a server that sheds
+load gets a command 3 x 7 times at most."""
 
 PATIENCE_S = 30.0
 """No repeat begins later than this. The driver looks for a server for as long before it gives up."""
 
-WAIT = wait_random_exponential(multiplier=0.5, max=8)
+WAIT = wait_random_exponential(multiplier=0.25, max=8)
 
 _ADVICE = {
     UNAUTHORIZED: "docs/security.md has the roles as commands",
@@ -100,48 +92,66 @@ async def write_target(where: driver.Place, command: Command[T]) -> T:
 
 async def _sent(where: driver.Place, command: Command[T], kind: type[EngineError], done: str) -> T:
     began = time.monotonic()
-
-    async def once() -> T:  # tenacity awaits only what is a coroutine function by itself
-        return await command()
-
     try:
         try:
             return await command()
         except PyMongoError as error:  # tenacity only now: each call through it costs 0.1 ms
             left_s = began + PATIENCE_S - time.monotonic()
-            if not _may_repeat(error) or left_s <= 0:
+            if reason_to_repeat(error) is None or left_s <= 0:
                 raise
-            return await _repeats(left_s)(once)
+            return await _repeated(where, command, error, left_s)
     except (PyMongoError, BSONError) as error:
         cause = None if _shows_documents(error) else error
         raise translated(error, kind, f"{driver.namespace(where)} could not be {done}") from cause
 
 
-def _repeats(left_s: float) -> AsyncRetrying:
-    return AsyncRetrying(
-        retry=retry_if_exception(_may_repeat),
-        wait=WAIT,
-        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(left_s),
+async def _repeated(where: driver.Place, command: Command[T], error: PyMongoError, left_s: float) -> T:
+    """Sends the command again and again after the error, and returns what it returns in the end."""
+    failed = [error]
+
+    async def once() -> T:
+        if failed:
+            raise failed.pop()
+        return await command()
+
+    def tell(state: RetryCallState) -> None:
+        why = reason_to_repeat(_error_of(state)) or ""
+        metrics.current().command_repeated(why)
+        collection = driver.namespace(where)
+        Events().warning("command_repeated", collection=collection, reason=why, repeat=state.attempt_number)
+
+    repeats = AsyncRetrying(
+        retry=retry_if_exception(lambda error: reason_to_repeat(error) is not None),
+        wait=_pause_s,
+        stop=stop_after_attempt(1 + ATTEMPTS) | stop_before_delay(left_s),
+        before_sleep=tell,
         reraise=True,
     )
+    return await repeats(once)
 
 
-def _may_repeat(error: BaseException) -> bool:
-    return isinstance(error, AutoReconnect) or getattr(error, "code", None) in REPEATABLE
+def _pause_s(state: RetryCallState) -> float:
+    error = _error_of(state)
+    if state.attempt_number == 1 and not is_overload(error):
+        return 0.0
+    return WAIT(state) + asked_pause_s(error)
+
+
+def _error_of(state: RetryCallState) -> BaseException:
+    return cast(BaseException, state.outcome and state.outcome.exception())
 
 
 def translated(error: Exception, kind: type[EngineError], what: str) -> EngineError:
     """Returns the engine's error for one of the driver: what failed, why, and what to do."""
-    details = getattr(error, "details", None)
-    answer = details if isinstance(details, dict) else {}
+    answer = answer_of(error)
     code: int | None = getattr(error, "code", None) or answer.get("code")
     advice = _UNREACHABLE if isinstance(error, AutoReconnect) else _ADVICE.get(code or 0)
     raised = kind("; ".join(filter(None, [f"{what}: {_reason(error, answer, code)}", advice])))
-    raised.code = code
+    raised.code, raised.document_id = code, getattr(error, "document_id", None)
     return raised
 
 
-def _reason(error: Exception, answer: dict[str, Any], code: int | None) -> str:
+def _reason(error: Exception, answer: Answer, code: int | None) -> str:
     if _shows_documents(error):
         return f"a document is refused ({type(error).__name__})"
     if isinstance(error, OperationFailure) and code is not None:

@@ -10,6 +10,7 @@ from pymongo import ReplaceOne, WriteConcern
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
 from engine.keys.bson_values import AWARE_CODEC, EXACT_CODEC
+from engine.mongo.error_classes import is_overload
 
 Collection: TypeAlias = Any
 """A collection of Motor, of PyMongo's asynchronous client, or of mongomock-motor. They share no type."""
@@ -102,7 +103,8 @@ async def insert(collection: Collection, documents: list[dict[str, Any]]) -> Map
     It sends one command. `insert_many` would check each document first, which costs a tenth of all that a
     document costs. If the command fails, `insert_many` takes over: it repeats the insert after an election,
     and splits documents that are too large for one message. Documents that the command had inserted before
-    it failed are then reported as duplicate keys.
+    it failed are then reported as duplicate keys. What a server that sheds load has refused is not sent again
+    here: the driver has waited and repeated it, and `calls` will.
 
     Raises:
         PyMongoError: `insert_many` failed as a whole.
@@ -114,12 +116,17 @@ async def insert(collection: Collection, documents: list[dict[str, Any]]) -> Map
     command = {"insert": collection.name, "documents": documents, "ordered": False, "writeConcern": concern}
     try:
         reply = await collection.database.command(command)
-    except (PyMongoError, DocumentTooLarge):
+    except (PyMongoError, DocumentTooLarge) as error:
+        if is_overload(error):
+            raise
         return await _insert_many(collection, documents)
-    unconfirmed = reply.get("writeConcernError")
+    refused, unconfirmed = reply.get("writeErrors", []), reply.get("writeConcernError")
+    labels = (
+        {"errorLabels": reply["errorLabels"]} if reply.get("errorLabels") else {}
+    )  # they concern the whole reply
     return {
-        "writeErrors": reply.get("writeErrors", []),
-        "writeConcernErrors": [unconfirmed] if unconfirmed else [],
+        "writeErrors": [{**labels, **error} for error in refused] if labels else refused,
+        "writeConcernErrors": [{**labels, **unconfirmed}] if unconfirmed else [],
     }
 
 

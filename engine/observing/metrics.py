@@ -97,6 +97,7 @@ class Metrics:
         self._read = number("page.documents", "{document}", "Documents fetched.")
         self._bytes = number("page.text.size", "By", "Memory taken by the fetched texts.")
         self._writes = seconds("write", "Writes of results.")
+        self._repeats = number("command.repeats", "{repeat}", "Commands sent to MongoDB again, by reason.")
         self._documents = number("documents", "{document}", "Documents that are durable, by outcome.")
 
     def _create_gauges(self, meter: Meter) -> None:
@@ -128,6 +129,10 @@ class Metrics:
         self._pages(seconds)
         self._read(documents)
         self._bytes(text_bytes)
+
+    def command_repeated(self, reason: str) -> None:
+        """Records that a command was sent to MongoDB again, with the reason."""
+        self._repeats(1, {"error.type": reason})
 
     def committed(self, counts: Counts) -> None:
         """Records documents that are durable now, by outcome."""

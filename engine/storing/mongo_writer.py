@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.errors import WriteError
 from engine.keys.bson_values import lookup_key
 from engine.model import DeadLetter, Extraction
-from engine.mongo import calls, driver
+from engine.mongo import bulk, calls
 from engine.storing.target import Target
 
 
@@ -91,12 +90,8 @@ class MongoWriter:
         return await self._insert(documents)
 
     async def _insert(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
-        said = await calls.write_target(self._entities, lambda: driver.insert(self._entities, documents))
-        errors = said.get("writeErrors", [])
-        fatal = [e for e in errors if e.get("code") != calls.DUPLICATE_KEY]
-        if fatal or said.get("writeConcernErrors"):
-            raise _refused(fatal, said, documents)
-        return await self._replace_changed([documents[e["index"]] for e in errors]) if errors else frozenset()
+        there = await bulk.insert(self._entities, documents)
+        return await self._replace_changed(there) if there else frozenset()
 
     async def _replace_changed(self, documents: list[dict[str, Any]]) -> frozenset[Any]:
         """Replaces the stored extractions that differ; returns the look-up keys of the others."""
@@ -113,11 +108,8 @@ class MongoWriter:
         return unchanged
 
     async def _replace(self, documents: list[dict[str, Any]]) -> None:
-        if not documents:
-            return
-        said = await calls.write_target(self._entities, lambda: driver.replace(self._entities, documents))
-        if said.get("writeErrors") or said.get("writeConcernErrors"):
-            raise _refused(said.get("writeErrors", []), said, documents)
+        if documents:
+            await bulk.replace(self._entities, documents)
 
     async def _resolve(self, extractions: Sequence[Extraction]) -> None:
         """Marks the dead letters of documents that have now succeeded as resolved. They are not removed."""
@@ -141,14 +133,3 @@ class MongoWriter:
             "$unset": {"resolution": ""},  # of an earlier failure
         }
         await calls.write_target(letters, lambda: letters.update_one(this, change, upsert=True))
-
-
-def _refused(
-    fatal: Sequence[Mapping[str, Any]], said: Mapping[str, Any], documents: list[dict[str, Any]]
-) -> WriteError:
-    """The error that names each refused `_id`, without the contents of documents (trap 30, docs/traps.md)."""
-    concerns = [str(c.get("errmsg", c)) for c in said.get("writeConcernErrors", [])]
-    each = [f"_id {documents[e['index']]['_id']!r}: {e.get('errmsg', e.get('code'))}" for e in fatal]
-    first = documents[fatal[0]["index"]]["_id"] if fatal else None
-    what = f"{len(each)} documents refused by the target" if each else "the target did not confirm a write"
-    return WriteError(f"{what}: {'; '.join((each + concerns)[:5])}", document_id=first)
