@@ -44,6 +44,7 @@ def test_every_metric_is_listed_as_it_is(measured):
     with recorded.request(["text"]), recorded.write():
         recorded.page(1, 1, 0.1)
     recorded.committed(Counts(1, 1))
+    recorded.command_repeated("AutoReconnect")
     kinds = {True: "counter", False: "up-down counter"}
     listed = {
         f"`{METER}.{name}`": [

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from tenacity import wait_none
 
-from engine import MongoWriter, Settings, WriteError
-from engine.keys.bson_values import identity
+from engine import MongoWriter, WriteError
+from engine.keys.bson_values import lookup_key
 from engine.model import Extraction
 from engine.mongo import calls
 from engine.mongo.driver import MAJORITY
+from engine.storing.target import Target
 
 pytestmark = pytest.mark.asyncio
 
@@ -31,8 +32,8 @@ class Cursor(list):
 class Server:
     """A collection that refuses documents as a script says, one entry for each command.
 
-    An entry maps the `_id` of a document to the refusal; the last entry holds for all commands that follow. The key
-    None stands for the write concern error of the reply, and "labels" for its `errorLabels`.
+    An entry maps the `_id` of a document to the refusal; the last one holds for all commands that follow. The
+    key None stands for the write concern error of the reply, and "labels" for its `errorLabels`.
     """
 
     name, write_concern = "messages_entities", MAJORITY
@@ -77,12 +78,7 @@ class Server:
 
 async def write(server):
     """Writes four extractions; returns the identities of those found unchanged."""
-
-    class Database:
-        def __getitem__(self, _name):
-            return server
-
-    writer = MongoWriter(Database(), "messages", Settings(), "run")
+    writer = MongoWriter(Target(*[server] * 4), "run", extractor="ner@1")
     return await writer.write([Extraction(n, [], f"hash {n}") for n in EVERY], [])
 
 
@@ -138,13 +134,13 @@ async def test_any_other_code_ends_the_range_at_once(code):
 
 
 async def test_duplicates_beside_refusals_are_compared_once():
-    """One document is stored already with another text, and one is the same; a third is refused for a time."""
+    """One is stored with another text, and one is the same; a third is refused for a time."""
     stored = [
         {"_id": 0, "text_hash": "hash 0", "extractor": "ner@1"},
         {"_id": 1, "text_hash": "old", "extractor": "ner@1"},
     ]
     server = Server({2: SHED}, {2: SHED}, {}, stored=stored)
-    assert await write(server) == {identity(0)}
+    assert await write(server) == {lookup_key(0)}
     assert server.sent == [[0, 1, 2, 3], [2], [2]]
     assert [server.stored[n]["text_hash"] for n in EVERY] == ["hash 0", "hash 1", "hash 2", "hash 3"]
 
@@ -160,7 +156,7 @@ CONCERNS = {
 async def test_what_was_not_confirmed_is_sent_again_and_counts_as_written(refusals):
     """All is sent again, so that a majority confirms it; this write's own documents are no duplicates."""
     server = Server(refusals, {}, stored=[{"_id": 0, "text_hash": "hash 0", "extractor": "ner@1"}])
-    assert await write(server) == {identity(0)}
+    assert await write(server) == {lookup_key(0)}
     assert server.sent == [list(EVERY), list(EVERY)]
     assert sorted(server.stored) == list(EVERY)
 
