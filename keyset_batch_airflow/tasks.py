@@ -69,7 +69,10 @@ class ExtractionOperator(DecoratedOperator, PythonOperator):
         super().__init__(kwargs_to_upstream=called, **called, **kwargs)
 
 
-task: Any = partial(task_decorator_factory, decorated_operator_class=ExtractionOperator)
+# Otherwise Airflow stores each field of a returned dict once more, as an XCom of its own.
+task: Any = partial(
+    task_decorator_factory, decorated_operator_class=ExtractionOperator, multiple_outputs=False
+)
 
 
 # --- backfill and incremental: a run of ranges ---

@@ -56,6 +56,23 @@ def test_what_goes_through_airflow_is_json_and_never_a_text(plain):
     assert "message " not in json.dumps(list(ended.xcoms.values()))
 
 
+def test_each_task_stores_one_xcom(plain):
+    """Airflow would otherwise store each field of a report as an XCom of its own: 107 for three ranges."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    ended, _ = plain
+    with create_session() as session:
+        stored = session.query(XComModel).filter_by(dag_id=ended.dag_id, run_id=ended.dag_run_id)
+        keys = sorted((row.task_id, row.map_index, row.key) for row in stored)
+
+    assert keys == [
+        ("plan", -1, "return_value"),
+        *(("run_range", at, "return_value") for at in range(3)),
+        ("summarize", -1, "return_value"),
+    ]
+
+
 def test_another_run_of_the_window_sends_nothing_again(plain, run_dag, service):
     """A new DAG run is a new run of the engine: it makes a new plan and finds every document unchanged."""
     _, source = plain

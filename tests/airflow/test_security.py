@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from tenacity import wait_none
 
 from demo.servers.ports import free_port
+from engine.mongo import calls
 from tests.support.in_place import run_in_place
 from tests.support.ner_service import serve_in_thread
 from tests.support.roles import PASSWORD, TARGET, commands
@@ -127,12 +129,19 @@ def test_tls_certificates_and_least_roles(connections, server, messages, tls_ser
     expect_no_traces("".join(capfd.readouterr()), *ended)
 
 
+@pytest.fixture
+def at_once(monkeypatch):
+    """Commands are repeated without waits in between."""
+    monkeypatch.setattr(calls, "WAIT", wait_none())
+
+
 def without(fields, name):
     """A Connection without one of its extras, and with a short timeout."""
     extra = {key: value for key, value in fields["extra"].items() if key != name}
-    return {**fields, "extra": {**extra, "serverSelectionTimeoutMS": 500}}
+    return {**fields, "extra": {**extra, "serverSelectionTimeoutMS": 100}}
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("changed", "tries", "said"),
     [

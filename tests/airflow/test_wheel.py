@@ -10,6 +10,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
 from tests.support.places import ROOT
 
@@ -41,19 +42,20 @@ with extraction_dag("reviews_composed", range_documents=20, batch_texts=4) as da
 RUN = """
 import sys
 from runpy import run_path
-import engine, keyset_batch_airflow
-run = run_path(sys.argv[1])["dag"].test(run_conf={"database": sys.argv[2]})
-for ti in run.get_task_instances():
-    print("task", ti.task_id, ti.state, ti.xcom_pull(ti.task_id) if ti.task_id in ("before", "after") else "")
-print("ran", run.state, engine.__file__, keyset_batch_airflow.__file__)
+for name in ("reviews_backfill", "reviews_composed"):
+    run = run_path(f"{name}.py")["dag"].test(run_conf={"database": sys.argv[1], "target_database": name})
+    print("ran", name, run.state)
+    for ti in run.get_task_instances():
+        returned = ti.xcom_pull(ti.task_id) if ti.task_id in ("before", "after") else ""
+        print("task", ti.task_id, ti.state, returned)
 """
 PLUGINS = """
-import keyset_batch_airflow
+import engine, keyset_batch_airflow
 from airflow.plugins_manager import _get_plugins
 plugins, errors = _get_plugins()
 # The tests' environment may have the package too: Airflow then loads the first and skips the second.
 print("errors", [error for error in errors.values() if "already registered" not in error])
-print("from", keyset_batch_airflow.__file__)
+print("from", engine.__file__, keyset_batch_airflow.__file__)
 for plugin in plugins:
     if plugin.name == "ner_progress":
         print("plugin", plugin.source, [view["name"] for view in plugin.external_views])
@@ -79,21 +81,23 @@ def installed(wheel, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run_python(airflow, installed, tmp_path):
-    """Runs Python code in a folder that is also the DAGs folder; the packages come from the wheel alone."""
+@pytest.fixture(scope="module")
+def printed(airflow, installed, make_source, tmp_path_factory):
+    """What a process prints that runs both DAG files, with the packages of the wheel alone.
 
-    def run(code, *arguments):
-        changed = {"PYTHONPATH": str(installed), "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path)}
-        environment = {**os.environ, **changed, "PYTHONWARNINGS": "ignore"}
-        command = [sys.executable, "-c", code, *map(str, arguments)]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True, timeout=240
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout.splitlines()
-
-    return run
+    Its folder is also the DAGs folder. It first prints what Airflow finds of the plugin.
+    """
+    folder, source = tmp_path_factory.mktemp("dags"), make_source()
+    (folder / "reviews_backfill.py").write_text(FIVE_LINES)
+    (folder / "reviews_composed.py").write_text(COMPOSED)
+    changed = {"PYTHONPATH": str(installed), "AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
+    environment = {**os.environ, **changed, "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", PLUGINS + RUN, source.database.name]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, check=False, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return [line.strip() for line in done.stdout.splitlines()]
 
 
 def test_the_wheel_holds_two_packages_and_nothing_else(wheel):
@@ -120,30 +124,26 @@ def test_the_wheel_registers_the_plugin(installed):
     assert dict(parser["airflow.plugins"]) == {"ner_progress": "keyset_batch_airflow.plugin:ProgressPlugin"}
 
 
-def test_airflow_finds_the_plugin_of_the_wheel(run_python, installed):
+def test_airflow_finds_the_plugin_of_the_wheel(printed, installed):
     """The entry point is enough: nothing is copied, and the plugin loads without an error."""
-    errors, place, plugin = run_python(PLUGINS)[-3:]
-    assert errors == "errors []"
-    assert place == f"from {installed}/keyset_batch_airflow/__init__.py"
+    assert "errors []" in printed
+    files = [f"{installed}/{package}/__init__.py" for package in ("engine", "keyset_batch_airflow")]
+    assert f"from {' '.join(files)}" in printed
+    (plugin,) = [line for line in printed if line.startswith("plugin ")]
     assert plugin.startswith("plugin keyset-batch-engine==")
     assert "keyset_batch_airflow.plugin:ProgressPlugin" in plugin
     assert plugin.endswith("['Progress']")
 
 
-@pytest.mark.parametrize(
-    ("text", "own"),
-    [(FIVE_LINES, set()), (COMPOSED, {"task before success ready", "task after success 50 written"})],
-    ids=["five lines", "tasks before and after"],
-)
-def test_a_dag_file_runs_with_the_wheel_alone(run_python, installed, source, tmp_path, text, own):
-    """It runs on a real mongod without the repository; one of the files adds tasks of its own."""
-    file = tmp_path / "reviews.py"
-    file.write_text(text)
+@pytest.mark.parametrize("name", ["reviews_backfill", "reviews_composed"])
+def test_a_dag_file_runs_with_the_wheel_alone(printed, secret_uri, name):
+    """It runs on a real mongod without the repository."""
+    assert f"ran {name} success" in printed
+    with MongoClient(secret_uri) as client:
+        assert client[name]["messages_entities"].count_documents({}) == 50
+        client.drop_database(name)
 
-    lines = run_python(RUN, file, source.database.name)
 
-    *_, ran = [line for line in lines if line.startswith("ran ")]
-    assert ran.split()[1] == "success"
-    assert all(path.startswith(str(installed)) for path in ran.split()[2:])
-    assert own <= set(map(str.strip, lines))
-    assert source.database["messages_entities"].count_documents({}) == 50
+def test_a_dag_may_have_tasks_of_its_own_before_and_after(printed):
+    """The task after the run gets its summary."""
+    assert {"task before success ready", "task after success 50 written"} <= set(printed)

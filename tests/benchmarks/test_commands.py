@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -12,20 +12,26 @@ CHECKOUT = Path(__file__).parents[2]
 BENCHMARKS = ("memory", "overhead", "pipeline", "planning", "skip_vs_keyset")
 
 
-def run(*arguments):
-    """Runs `python` with these arguments in the checkout."""
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs `python -m MODULE OPTIONS` in this process; returns its status, output and errors."""
+
+    def run(module, *options):
+        monkeypatch.setattr(sys, "argv", [module, *options])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_each_benchmark_is_a_command(name):
+def test_each_benchmark_is_a_command(run, name):
     """`python -m benchmarks.NAME --help` lists the options; all of them take `--quick`."""
-    ended = run("-m", f"benchmarks.{name}", "--help")
-    assert ended.returncode == 0, ended.stderr
-    assert f"python -m benchmarks.{name}" in ended.stdout
-    assert "--quick" in ended.stdout
+    status, printed, _ = run(f"benchmarks.{name}", "--help")
+    assert status == 0
+    assert f"python -m benchmarks.{name}" in printed
+    assert "--quick" in printed
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -38,8 +44,8 @@ def test_make_has_a_target_for_each_benchmark(name):
     assert target in next(line for line in makefile.splitlines() if line.startswith("bench:"))
 
 
-def test_a_wrong_option_ends_with_status_2_before_anything_is_measured():
+def test_a_wrong_option_ends_with_status_2_before_anything_is_measured(run):
     """The message says what is wrong."""
-    ended = run("-m", "benchmarks.skip_vs_keyset", "--quick", "--set", "pages=3")
-    assert ended.returncode == 2
-    assert "pages" in ended.stderr
+    status, _, said = run("benchmarks.skip_vs_keyset", "--quick", "--set", "pages=3")
+    assert status == 2
+    assert "pages" in said

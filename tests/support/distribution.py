@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-OWN_AIRFLOW = ("tests/airflow/scheduler/", "tests/demo/servers/test_airflow_real.py")
+OWN_AIRFLOW = "tests/airflow/scheduler/"
 AIRFLOW_IN_PLACE = "tests/airflow/"
 
 

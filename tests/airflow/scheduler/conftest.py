@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from pymongo import MongoClient
 
+from demo.processes.process_tree import living_members
+from demo.processes.records import read_records
 from demo.processes.supervisor import Supervisor
 from demo.servers.airflow import Airflow, AirflowSettings
 from demo.servers.connections import http_connection, mongo_connection
@@ -61,12 +63,10 @@ def cluster(tmp_path_factory, secret_uri, slow_service, own_uri, secrets):
     host, _, port = slow_service.url.removeprefix("http://").partition(":")
     api_port = free_port()
     known = mongo_connection(secret_uri)
-    impatient = {**known["extra"], "serverSelectionTimeoutMS": 500}
     connections = {
         "mongo_default": known,
         "mongo_own": mongo_connection(own_uri),
         "mongo_refused": {**known, "password": secrets["wrong"]},
-        "mongo_away": {**known, "host": f"{LOOPBACK}:{free_port()}", "extra": impatient},
         "ner_default": {**http_connection(host, int(port)), "password": secrets["service"]},
         "airflow_api": http_connection(LOOPBACK, api_port),
     }
@@ -79,3 +79,5 @@ def cluster(tmp_path_factory, secret_uri, slow_service, own_uri, secrets):
         for dag_id in DAG_IDS:
             airflow.await_dag(dag_id)
         yield Cluster(airflow, supervisor)
+        leaders = read_records(supervisor.records_path).leaders
+    assert [living_members(leader) for leader in leaders] == [set()] * len(leaders)

@@ -9,6 +9,7 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient
 
+from demo.errors import DemoError
 from engine import HttpExtractor, Settings, Window, run
 from tests.support.cluster import DAILY, OUTAGE_DELAY_S, awaited
 from tests.support.misbehaviour import status
@@ -80,6 +81,13 @@ def test_replay_verify_and_incremental_run_under_a_scheduler(cluster, service, g
     assert len(gaps.entities()) == DOCUMENTS
     told = cluster.asked("GET", "assets/events?source_dag_id=ner_incremental")
     assert [event["extra"]["written"] for event in told["asset_events"]] == [10]
+
+
+def test_the_api_client_of_the_demo_takes_a_refusal_for_an_error(cluster, gaps):
+    """A run id is taken once: the second answer is 409."""
+    begun = cluster.trigger("ner_verify", {**gaps.params, "mongo_conn_id": "mongo_refused"})
+    with pytest.raises(DemoError, match="409"):
+        cluster.api.trigger("ner_verify", begun.name, {})
 
 
 def test_an_outage_is_retried_after_a_delay_of_its_own(cluster, service, gaps):
