@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv/installed
 
-.PHONY: help install demo demo-celery demo-down pictures check test lint lock clean \
+.PHONY: help install demo demo-celery demo-down pictures check test chaos lint lock clean \
   bench bench-memory bench-overhead bench-pipeline bench-planning bench-skip
 
 help:             ## list the targets
@@ -48,6 +48,9 @@ check: $(VENV)    ## lint and the tests that need no server, side by side, in le
 
 test: lint        ## lint and all tests but the long ones, about twelve minutes on two cores: before each push
 	@$(PYTEST) -m 'not long'
+
+chaos: $(VENV)    ## do at 200 random moments what may happen to a run, and judge its end (SEED=7 replays, ONLY=rename)
+	@.venv/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 # One after another, also under `make -j`: benchmarks that run side by side disturb each other.
 .NOTPARALLEL:
