@@ -9,7 +9,7 @@ from tests.support.samples import fill, message
 
 @pytest_asyncio.fixture
 async def messages(database):
-    """A thousand messages, three a second, once with each driver."""
+    """A thousand messages, three a second. See `client` in tests/conftest.py for the driver."""
     return await fill(database["messages"], [message(n, n // 3) for n in range(1000)])
 
 
