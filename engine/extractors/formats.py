@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from engine.errors import ConfigError, Failure
@@ -135,24 +133,6 @@ def failure_of(shape: Format, status: int, body: str, *, hinted: bool) -> Failur
     if status == THROTTLED_STATUS or (status == 503 and hinted):  # noqa: PLR2004
         return Failure.THROTTLED
     return Failure.TRANSIENT if status in TRANSIENT_STATUSES else Failure.PERMANENT
-
-
-def retry_after_s(header: str | None, now: datetime) -> float | None:
-    """Returns the seconds that a `Retry-After` header asks to wait; None if it is absent or malformed.
-
-    Accepts both forms of RFC 9110, section 10.2.3: seconds, or an HTTP date.
-    """
-    if header is None:
-        return None
-    header = header.strip()
-    if header.isascii() and header.isdigit():
-        return float(header)
-    try:
-        moment = parsedate_to_datetime(header)
-    except (ValueError, IndexError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def body_of(shape: Format, texts: Sequence[str], parameters: Mapping[str, Any]) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 
 from engine.errors import ExtractionError, Failure
-from engine.extractors.formats import Format, failure_of, retry_after_s
+from engine.extractors.formats import Format, failure_of
 from engine.extractors.json_bodies import decoded
 from engine.extractors.redaction import redact
 
@@ -54,6 +55,24 @@ def refusal_of(
         status=response.status,
         retry_after_s=hint,
     )
+
+
+def retry_after_s(header: str | None, now: datetime) -> float | None:
+    """Returns the seconds that a `Retry-After` header asks to wait; None if it is absent or malformed.
+
+    Accepts both forms of RFC 9110, section 10.2.3: seconds, or an HTTP date.
+    """
+    if header is None:
+        return None
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+    except (ValueError, IndexError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
 
 
 def translated(error: aiohttp.ClientError) -> ExtractionError:

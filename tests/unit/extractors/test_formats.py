@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-
 import pytest
 
 from engine import ConfigError, Entity, ExtractionError, Failure
 from engine.extractors.answer_check import check_answer
-from engine.extractors.formats import FORMATS, failure_of, format_named, retry_after_s
+from engine.extractors.formats import FORMATS, failure_of, format_named
 
 NATIVE, PRESIDIO = FORMATS["native"], FORMATS["presidio"]
 HUGGING_FACE, COMPREHEND = FORMATS["huggingface"], FORMATS["comprehend"]
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_an_unknown_format_lists_the_known():
@@ -51,26 +47,6 @@ def test_trap_18_some_services_say_later_with_other_statuses():
     assert failure_of(NATIVE, 400, body, hinted=False) is Failure.PERMANENT
     body = '{"error":"Model dslim/bert-base-NER is currently loading","estimated_time":20.0}'
     assert failure_of(HUGGING_FACE, 503, body, hinted=False) is Failure.THROTTLED
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("5", 5.0),
-        (" 0 ", 0.0),
-        (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
-        (format_datetime(NOW - timedelta(seconds=30), usegmt=True), 0.0),
-        (None, None),
-        ("soon", None),
-        ("-5", None),
-        ("1e9", None),
-        ("٣", None),
-        ("Mon, 99 Foo 2026", None),
-    ],
-)
-def test_trap_19_retry_after_is_seconds_or_a_date_or_nothing(header, seconds):
-    """A malformed value is ignored."""
-    assert retry_after_s(header, NOW) == seconds
 
 
 @pytest.mark.parametrize(
