@@ -148,6 +148,9 @@ class Caller:
                 raise
             except Exception as error:  # noqa: BLE001  (an extractor may raise anything)
                 failed = error
+            halves_tell = searching and endpoint.size.halves_proven(texts)  # whether the service works
+            if halves_tell and classify(failed) is Failure.PERMANENT:
+                break
             if not await self._outage_to_blame(failed, texts, made):
                 break
         if len(texts) == 1:
@@ -156,7 +159,7 @@ class Caller:
             await endpoint.retries.pay(call, Failure.TRANSIENT)
             return await self._bisect(texts, searching=searching)
         if searching or endpoint.size.proven(texts):
-            return await self._bisect(texts, searching=searching, too_large=True)
+            return await self._bisect(texts, searching=searching, refused=True)
         return await self._searched(texts)
 
     async def _searched(self, texts: Sequence[str]) -> list[Outcome]:
@@ -164,20 +167,19 @@ class Caller:
         async with self._endpoint.size.search:
             if self._endpoint.size.fitting(texts) < len(texts):  # another request has found out meanwhile
                 return await self._in_requests(texts, 1, searching=True)
-            return await self._bisect(texts, searching=True, too_large=True)
+            return await self._bisect(texts, searching=True, refused=True)
 
-    async def _bisect(
-        self, texts: Sequence[str], *, searching: bool, too_large: bool = False
-    ) -> list[Outcome]:
+    async def _bisect(self, texts: Sequence[str], *, searching: bool, refused: bool = False) -> list[Outcome]:
         """The outcomes of both halves. Each gets one attempt as a whole, because it repeats what failed.
 
         Args:
-            too_large: whether the texts were refused for good, so that their number may be the reason.
+            refused: whether they were refused for good, so that their number may be the reason.
         """
-        middle = (len(texts) + 1) // 2
+        middle, outages = (len(texts) + 1) // 2, self._endpoint.circuit.outages
         first = await self._in_requests(texts[:middle], 1, searching=searching)
         outcomes = first + await self._in_requests(texts[middle:], 1, searching=searching)
-        if too_large and not any(isinstance(outcome, Refusal) for outcome in outcomes):
+        all_passed = not any(isinstance(outcome, Refusal) for outcome in outcomes)
+        if refused and all_passed and outages == self._endpoint.circuit.outages:
             self._endpoint.size.refused(texts, texts[:middle])
         return outcomes
 

@@ -24,10 +24,8 @@ AGAIN_S = 300.0
 """Seconds until something larger is tried again, because a service may be restarted with other limits."""
 
 TRIAL_EVERY = 32
-"""While the bound is searched for, one batch among so many is cut larger than what passes, to be tried.
-
-About as many are cut ahead where 16 requests are in flight: of two trials at once, one is split in vain.
-"""
+"""While the bound is searched for, one batch is cut larger than what passes when the trial before it has
+ended, or after so many batches: some batches end up smaller than they were cut, and then try nothing."""
 
 CHARS_PRECISION = 1.125
 """The bound of characters is found when what is refused is at most so many times what passes."""
@@ -122,12 +120,23 @@ class RequestSize:
         self._most_texts, self._most_chars = most_texts, most_chars
         self._texts, self._chars = Bound(), Bound(CHARS_PRECISION)
         self._clock, self._events = clock, events or Events()
-        self._again_at, self._cut = math.inf, 0
+        self._again_at = math.inf
+        self._tried, self._cut_since_trial, self._cut_in_doubt = (math.inf, math.inf), 0, 0
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the size of the next requests may still turn out to be too large."""
-        return self.search.locked() or self._texts.passes < min(2, self._most_texts)
+        """Whether the next requests may turn out too large, or smaller than they need to be.
+
+        It is so until a request of several texts has passed, and in the first search for a bound. Not all
+        texts let these end, so it is so for `TRIAL_EVERY` batches at most.
+        """
+        searching = self._known and self.advice is None
+        unproven = self._texts.passes < min(2, self._most_texts)
+        return (searching or unproven) and self._cut_in_doubt < TRIAL_EVERY
+
+    @property
+    def _known(self) -> bool:
+        return self._texts.known or self._chars.known
 
     def next_cut(self) -> tuple[int, int]:
         """Texts and characters that the next batch is cut at."""
@@ -135,10 +144,14 @@ class RequestSize:
             self._again_at = self._clock() + AGAIN_S
             self._texts.reopen()
             self._chars.reopen()
-        self._cut += 1
-        trial = self._cut % TRIAL_EVERY == 0
-        texts = self._texts.trial if trial else self._texts.allowed
-        chars = self._chars.trial if trial else self._chars.allowed
+        texts, chars = self._texts.allowed, self._chars.allowed
+        trial = self._texts.trial, self._chars.trial
+        self._cut_in_doubt += self.in_doubt
+        self._cut_since_trial += 1
+        due = trial != self._tried or self._cut_since_trial >= TRIAL_EVERY
+        if due and not self.search.locked():
+            self._tried, self._cut_since_trial = trial, 0
+            texts, chars = trial
         return int(min(self._most_texts, max(1, texts))), int(min(self._most_chars, max(1, chars)))
 
     def fitting(self, texts: Sequence[str], *, searching: bool = False) -> int:
@@ -149,7 +162,7 @@ class RequestSize:
         Args:
             searching: whether the caller holds `search`.
         """
-        if not (self._texts.known or self._chars.known):
+        if not self._known:
             return len(texts)
         free = searching or not self.search.locked()
         most_texts = self._texts.trial if free else self._texts.allowed
@@ -166,9 +179,14 @@ class RequestSize:
         """Whether a request as large as this one has passed, both by its texts and by its characters."""
         return len(texts) <= self._texts.passes and _chars(texts) <= self._chars.passes
 
+    def halves_proven(self, texts: Sequence[str]) -> bool:
+        """Whether requests as large as its halves have passed, but none as large as the whole."""
+        middle = (len(texts) + 1) // 2
+        return not self.proven(texts) and self.proven(texts[:middle]) and self.proven(texts[middle:])
+
     def needs_search(self, texts: Sequence[str]) -> bool:
         """Whether a request with these texts is a trial, of which there is one at a time."""
-        doubtful = self._texts.known or self._chars.known or self.search.locked()
+        doubtful = self._known or self.search.locked()
         return doubtful and len(texts) > 1 and not self.proven(texts)
 
     def passed(self, texts: Sequence[str]) -> None:

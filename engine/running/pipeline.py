@@ -39,6 +39,11 @@ BATCHES_PER_REQUEST = 2
 """Batches that are cut ahead for each request that the service takes at once: one in flight, and one waiting
 for its turn or for its next attempt."""
 
+BATCHES_IN_DOUBT = 5
+"""Batches that are cut ahead while it is in doubt how large they may be: those that are too large are split,
+and those that are too small cost requests. It is half of the first limit (`INITIAL` in `adaptive_limit.py`),
+because fewer requests in flight do not raise that limit."""
+
 
 class RangeAttempt:
     """One attempt at one range: connects the stages, runs them, and saves the checkpoint at the end.
@@ -193,8 +198,8 @@ class RangeAttempt:
 
     @property
     def _most_unanswered(self) -> int:
-        endpoint = self._endpoint
-        return endpoint.slots.limit * (1 if endpoint.size.in_doubt else BATCHES_PER_REQUEST)
+        limit = self._endpoint.slots.limit
+        return min(BATCHES_IN_DOUBT, limit) if self._endpoint.size.in_doubt else limit * BATCHES_PER_REQUEST
 
     async def _extract_all(self) -> None:
         """Runs as many tasks that call the service as there may be requests in flight."""
