@@ -26,6 +26,9 @@ MAJORITY = WriteConcern("majority")
 NO_LIST_INDEXES = frozenset({166, 168})
 """Server codes of `listIndexes` on a view: CommandNotSupportedOnView, InvalidPipelineOperator."""
 
+COMMAND_NOT_FOUND = 59
+"""Server code of a server that does not know a command: it is older, or not MongoDB's."""
+
 _HAS_SERVER: dict[type, bool] = {}
 
 
@@ -73,6 +76,19 @@ async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:
             return None
         raise
     return found
+
+
+async def is_router(database: Database) -> bool:
+    """Whether the client speaks to `mongos`, behind which a collection may be spread over shards."""
+    if not has_server(database):
+        return False
+    try:
+        hello = await database.command("hello")
+    except OperationFailure as error:
+        if error.code == COMMAND_NOT_FOUND:
+            return False
+        raise
+    return bool(hello.get("msg") == "isdbgrid")
 
 
 async def default_collation(collection: Collection) -> Any:

@@ -62,6 +62,7 @@ class Plan:
         strategy: `exact`, `counted` or `sample` (engine.planning.partitioning).
         estimate: the window's documents as estimated by a sample, if the strategy was chosen by it.
         proof: the outcome of the cross-check of the counts.
+        sharding: what is guaranteed behind `mongos`, in words; None of a server that is not sharded.
     """
 
     run_id: str
@@ -76,6 +77,7 @@ class Plan:
     strategy: str = "exact"
     estimate: int | None = None
     proof: Proof = Proof.NONE
+    sharding: str | None = None
     planned_at: datetime = field(default_factory=_now)
 
     @property
@@ -88,7 +90,7 @@ class Plan:
         """What reading these ranges guarantees."""
         counted = f"counted exactly, {self.proof.guarantee}"
         counts = counted if self.exact else "of about the same size, by a sample"
-        return f"{self.form.guarantee}; {counts}"
+        return "; ".join(filter(None, [self.form.guarantee, counts, self.sharding]))
 
     def to_document(self) -> dict[str, Any]:
         """The plan as it is stored. Keys are text, because not all BSON may be nested in a document."""
@@ -116,6 +118,7 @@ class Plan:
             "estimate": self.estimate,
             "exact": self.exact,
             "proof": self.proof.value,
+            "sharding": self.sharding,
             "planned_at": self.planned_at,
         }
 
@@ -135,6 +138,7 @@ class Plan:
             strategy=stored["strategy"],
             estimate=stored["estimate"],
             proof=Proof(stored.get("proof", Proof.NONE)),
+            sharding=stored.get("sharding"),
             planned_at=stored["planned_at"],
         )
 

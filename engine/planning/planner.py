@@ -18,6 +18,7 @@ from engine.planning import query_plan_check, type_counts
 from engine.planning.cross_check import cross_check
 from engine.planning.partitioning import Partition, Segment, partition_window
 from engine.planning.plan import Plan, Proof, check_parameters, parameters_of, run_id_of
+from engine.planning.shards import check_shards
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 from engine.settings import Settings
@@ -44,6 +45,7 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
     least, most = await _ends(scan, kind, window)
     outside = await type_counts.count_outside(scan, kind)
     bounds = await _pinned(type_counts.of_type(scan, kind), window, least, most)
+    sharding = await check_shards(type_counts.of_type(scan, kind), *bounds) if bounds else None
     partition = await partition_window(scan, *bounds, settings) if bounds else Partition((), "exact")
     segments, proof = await _cross_checked(type_counts.of_type(scan, kind), partition.segments, settings)
     return Plan(
@@ -59,6 +61,7 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
         strategy=partition.strategy,
         estimate=partition.estimate,
         proof=proof,
+        sharding=sharding,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any
 
 from bson.max_key import MaxKey
@@ -21,6 +22,17 @@ InvalidPipelineOperator (views), feature not supported (Amazon DocumentDB), APIS
 
 
 async def choose_scan(collection: driver.Collection, settings: Settings) -> Scan:
+    """Returns the Scan of a collection, which knows whether `mongos` answers.
+
+    Raises:
+        PlanError, SourceError: as `_chosen_scan`.
+    """
+    scan = await _chosen_scan(collection, settings)
+    behind_router = await calls.read_source(collection, lambda: driver.is_router(collection.database))
+    return replace(scan, behind_router=True) if behind_router else scan
+
+
+async def _chosen_scan(collection: driver.Collection, settings: Settings) -> Scan:
     """Returns the Scan of a collection: chooses the index that serves the order, and the query form.
 
     Raises:

@@ -46,7 +46,9 @@ class BoundsScan(Scan):
         return total + (await self.key_at(start, stop) is not None)
 
     def _cursor(self, start: Key, stop: Key, projection: dict[str, int]) -> Any:
-        cursor = self.collection.find(self.filter, projection).hint(self.index).min(self.order.bounds(start))
+        # mongos does not look at bounds: it asks all shards unless a filter names the same interval.
+        chosen = both(self.filter, self.interval(start, stop)) if self.behind_router else self.filter
+        cursor = self.collection.find(chosen, projection).hint(self.index).min(self.order.bounds(start))
         return cursor if isinstance(stop.values[0], MaxKey) else cursor.max(self.order.bounds(stop))
 
 

@@ -34,6 +34,7 @@ class Scan(ABC):
         index: name of the index that serves the order; None on a view.
         filter: the user's extra filter.
         collation: the collation of the collection, which is the index's too; None for the simple collation.
+        behind_router: whether `mongos` answers, behind which the collection may be spread over shards.
     """
 
     form: ClassVar[QueryForm]
@@ -44,6 +45,7 @@ class Scan(ABC):
     index: str | None
     filter: dict[str, Any] = field(default_factory=dict)
     collation: Mapping[str, Any] | None = None
+    behind_router: bool = field(default=False, kw_only=True)
 
     @property
     def spec(self) -> list[tuple[str, int]]:
@@ -148,9 +150,25 @@ class Scan(ABC):
         return whole and len(kinds) == 1 and kinds <= _COUNTABLE and not (is_nan(low) or is_nan(high))
 
     async def count_covered(self, start: Key, stop: Key) -> int:
-        """Counts by the `count` command. Its COUNT_SCAN touches only index keys, and is the fastest way."""
-        query = {"count": self.collection.name, "query": self.condition(start, stop), "hint": self.index}
+        """Counts by the `count` command. Its COUNT_SCAN touches only index keys, and is the fastest way.
+
+        Through `mongos` it would count documents that a migration has left behind; an aggregation does not.
+        """
+        condition = self.condition(start, stop)
+        if self.behind_router:
+            return await self.count_matching(condition)
+        query = {"count": self.collection.name, "query": condition, "hint": self.index}
         return int((await self.command(query))["n"])
+
+    def interval(self, start: Key, stop: Key) -> dict[str, Any]:
+        """A filter that every document of `[start, stop)` fulfils, and by which `mongos` chooses the shards.
+
+        Empty if the ends are not of one type that operators compare fully: then all shards are asked.
+        """
+        low, high = start.values[0], stop.values[0]
+        if bracket_of(low) != bracket_of(high) or bracket_of(low) not in _COUNTABLE:
+            return {}
+        return {} if is_nan(low) or is_nan(high) else {self.order.fields[0]: {"$gte": low, "$lte": high}}
 
     async def command(self, query: Mapping[str, Any]) -> Any:
         """Sends a reading command by the read preference of the collection, and returns the answer."""
