@@ -102,7 +102,9 @@ async def by_operators(task: SplitTask, key_range: KeyRange) -> AsyncIterator[An
 async def by_engine(task: SplitTask, key_range: KeyRange) -> AsyncIterator[Any]:
     """Reads a range as the engine does: by bounds of the index."""
     settings = task.settings()
-    reader = Reader(await choose_scan(task.collection, settings), key_range, settings)
+    tied = settings.tuning.max_tied_documents
+    scan = await choose_scan(task.collection, settings.order_field, settings.filter, tied)
+    reader = Reader(scan, key_range, settings)
     async for page in reader.pages(after=None):
         for document_id in page.ids:
             yield document_id

@@ -107,7 +107,8 @@ class EngineReader:
         settings = Settings(
             **{**self.settings, "tuning": {**self.settings.get("tuning", {}), "page_documents": documents}}
         )
-        scan = await choose_scan(self.collection, settings)
+        tied = settings.tuning.max_tied_documents
+        scan = await choose_scan(self.collection, settings.order_field, settings.filter, tied)
         whole = KeyRange(Key((MinKey(), MinKey())), Key((MaxKey(), MaxKey())))
         async for page in Reader(scan, whole, settings).pages(after=None):
             yield page

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from engine.calling.adaptive_limit import AdaptiveLimit, AttemptResult
 from engine.errors import Failure
 from engine.observing.events import Changes, Events
-from engine.settings import Settings
 
 CallLater = Callable[[float, Callable[[], None]], object]
 """Schedules a call after a number of seconds."""
@@ -25,11 +24,6 @@ RESULTS = {
     Failure.PERMANENT: AttemptResult.IGNORED,
 }
 """What a failure of each class says about the service's capacity."""
-
-
-def slots_of(settings: Settings) -> Slots:
-    """Makes slots whose number adapts between `min_concurrency` and `max_concurrency`."""
-    return Slots(AdaptiveLimit(settings.min_concurrency, settings.max_concurrency))
 
 
 def _call_later(seconds: float, do: Callable[[], None]) -> object:

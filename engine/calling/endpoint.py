@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from engine.calling.adaptive_limit import AttemptResult, AttemptStart
+from engine.calling.adaptive_limit import AdaptiveLimit, AttemptResult, AttemptStart
 from engine.calling.circuit_breaker import CircuitBreaker, Probe
-from engine.calling.concurrency import RESULTS, Slots, slots_of
+from engine.calling.concurrency import RESULTS, Slots
 from engine.calling.request_size import RequestSize
 from engine.calling.retry import RetryPolicy
 from engine.calling.retry_quota import RetryQuota
@@ -92,7 +92,7 @@ class Endpoint:
     ) -> None:
         rng = rng or random.Random()  # noqa: S311  (spreads load; nothing secret)
         self.clock, self._settings, self._events = clock, settings, Events()
-        self.slots = slots or slots_of(settings)
+        self.slots = slots or Slots(AdaptiveLimit(settings.min_concurrency, settings.max_concurrency))
         self.pause = Pause(clock, sleep, rng, settings.tuning.retry_base_s)
         self.circuit = CircuitBreaker(settings, clock=clock, sleep=sleep, rng=rng)
         texts = min(settings.batch_texts, most_texts or settings.batch_texts)

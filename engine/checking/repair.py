@@ -47,10 +47,11 @@ async def repair(
     plan = await make_plan(source, window, settings, f"{run_id}-{REPAIR}")
     reports = []
     if plan.ranges:
-        scan = await choose_scan(source, settings)
-        missing = Verifier(places).missing(window_keys(scan, plan, settings))
+        order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
+        scan = await choose_scan(source, *order)
+        keys = window_keys(scan, plan, settings.tuning.page_documents)
         key_range = KeyRange(plan.ranges[0].start, plan.ranges[-1].stop, REPAIR, plan.run_id)
         writer = MongoWriter(places, plan.run_id, extractor=settings.extractor_label, force=settings.force)
-        documents = DocumentsByKey(missing, scan, settings)
+        documents = DocumentsByKey(Verifier(places).missing(keys), scan, settings.text_field)
         reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
-    return merged_report(plan.run_id, reports, settings, plan.outside)
+    return merged_report(plan.run_id, reports, settings.max_dead_letters, plan.outside)

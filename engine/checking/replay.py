@@ -78,29 +78,30 @@ async def replay(
     places = target_of(target, source, settings)
     await privileges.check_source(source)
     await places.check_replay()
-    letters = UnresolvedLetters(places.dead_letters, settings, kinds)
+    letters = UnresolvedLetters(places.dead_letters, settings.tuning.page_documents, kinds)
     count = await letters.count(limit)
     reports = []
     if count:
-        scan = await choose_scan(source, settings)
-        inside = scan.limited_to(await _window_filter(scan, window, settings))
+        order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
+        scan = await choose_scan(source, *order)
+        inside = scan.limited_to(await _window_filter(scan, window, settings.order_type))
         absent = partial(letters.resolve_deleted, source=scan, run_id=run_id)
-        documents = DocumentsByKey(letters.pages(limit), inside, settings, absent)
+        documents = DocumentsByKey(letters.pages(limit), inside, settings.text_field, absent)
         first, last = (Key((end,) * len(scan.order.fields)) for end in (MinKey(), MaxKey()))
         key_range = KeyRange(first, last, REPLAY, run_id, None if inside.filter else count)
         writer = ReplayWriter(places, run_id, extractor=settings.extractor_label, force=settings.force)
         reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
-    return merged_report(run_id, reports, settings, {})
+    return merged_report(run_id, reports, settings.max_dead_letters, {})
 
 
-async def _window_filter(scan: Scan, window: Window, settings: Settings) -> dict[str, Any]:
+async def _window_filter(scan: Scan, window: Window, order_type: str) -> dict[str, Any]:
     """Returns a filter for the documents in the window.
 
     Raises:
         ConfigError: an end has the wrong type, or the start is after the end.
     """
     name = scan.order.fields[0]
-    kind = "objectId" if name == "_id" else settings.order_type
+    kind = "objectId" if name == "_id" else order_type
     ends = {"$gte": ("start", window.start), "$lt": ("end", window.end)}
     bounds = {
         operator: window_bound(value, kind, end)

@@ -30,7 +30,7 @@ async def run_documents(
 
 
 def merged_report(
-    run_id: str, reports: list[RangeReport], settings: Settings, outside: Mapping[str, int]
+    run_id: str, reports: list[RangeReport], max_dead_letters: int, outside: Mapping[str, int]
 ) -> RunReport:
     """Returns the report of a run with the given range reports: one, or none."""
     return merge(
@@ -38,6 +38,6 @@ def merged_report(
         [report.range_id for report in reports],
         reports,
         expected=reports[0].expected if reports else None,
-        max_dead_letters=settings.max_dead_letters,
+        max_dead_letters=max_dead_letters,
         outside=outside,
     )

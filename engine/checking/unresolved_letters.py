@@ -16,7 +16,6 @@ from engine.keys.key import Key
 from engine.mongo import calls, driver
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
-from engine.settings import Settings
 
 DELETED = "deleted"
 """The `resolution` of a dead letter that was resolved because its document is gone."""
@@ -26,12 +25,13 @@ class UnresolvedLetters:
     """The unresolved dead letters of one source, of all classes or only of some.
 
     Args:
+        page_documents: letters in a page of `pages`.
         kinds: classes of dead letters (`permanent`, `transient`, `invalid_text`); empty means all.
     """
 
-    def __init__(self, letters: driver.Collection, settings: Settings, kinds: Collection[str] = ()) -> None:
+    def __init__(self, letters: driver.Collection, page_documents: int, kinds: Collection[str] = ()) -> None:
         self._letters = letters
-        self._settings = settings
+        self._page_documents = page_documents
         self._condition: dict[str, Any] = {"resolved_at": None}
         if kinds:
             self._condition["kind"] = {"$in": sorted(kinds)}
@@ -59,10 +59,10 @@ class UnresolvedLetters:
         if await calls.read_target(letters, lambda: driver.indexes(letters)) == {}:
             return  # there is no such collection: nothing has ever failed
         try:
-            by_id = {"order_field": "_id", "filter": self._condition}
-            scan = await choose_scan(self._letters, self._settings.model_copy(update=by_id))
+            # The index on _id is unique: two letters never tie.
+            scan = await choose_scan(letters, "_id", self._condition, max_tied_documents=1)
             whole = Key((MinKey(),)), Key((MaxKey(),))
-            async for page in keys_of(scan, *whole, self._settings.tuning.page_documents):
+            async for page in keys_of(scan, *whole, self._page_documents):
                 taken = page if left is None else page[:left]
                 if taken:
                     yield taken

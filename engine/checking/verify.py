@@ -77,8 +77,9 @@ async def verify(
     plan = await make_plan(source, window, settings, "")
     verifier = Verifier(places, limit)
     if plan.ranges:
-        scan = await choose_scan(source, settings)
-        async for _ in verifier.missing(window_keys(scan, plan, settings)):
+        order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
+        scan = await choose_scan(source, *order)
+        async for _ in verifier.missing(window_keys(scan, plan, settings.tuning.page_documents)):
             pass
     return verifier.result(plan.outside)
 
@@ -141,9 +142,9 @@ class Verifier:
         return [key for key in page if lookup_key(key.values[-1]) not in known]
 
 
-def window_keys(scan: Scan, plan: Plan, settings: Settings) -> AsyncIterator[list[Key]]:
+def window_keys(scan: Scan, plan: Plan, page_documents: int) -> AsyncIterator[list[Key]]:
     """Yields the Keys of the plan's window, whose ends are the outer ends of the plan's ranges."""
-    return keys_of(scan, plan.ranges[0].start, plan.ranges[-1].stop, settings.tuning.page_documents)
+    return keys_of(scan, plan.ranges[0].start, plan.ranges[-1].stop, page_documents)
 
 
 async def keys_of(scan: Scan, start: Key, stop: Key, page_documents: int) -> AsyncIterator[list[Key]]:

@@ -14,8 +14,8 @@ from bson.timestamp import Timestamp
 
 from engine.errors import PlanError, SourceError
 from engine.mongo import driver
-from engine.planning.partitioning import Segment, gather_limited
 from engine.planning.plan import Proof
+from engine.planning.segments import Segment, gather_limited
 from engine.reading.scan import Scan
 
 NO_SNAPSHOT = frozenset({20, 72, 115, 123, 238, 303})

@@ -6,9 +6,8 @@ ranges of dates. It splits documents of equal timestamp (ties) by `_id` only if 
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,13 +15,11 @@ from itertools import pairwise
 
 from bson.max_key import MaxKey
 
-from engine.errors import root_error
 from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
+from engine.planning.segments import Segment, capped, gather_limited, joined
 from engine.reading.query_forms import FilterScan, WholeTiesScan
 from engine.reading.scan import Scan
-from engine.settings import Settings
-from engine.task_group import wait_or_cancel
 
 SAMPLES_A_RANGE = 48
 """Sampled keys for each range. The size of a range between every n-th key is Gamma(n)/n of its target: with
@@ -36,24 +33,11 @@ it, which saves a round trip."""
 SLICES = 4
 """How many parts of a window are walked side by side."""
 
-CONCURRENCY = 4
-"""How many planning queries are in flight at once."""
-
 WALKED_DOCUMENTS = 100_000
 """Windows of up to this many documents are always walked, which takes some tenths of a second."""
 
 LARGEST_RANGE = 2.0
 """A counted segment of more than this many times its target is walked: the sample missed its documents."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part `[start, stop)` of a window and its number of documents: counted if `exact`, else estimated."""
-
-    start: Key
-    stop: Key
-    documents: int
-    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +49,14 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large segments are: so many documents, or more where that would make more than `most` segments."""
+
+    documents: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Partition:
     """The segments of a window, the strategy that made them, and the estimate that chose the strategy."""
 
@@ -73,36 +65,39 @@ class Partition:
     estimate: int | None = None
 
 
-async def partition_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> Partition:
-    """Divides the window by the strategy of the settings; `auto` chooses one by the size of the window.
+async def partition_window(
+    scan: Scan, start: Key, stop: Key, sizes: Sizes, strategy: str, max_counted_documents: int
+) -> Partition:
+    """Divides the window by a strategy; `auto` chooses one by the size of the window.
 
     `auto` walks small windows (`exact`), counts between sampled keys up to `max_counted_documents`
     (`counted`), and only samples larger ones (`sample`). The filter form always walks.
     """
     if isinstance(scan, FilterScan):
-        return Partition(await walk(scan, start, stop, settings), "exact")
-    estimate = await estimate_window(scan, start, stop, settings)
-    strategy = settings.tuning.strategy if settings.tuning.strategy != "auto" else _chosen(estimate, settings)
+        return Partition(await walk(scan, start, stop, sizes), "exact")
+    estimate = await estimate_window(scan, start, stop, sizes, strategy)
+    if strategy == "auto":
+        strategy = _chosen(estimate, sizes, max_counted_documents)
     if isinstance(scan, WholeTiesScan) and strategy != "sample":
         await refuse_large_ties(scan, start, stop)
-    segments = await _STRATEGIES[strategy](scan, start, stop, settings, estimate)
-    return Partition(_capped(segments, settings.max_ranges), strategy, estimate.documents)
+    segments = await _STRATEGIES[strategy](scan, start, stop, sizes, estimate)
+    return Partition(capped(segments, sizes.most), strategy, estimate.documents)
 
 
-def _chosen(estimate: Estimate, settings: Settings) -> str:
-    ranges = estimate.documents / settings.range_documents
+def _chosen(estimate: Estimate, sizes: Sizes, max_counted_documents: int) -> str:
+    ranges = estimate.documents / sizes.documents
     if estimate.documents <= WALKED_DOCUMENTS or len(estimate.keys) < ranges * SAMPLES_A_RANGE / 2:
         return "exact"
-    return "counted" if estimate.documents <= settings.tuning.max_counted_documents else "sample"
+    return "counted" if estimate.documents <= max_counted_documents else "sample"
 
 
-async def estimate_window(scan: Scan, start: Key, stop: Key, settings: Settings) -> Estimate:
+async def estimate_window(scan: Scan, start: Key, stop: Key, sizes: Sizes, strategy: str) -> Estimate:
     """Estimates the window's size from the share of a random sample of the collection that lies inside it."""
     total = await scan.estimated_total()
-    if total <= WALKED_DOCUMENTS and settings.tuning.strategy in ("auto", "exact"):
+    if total <= WALKED_DOCUMENTS and strategy in ("auto", "exact"):
         return Estimate(total, [])
-    ranges = min(settings.max_ranges, math.ceil(total / settings.range_documents))
-    size = SAMPLES_A_RANGE * (SLICES if settings.tuning.strategy == "exact" else max(1, ranges))
+    ranges = min(sizes.most, math.ceil(total / sizes.documents))
+    size = SAMPLES_A_RANGE * (SLICES if strategy == "exact" else max(1, ranges))
     keys = await scan.sample(start, stop, size)
     return Estimate(round(total * len(keys) / min(size, total)) if keys else 0, keys)
 
@@ -110,34 +105,34 @@ async def estimate_window(scan: Scan, start: Key, stop: Key, settings: Settings)
 # --- exact: walk the index ---
 
 
-async def _exact(scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate) -> list[Segment]:
+async def _exact(scan: Scan, start: Key, stop: Key, sizes: Sizes, estimate: Estimate) -> list[Segment]:
     """Divides the window into a few slices at sampled keys, and walks them side by side."""
     bounds = [start, *_boundaries(scan, start, estimate.keys, SLICES), stop]
     # A tenth more than the estimate asks for: one segment above the maximum would halve their number.
-    size = max(settings.range_documents, math.ceil(1.1 * estimate.documents / settings.max_ranges))
-    sized = settings.model_copy(update={"range_documents": size})
+    size = max(sizes.documents, math.ceil(1.1 * estimate.documents / sizes.most))
+    sized = Sizes(size, sizes.most)
     walks = [partial(walk, scan, a, b, sized) for a, b in pairwise(bounds)]
     return [segment for segments in await gather_limited(walks) for segment in segments]
 
 
-async def walk(scan: Scan, start: Key, stop: Key, settings: Settings) -> list[Segment]:
+async def walk(scan: Scan, start: Key, stop: Key, sizes: Sizes) -> list[Segment]:
     """Walks from `start` to `stop` in hops of a range's size: one covered query yields the next boundary.
 
     When there are too many segments, neighbours are joined and the hops double. So the counts stay exact, and
     nothing need be counted before the walk.
     """
     segments: list[Segment] = []
-    size, at = settings.range_documents, start
+    size, at = sizes.documents, start
     while (seen := await _hop(scan, at, stop, size)) is not None:
         segment = await _hopped(scan, at, seen, stop, size)
         segments.append(segment)
         at = segment.stop
-        if len(segments) > settings.max_ranges:
-            segments, size = _joined(segments), size * 2
+        if len(segments) > sizes.most:
+            segments, size = joined(segments), size * 2
     rest = await scan.count(at, stop)
     if rest or not segments:
-        return _capped([*segments, Segment(at, stop, rest)], settings.max_ranges)
-    return _capped([*segments[:-1], replace(segments[-1], stop=stop)], settings.max_ranges)
+        return capped([*segments, Segment(at, stop, rest)], sizes.most)
+    return capped([*segments[:-1], replace(segments[-1], stop=stop)], sizes.most)
 
 
 async def _hop(scan: Scan, start: Key, stop: Key, size: int) -> list[Key] | None:
@@ -206,27 +201,23 @@ async def refuse_large_ties(scan: WholeTiesScan, start: Key, stop: Key) -> None:
 # --- sample and counted: boundaries between sampled keys ---
 
 
-async def _sampled(
-    scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate
-) -> list[Segment]:
+async def _sampled(scan: Scan, start: Key, stop: Key, sizes: Sizes, estimate: Estimate) -> list[Segment]:
     """Segments between every n-th sampled key; each holds about as many documents as the others."""
-    wanted = max(1, min(settings.max_ranges, math.ceil(estimate.documents / settings.range_documents)))
+    wanted = max(1, min(sizes.most, math.ceil(estimate.documents / sizes.documents)))
     bounds = [start, *_boundaries(scan, start, estimate.keys, wanted), stop]
     about = max(1, round(estimate.documents / (len(bounds) - 1)))
     return [Segment(a, b, about, exact=False) for a, b in pairwise(bounds)]
 
 
-async def _counted(
-    scan: Scan, start: Key, stop: Key, settings: Settings, estimate: Estimate
-) -> list[Segment]:
+async def _counted(scan: Scan, start: Key, stop: Key, sizes: Sizes, estimate: Estimate) -> list[Segment]:
     """The segments of `sample`, counted side by side; those that are far too large are walked."""
-    segments = await _sampled(scan, start, stop, settings, estimate)
+    segments = await _sampled(scan, start, stop, sizes, estimate)
     most = LARGEST_RANGE * max(segment.documents for segment in segments)
 
     async def count(segment: Segment) -> list[Segment]:
         documents = await scan.count(segment.start, segment.stop)
         if documents > most:
-            return await walk(scan, segment.start, segment.stop, settings)
+            return await walk(scan, segment.start, segment.stop, sizes)
         return [Segment(segment.start, segment.stop, documents)]
 
     counted = await gather_limited([partial(count, segment) for segment in segments])
@@ -253,46 +244,6 @@ def _boundaries(scan: Scan, start: Key, keys: Sequence[Key], wanted: int) -> lis
             chosen.append(key)
             before = key
     return chosen
-
-
-# --- arithmetic of segments ---
-
-
-def _capped(segments: Sequence[Segment], most: int) -> list[Segment]:
-    """At most `most` segments: joins neighbours two by two until they are few enough."""
-    capped = list(segments)
-    while len(capped) > most:
-        capped = _joined(capped)
-    return capped
-
-
-def _joined(segments: Sequence[Segment]) -> list[Segment]:
-    """Joins every two neighbours into one segment."""
-    return [
-        Segment(
-            pair[0].start,
-            pair[-1].stop,
-            sum(segment.documents for segment in pair),
-            exact=all(segment.exact for segment in pair),
-        )
-        for pair in (segments[at : at + 2] for at in range(0, len(segments), 2))
-    ]
-
-
-async def gather_limited(jobs: Sequence[Callable[[], Awaitable[list[Segment]]]]) -> list[list[Segment]]:
-    """Runs the jobs, `CONCURRENCY` at a time; returns their results in order, or raises the first error."""
-    slots = asyncio.Semaphore(CONCURRENCY)
-
-    async def one(job: Callable[[], Awaitable[list[Segment]]]) -> list[Segment]:
-        async with slots:
-            return await job()
-
-    tasks = [asyncio.create_task(one(job)) for job in jobs]
-    try:
-        await wait_or_cancel(tasks)
-    except BaseExceptionGroup as raised:
-        raise root_error(raised) from raised
-    return [task.result() for task in tasks]
 
 
 _STRATEGIES = {"exact": _exact, "counted": _counted, "sample": _sampled}

@@ -16,8 +16,9 @@ from engine.mongo import calls, driver, privileges
 from engine.observing.events import Events
 from engine.planning import query_plan_check, type_counts
 from engine.planning.cross_check import cross_check
-from engine.planning.partitioning import Partition, Segment, partition_window
+from engine.planning.partitioning import Partition, Sizes, partition_window
 from engine.planning.plan import Plan, Proof, check_parameters, parameters_of, run_id_of
+from engine.planning.segments import Segment
 from engine.planning.shards import check_shards
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
@@ -37,17 +38,19 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
         SourceError: the server could not be read.
     """
     await query_plan_check.refuse_time_series(collection)
-    scan = await choose_scan(collection, settings)
-    kind = _window_type(scan, window, settings)
+    tuning = settings.tuning
+    scan = await choose_scan(collection, settings.order_field, settings.filter, tuning.max_tied_documents)
+    kind = _window_type(scan, window, settings.order_type)
     stages = await query_plan_check.stages_of_page(scan)
     await type_counts.refuse_arrays(scan, multikey=query_plan_check.is_multikey(stages))
     query_plan_check.check_query_plan(scan, stages)
     least, most = await _ends(scan, kind, window)
     outside = await type_counts.count_outside(scan, kind)
     bounds = await _pinned(type_counts.of_type(scan, kind), window, least, most)
-    sharding = await check_shards(type_counts.of_type(scan, kind), *bounds) if bounds else None
-    partition = await partition_window(scan, *bounds, settings) if bounds else Partition((), "exact")
-    segments, proof = await _cross_checked(type_counts.of_type(scan, kind), partition.segments, settings)
+    typed = type_counts.of_type(scan, kind)
+    sharding = await check_shards(typed, *bounds) if bounds else None
+    partition = await _partition(scan, bounds, settings)
+    segments, proof = await _cross_checked(typed, partition.segments, tuning.max_proven_documents)
     return Plan(
         run_id=run_id,
         namespace=driver.namespace(collection),
@@ -65,13 +68,20 @@ async def make_plan(collection: driver.Collection, window: Window, settings: Set
     )
 
 
+async def _partition(scan: Scan, bounds: tuple[Key, Key] | None, settings: Settings) -> Partition:
+    if bounds is None:
+        return Partition((), "exact")
+    sizes, tuning = Sizes(settings.range_documents, settings.max_ranges), settings.tuning
+    return await partition_window(scan, *bounds, sizes, tuning.strategy, tuning.max_counted_documents)
+
+
 async def _cross_checked(
-    scan: Scan, segments: Sequence[Segment], settings: Settings
+    scan: Scan, segments: Sequence[Segment], most_documents: int
 ) -> tuple[Sequence[Segment], Proof]:
     """The segments after the cross-check, which needs counts of all of them and a small window."""
     exact = all(segment.exact for segment in segments)
     documents = sum(segment.documents for segment in segments)
-    if exact and 0 < documents <= settings.tuning.max_proven_documents:
+    if exact and 0 < documents <= most_documents:
         return await cross_check(scan, segments)
     return segments, Proof.NONE
 
@@ -81,10 +91,10 @@ def _key_range(segment: Segment, at: int, run_id: str) -> KeyRange:
     return KeyRange(segment.start, segment.stop, f"{at:04d}", run_id, counted, estimated)
 
 
-def _window_type(scan: Scan, window: Window, settings: Settings) -> str | None:
+def _window_type(scan: Scan, window: Window, order_type: str) -> str | None:
     """The type bracket of the window; None if documents of every type are asked for."""
     if scan.order.fields != ("_id",):
-        return settings.order_type
+        return order_type
     return None if window.start is None and window.end is None else "objectId"
 
 

@@ -11,9 +11,10 @@ from engine.keys.window import Window
 from engine.model import Status
 from engine.mongo import driver
 from engine.observing.events import Events
-from engine.planning.partitioning import walk
+from engine.planning.partitioning import Sizes, walk
 from engine.planning.plan import Plan, check_parameters, parameters_of
 from engine.reading.index_choice import choose_scan
+from engine.reading.scan import Scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore
@@ -49,7 +50,10 @@ async def split_range(
     check_parameters(plan, {name: parameters[name] for name in ("source", "order", "filter")})
     at = _position(plan, range_id)
     await _refuse_if_in_use(plan.ranges[at], MongoCheckpoints(places.checkpoints))
-    halves = await _halves(plan.ranges[at], source, settings)
+    scan = await choose_scan(
+        source, settings.order_field, settings.filter, settings.tuning.max_tied_documents
+    )
+    halves = await _halves(plan.ranges[at], scan)
     ranges = (*plan.ranges[:at], *halves, *plan.ranges[at + 1 :])
     documents = sum(r.expected if r.expected is not None else r.about or 0 for r in ranges)
     changed = replace(plan, ranges=ranges, documents=documents)
@@ -79,12 +83,10 @@ async def _refuse_if_in_use(key_range: KeyRange, checkpoints: MongoCheckpoints) 
             )
 
 
-async def _halves(whole: KeyRange, source: driver.Collection, settings: Settings) -> list[KeyRange]:
-    scan = await choose_scan(source, settings)
+async def _halves(whole: KeyRange, scan: Scan) -> list[KeyRange]:
     documents = await scan.count(whole.start, whole.stop)
     size = max(1, math.ceil(documents / 2))
-    half = settings.model_copy(update={"range_documents": size, "max_ranges": 3})
-    segments = await walk(scan, whole.start, whole.stop, half)
+    segments = await walk(scan, whole.start, whole.stop, Sizes(size, most=3))
     if len(segments) < 2:  # noqa: PLR2004
         raise PlanError(f"range {whole.range_id} holds {documents} documents: nothing to split")
     first = segments[0]

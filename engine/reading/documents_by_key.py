@@ -10,7 +10,6 @@ from engine.keys.key import Key
 from engine.model import Page
 from engine.mongo import calls
 from engine.reading.scan import Scan
-from engine.settings import Settings
 
 AbsentCallback = Callable[[list[Any]], Awaitable[None]]
 
@@ -28,14 +27,14 @@ class DocumentsByKey:
         self,
         keys: AsyncIterable[list[Key]],
         scan: Scan,
-        settings: Settings,
+        text_field: str,
         absent: AbsentCallback | None = None,
     ) -> None:
         self._keys = keys
         self._scan = scan
         self._absent = absent
-        self._text_field = settings.text_field
-        paths = ["_id", *scan.order.fields, settings.text_field]
+        self._text_field = text_field
+        paths = ["_id", *scan.order.fields, text_field]
         # Without paths inside another one: a projection must not name both.
         self._projection = {p: 1 for p in paths if not any(p.startswith(f"{other}.") for other in paths)}
 

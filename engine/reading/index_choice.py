@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,40 +14,41 @@ from engine.keys.key import Key, Order
 from engine.mongo import calls, driver
 from engine.reading.query_forms import BoundsScan, FilterScan, WholeTiesScan
 from engine.reading.scan import Scan, missing_index
-from engine.settings import Settings
 
 _NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})
 """Server codes of a server that refuses `min` and `max`: FailedToParse, CommandNotSupported,
 InvalidPipelineOperator (views), feature not supported (Amazon DocumentDB), APIStrictError, unknown field."""
 
 
-async def choose_scan(collection: driver.Collection, settings: Settings) -> Scan:
-    """Returns the Scan of a collection, which knows whether `mongos` answers.
-
-    Raises:
-        PlanError, SourceError: as `_chosen_scan`.
-    """
-    scan = await _chosen_scan(collection, settings)
-    behind_router = await calls.read_source(collection, lambda: driver.is_router(collection.database))
-    return replace(scan, behind_router=True) if behind_router else scan
-
-
-async def _chosen_scan(collection: driver.Collection, settings: Settings) -> Scan:
+async def choose_scan(
+    collection: driver.Collection, order_field: str, filter_: Mapping[str, Any], max_tied_documents: int
+) -> Scan:
     """Returns the Scan of a collection: chooses the index that serves the order, and the query form.
+
+    Args:
+        filter_: selects the documents; an empty one selects all.
+        max_tied_documents: most documents with one value of the order field, if no index has `_id` too.
 
     Raises:
         PlanError: there is no full index on the order; the message holds the `createIndex` to run.
         SourceError: the server could not be read.
     """
-    order = Order.of(settings.order_field)
+    scan = await _chosen_scan(collection, Order.of(order_field), dict(filter_), max_tied_documents)
+    behind_router = await calls.read_source(collection, lambda: driver.is_router(collection.database))
+    return replace(scan, behind_router=True) if behind_router else scan
+
+
+async def _chosen_scan(
+    collection: driver.Collection, order: Order, filter_: dict[str, Any], max_tied_documents: int
+) -> Scan:
     collection = driver.exact(collection)
     collation = await calls.read_source(collection, lambda: driver.default_collation(collection))
     index, spec = await _usable_index(collection, order, collation)
-    chosen = collection, order, index, settings.filter, collation
+    chosen = collection, order, index, filter_, collation
     if index is None:
         return FilterScan(*chosen)
     if spec != order.spec:
-        return WholeTiesScan(*chosen, most_ties=settings.tuning.max_tied_documents)
+        return WholeTiesScan(*chosen, most_ties=max_tied_documents)
     return BoundsScan(*chosen) if await _takes_bounds(collection, order, index) else FilterScan(*chosen)
 
 

@@ -10,7 +10,6 @@ from engine.calling.request_size import RequestSize
 from engine.keys.bson_values import digests_of, lookup_key
 from engine.model import DeadLetter, Extraction, Page, hashes_of
 from engine.running.deduplication import Repeat, SentTexts, SharedRequest
-from engine.settings import Settings
 
 
 @dataclass(slots=True)
@@ -61,6 +60,8 @@ class Batcher:
     """Cuts the pages of a range into batches of a size that the service takes.
 
     Args:
+        text_field: the field of the texts, for messages.
+        empty_if_missing: whether a document without a text has the text "" (`missing_text="empty"`).
         size: how large the batches may be.
         sent_texts: the texts that the range has sent so far; the batcher adds those that it cuts.
         spanning: whether a batch that is not full at the end of a page may be filled from the next page. A
@@ -69,15 +70,17 @@ class Batcher:
 
     def __init__(
         self,
-        settings: Settings,
         range_id: str,
         size: RequestSize,
         sent_texts: SentTexts,
         *,
+        text_field: str,
+        empty_if_missing: bool = False,
         spanning: bool = True,
     ) -> None:
         self._size = size
-        self._settings, self._range_id, self._sent_texts = settings, range_id, sent_texts
+        self._range_id, self._sent_texts = range_id, sent_texts
+        self._text_field, self._empty_if_missing = text_field, empty_if_missing
         self._spanning = spanning
         self._batch = Batch()
 
@@ -94,7 +97,7 @@ class Batcher:
         for at, (document_id, text, text_hash) in enumerate(rows):
             batch = self._batch
             if text_hash is None:
-                batch.dead_letters.append(_no_text(document_id, text, self._settings, self._range_id))
+                batch.dead_letters.append(_no_text(document_id, text, self._text_field, self._range_id))
             elif known and known.get(lookup_key(document_id)) == text_hash:
                 batch.unchanged += 1
             elif not text:
@@ -122,7 +125,7 @@ class Batcher:
         return batch if batch.read else None
 
     def _texts(self, page: Page) -> Sequence[Any]:
-        if self._settings.missing_text == "empty":
+        if self._empty_if_missing:
             return ["" if text is None else text for text in page.texts]
         return page.texts
 
@@ -136,7 +139,7 @@ class Batcher:
         return batch
 
 
-def _no_text(document_id: Any, found: Any, settings: Settings, range_id: str) -> DeadLetter:
+def _no_text(document_id: Any, found: Any, text_field: str, range_id: str) -> DeadLetter:
     problem = "is missing or null" if found is None else f"is of type {type(found).__name__}"
     hint = "; missing_text='empty' gives such documents no entities" if found is None else ""
-    return DeadLetter(document_id, "invalid_text", f"field {settings.text_field!r} {problem}{hint}", range_id)
+    return DeadLetter(document_id, "invalid_text", f"field {text_field!r} {problem}{hint}", range_id)

@@ -13,8 +13,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from engine.settings import Settings
-
 Extract: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Any]]]
 """Sends texts to the service; returns the outcome of each: its entities, or a `Refusal`."""
 
@@ -85,9 +83,8 @@ class SentTexts:
     the exact order of use instead would take three times as long for each text.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._most_texts = settings.tuning.repeat_cache_texts // 2
-        self._most_chars = settings.tuning.repeat_cache_chars // 2
+    def __init__(self, most_texts: int, most_chars: int) -> None:
+        self._most_texts, self._most_chars = most_texts // 2, most_chars // 2
         self._young: dict[str, SharedRequest] = {}
         self._old: dict[str, SharedRequest] = {}
         self._chars = 0

@@ -81,7 +81,13 @@ class RangeAttempt:
         self._ahead = asyncio.Semaphore(settings.tuning.max_ahead_batches)
         self._unanswered, self._answered = 0, asyncio.Event()
         self._to_extract = Channel[BatchInFlight](settings.max_concurrency)
-        self._to_write = WriteBuffer(settings)
+        tuning = settings.tuning
+        self._to_write = WriteBuffer(
+            settings.max_concurrency,
+            documents=tuning.write_documents,
+            chars=tuning.write_chars,
+            wait_s=tuning.write_wait_s,
+        )
         self._reading: asyncio.Task[None] | None = None
         self._reading_began = asyncio.get_running_loop().create_future()
         self._stopped_by: Interrupted | None = None

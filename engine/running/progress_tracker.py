@@ -18,7 +18,6 @@ from engine.observing.events import Events
 from engine.observing.timeline import Sample
 from engine.report import RangeReport
 from engine.running.low_water_mark import LowWaterMark, PendingBatch
-from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint, CheckpointStore
 
 SAVE_TIMEOUT_S = 2.5
@@ -38,6 +37,7 @@ class ProgressTracker:
         checkpoint: the checkpoint as last saved.
 
     Args:
+        checkpoint_s: `save_when_due` saves so often.
         counter: counts what the requests of this attempt take.
         slots: the slots of the requests in flight; the range's share of them goes into its timeline.
         progress: called by `report_progress`.
@@ -48,8 +48,8 @@ class ProgressTracker:
         self,
         store: CheckpointStore,
         checkpoint: Checkpoint,
-        settings: Settings,
         *,
+        checkpoint_s: float,
         counter: EffortCounter,
         slots: Slots,
         progress: ProgressCallback | None = None,
@@ -58,7 +58,7 @@ class ProgressTracker:
     ) -> None:
         self.checkpoint = checkpoint
         self._store, self._resumed = store, checkpoint
-        self._checkpoint_s = settings.checkpoint_s
+        self._checkpoint_s = checkpoint_s
         self._counter, self._slots, self._progress = counter, slots, progress
         self._clock, self._now = clock, now
         self._mark = LowWaterMark(checkpoint.position, checkpoint.counts)

@@ -206,7 +206,8 @@ async def _run_range(
     progress: ProgressCallback | None,
     turn: asyncio.Lock | None,
 ) -> RangeReport:
-    scan = await choose_scan(source, settings)
+    order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
+    scan = await choose_scan(source, *order)
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     reader = Reader(scan, key_range, settings)
     store = checkpoints, checkpoint
@@ -251,12 +252,18 @@ async def run_attempt(
     async with opened(as_extractor(extractor)) as service:
         endpoint = endpoint_of(service, settings)
         caller = Caller(service, endpoint, settings)
-        sent_texts, spanning = SentTexts(settings), source.resumes_anywhere
-        batcher = Batcher(settings, key_range.range_id, endpoint.size, sent_texts, spanning=spanning)
+        batcher = Batcher(
+            key_range.range_id,
+            endpoint.size,
+            SentTexts(settings.tuning.repeat_cache_texts, settings.tuning.repeat_cache_chars),
+            text_field=settings.text_field,
+            empty_if_missing=settings.missing_text == "empty",
+            spanning=source.resumes_anywhere,
+        )
         tracker = ProgressTracker(
             checkpoints,
             checkpoint,
-            settings,
+            checkpoint_s=settings.checkpoint_s,
             counter=caller.counter,
             slots=endpoint.slots,
             progress=progress,

@@ -14,7 +14,6 @@ from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.running.batches import Batch
 from engine.running.channel import Channel
 from engine.running.low_water_mark import PendingBatch
-from engine.settings import Settings
 
 Results: TypeAlias = tuple[list[Extraction], list[DeadLetter]]
 """The extractions and dead letters to write for a batch."""
@@ -59,19 +58,24 @@ class BatchInFlight:
 
 
 class WriteBuffer(Channel["BatchInFlight"]):
-    """A channel of batches that have their outcomes, from which they are taken in groups by several tasks."""
+    """A channel of batches that have their outcomes, from which they are taken in groups by several tasks.
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.max_concurrency)
-        self._most_documents, self._most_chars = settings.tuning.write_documents, settings.tuning.write_chars
-        self._wait_s = settings.tuning.write_wait_s
+    Args:
+        capacity: how many batches it holds.
+        documents, chars: a group of at least so many documents or characters is complete.
+        wait_s: how long an incomplete group waits for another batch.
+    """
+
+    def __init__(self, capacity: int, *, documents: int, chars: int, wait_s: float) -> None:
+        super().__init__(capacity)
+        self._most_documents, self._most_chars, self._wait_s = documents, chars, wait_s
         self._gathering = asyncio.Lock()
 
     async def next_group(self) -> list[BatchInFlight]:
         """Returns the next batches to write together; an empty list when no batch will follow.
 
-        A group is complete when it reaches `write_documents` documents or `write_chars` characters, or when
-        no other batch comes within `write_wait_s`.
+        A group is complete when it reaches `documents` or `chars`, or when no other batch comes within
+        `wait_s`.
         """
         group: list[BatchInFlight] = []
         documents = chars = 0

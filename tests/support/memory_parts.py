@@ -108,11 +108,16 @@ async def attempt_at(
     checkpoint = await checkpoints.claim(RANGE)
     endpoint = endpoint or Endpoint(settings, clock=now_s, rng=rng)
     caller = Caller(service, endpoint, settings)
-    sent_texts = SentTexts(settings)
+    sent_texts = SentTexts(settings.tuning.repeat_cache_texts, settings.tuning.repeat_cache_chars)
     return RangeAttempt(
         source=source,
         batcher=Batcher(
-            settings, RANGE.range_id, endpoint.size, sent_texts, spanning=source.resumes_anywhere
+            RANGE.range_id,
+            endpoint.size,
+            sent_texts,
+            text_field=settings.text_field,
+            empty_if_missing=settings.missing_text == "empty",
+            spanning=source.resumes_anywhere,
         ),
         caller=caller,
         endpoint=endpoint,
@@ -120,7 +125,7 @@ async def attempt_at(
         tracker=ProgressTracker(
             checkpoints,
             checkpoint,
-            settings,
+            checkpoint_s=settings.checkpoint_s,
             counter=caller.counter,
             slots=endpoint.slots,
             progress=progress,

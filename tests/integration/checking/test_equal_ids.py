@@ -15,10 +15,10 @@ from pymongo.errors import DuplicateKeyError
 from engine import KeyRange, Status, Window, repair, replay, run, verify
 from engine.keys.bson_values import identity, lookup_key
 from engine.keys.key import Key
-from engine.reading.index_choice import choose_scan
 from tests.support.bson_strategies import values
 from tests.support.checking import SMALL, Recorder, places
 from tests.support.samples import DAY, fill, first_word, message
+from tests.support.scans import scan_of
 from tests.support.settings import settings_with
 
 CHANGES = [
@@ -151,7 +151,7 @@ async def test_a_letter_and_a_changed_text_are_found_under_either_type(pymongo_d
 async def test_the_document_at_the_anchor_comes_again_as_another_type(pymongo_database, before, now):
     """A page begins at the last document of the page before, which is known under its new type, too."""
     collection = await fill(pymongo_database["messages"], [message(now), message("later")])
-    scan = await choose_scan(collection, SMALL)
+    scan = await scan_of(collection, SMALL)
     whole = KeyRange(scan.order.first(DAY), scan.order.first(message(0, 1)["created_at"]))
     found, _ = await scan.page(whole.start, whole.stop, Key((DAY, before)), limit=5)
     assert identity(now) not in [identity(document["_id"]) for document in found]

@@ -9,9 +9,9 @@ import pytest
 from engine import Key, Settings, SourceError, Status, Tuning, Window, repair, run, verify
 from engine.keys.bson_values import identity
 from engine.reading.documents_by_key import DocumentsByKey
-from engine.reading.index_choice import choose_scan
 from tests.support.checking import MIXED, SMALL, Recorder, places
 from tests.support.samples import DAY, fill, first_word, ids_of, message
+from tests.support.scans import scan_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -117,7 +117,7 @@ async def test_trap_16_repair_reads_large_documents_a_reply_at_a_time(pymongo_da
     async def missing():
         yield keys
 
-    reader = DocumentsByKey(missing(), await choose_scan(collection, SMALL), SMALL)
+    reader = DocumentsByKey(missing(), await scan_of(collection, SMALL), "text")
     pages = [page async for page in reader.pages(None)]
     assert all(sum(map(len, page.texts)) <= 16 << 20 for page in pages)
     assert sorted(id_ for page in pages for id_ in page.ids) == list(range(40))
@@ -129,18 +129,18 @@ async def test_trap_12_a_source_that_cannot_be_read_is_never_the_end(messages, m
     async def missing():
         yield [Key((DAY, 1))]
 
-    scan = await choose_scan(messages, SMALL)
-    broken = DocumentsByKey(missing(), scan.limited_to({"$nonsense": 1}), SMALL)
+    scan = await scan_of(messages, SMALL)
+    broken = DocumentsByKey(missing(), scan.limited_to({"$nonsense": 1}), "text")
     with pytest.raises(SourceError):
         _ = [page async for page in broken.pages(None)]
 
 
 async def test_trap_50_a_document_that_changed_its_type_of_id_is_the_same(messages):
     """The server takes 1 and 1.0 for one `_id`, so the document is there; True is another one."""
-    scan = await choose_scan(messages, SMALL)
+    scan = await scan_of(messages, SMALL)
 
     async def missing():
         yield [Key((DAY, 1.0)), Key((DAY, 2)), Key((DAY, True))]
 
-    reader = DocumentsByKey(missing(), scan, SMALL)
+    reader = DocumentsByKey(missing(), scan, "text")
     assert [page.texts async for page in reader.pages(None)] == [["Hello 1", "Hello 2"]]

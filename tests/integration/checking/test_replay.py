@@ -6,9 +6,9 @@ import pytest
 
 from engine import ConfigError, Settings, SourceError, Status, Tuning, Window, WriteError, replay, run, verify
 from engine.checking.unresolved_letters import UnresolvedLetters
-from engine.reading.index_choice import choose_scan
 from tests.support.checking import MIXED
 from tests.support.samples import DAY, fill, first_word, message
+from tests.support.scans import scan_of
 from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
@@ -211,7 +211,7 @@ async def test_without_letters_nothing_is_asked(messages):
     """Nothing is sent, even if the collection of dead letters was never created."""
     report = await replay(Window(), extractor=Service(), **places(messages))
     assert (report.status, report.reconciled, report.read) == (Status.SUCCEEDED, True, 0)
-    letters = UnresolvedLetters(messages.database["messages_dead_letters"], SMALL)
+    letters = UnresolvedLetters(messages.database["messages_dead_letters"], 100)
     assert [page async for page in letters.pages()] == []
 
 
@@ -233,7 +233,7 @@ async def test_letters_that_cannot_be_read_are_an_error_of_ours(messages, databa
     """The error names the collection; no letter is marked as resolved."""
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("messages_dead_letters", viewOn="messages", pipeline=broken)
-    letters = UnresolvedLetters(database["messages_dead_letters"], SMALL)
+    letters = UnresolvedLetters(database["messages_dead_letters"], 100)
     with pytest.raises(WriteError, match="messages_dead_letters could not be read"):
         await letters.count()
     with pytest.raises(WriteError, match="messages_dead_letters could not be read"):
@@ -245,8 +245,8 @@ async def test_trap_12_a_document_that_cannot_be_looked_for_is_not_deleted(messa
     await failed(messages)
     broken = [{"$match": {"$expr": {"$toObjectId": "$text"}}}]
     await database.create_collection("broken", viewOn="messages", pipeline=broken)
-    scan = await choose_scan(database["broken"], SMALL)
-    letters = UnresolvedLetters(database["messages_dead_letters"], SMALL)
+    scan = await scan_of(database["broken"], SMALL)
+    letters = UnresolvedLetters(database["messages_dead_letters"], 100)
     with pytest.raises(SourceError, match="broken could not be read"):
         await letters.resolve_deleted([0], scan, "r")
     assert (await letters_of(database))[0]["resolved_at"] is None

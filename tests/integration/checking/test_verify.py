@@ -10,10 +10,10 @@ from engine import Key, Window, WriteError, run, verify
 from engine.checking.verify import Verifier, keys_of
 from engine.keys.key import Order
 from engine.mongo import driver
-from engine.reading.index_choice import choose_scan
 from engine.storing.target import target_of
 from tests.support.checking import SMALL, Recorder, places
 from tests.support.samples import DAY, fill, first_word, message
+from tests.support.scans import scan_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -81,7 +81,7 @@ async def test_verifying_holds_one_page_at_a_time(messages):
             read.append(len(page))
             yield page
 
-    scan = await choose_scan(messages, SMALL)
+    scan = await scan_of(messages, SMALL)
     verifier = Verifier(target_of(messages.database, messages, SMALL), limit=7)
     first = Order.of("created_at").first
     pages = keys_of(scan, first(DAY), first(datetime(2021, 1, 1, tzinfo=UTC)), SMALL.tuning.page_documents)

@@ -29,11 +29,11 @@ from engine import (
     verify,
 )
 from engine.mongo import calls
-from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from engine.running.run import as_of_now
 from tests.support.mongod import replica_set
 from tests.support.samples import fill, message
+from tests.support.scans import scan_of
 
 SETTINGS = Settings(
     run_id="r", range_documents=20, batch_texts=4, max_dead_letters=5, tuning=Tuning(page_documents=8)
@@ -171,7 +171,7 @@ async def test_a_page_is_read_again_after_what_passes(uri, places, code):
     """A page that was disturbed twice is read after all, from the same Key: each document once."""
     source, sent = places
     plan = await plan_ranges(source, Window(), SETTINGS, source.database)
-    scan = await choose_scan(source, SETTINGS)
+    scan = await scan_of(source, SETTINGS)
     with MongoClient(uri) as admin:
         _failing(admin, "find", 2, code)
         before = len(sent.names)

@@ -25,10 +25,10 @@ from pymongo.errors import BulkWriteError
 from engine import Key, KeyRange, PlanError, Settings, Window, plan_ranges
 from engine.keys.bson_values import identity
 from engine.mongo.driver import exact
-from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from tests.support.bson_strategies import values
 from tests.support.samples import DAY, INDEX
+from tests.support.scans import scan_of
 from tests.support.settings import settings_with
 
 COLLATION = {"locale": "en", "strength": 2}
@@ -237,7 +237,7 @@ async def take(reader, after, most):
 
 async def read_range(source, collection, key_range, case):
     """The identities of a range's documents, read in pieces; positions and ranges pass through JSON."""
-    scan = await choose_scan(source, case.settings)
+    scan = await scan_of(source, case.settings)
     found, after = [], None
     for most in [*case.cuts, None]:
         reader = Reader(scan, KeyRange.from_json(json.loads(json.dumps(key_range.to_json()))), case.settings)

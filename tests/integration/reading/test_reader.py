@@ -9,8 +9,8 @@ from contextlib import aclosing
 import pytest
 
 from engine import Settings, SourceError, Tuning, Window, plan_ranges
-from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
+from tests.support.scans import scan_of
 from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
@@ -43,7 +43,7 @@ async def gated(messages, error=None, **settings):
     """A reader over all messages, and its gated scan."""
     settings = settings_with(page_documents=64, **settings)
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
-    scan = Gated(await choose_scan(messages, settings), error)
+    scan = Gated(await scan_of(messages, settings), error)
     return Reader(scan, key_range, settings), scan
 
 
@@ -118,7 +118,7 @@ async def test_a_slow_server_gets_smaller_pages(messages):
     """At 10 ms a document, a target of 1 s allows pages of a hundred documents after the first one."""
     settings = Settings(tuning=Tuning(page_target_s=1))
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
-    scan = Slow(await choose_scan(messages, settings))
+    scan = Slow(await scan_of(messages, settings))
     reader = Reader(scan, key_range, settings, clock=lambda: scan.now)
     sizes = [len(page) async for page in reader.pages(None)]
     assert sum(sizes) == 1000

@@ -10,9 +10,9 @@ from bson.datetime_ms import DatetimeMS
 
 from engine import Key, KeyRange, Settings, SourceError, Tuning, Window, plan_ranges
 from engine.keys.bson_values import identity
-from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from tests.support.samples import DAY, fill, message
+from tests.support.scans import scan_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -26,7 +26,7 @@ MIXED = [
 
 async def read(collection, key_range, settings, after=None):
     """The identities of the documents that one range reads."""
-    reader = Reader(await choose_scan(collection, settings), key_range, settings)
+    reader = Reader(await scan_of(collection, settings), key_range, settings)
     return [identity(id_) async for page in reader.pages(after) for id_ in page.ids]
 
 
@@ -88,7 +88,7 @@ async def test_deletes_behind_the_reader_shift_nothing(messages):
     """`skip` would pass over as many documents as were deleted; nothing is fetched before the deletes."""
     settings = Settings(tuning=Tuning(page_documents=100, read_ahead_bytes=0))
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
-    reader = Reader(await choose_scan(messages, settings), key_range, settings)
+    reader = Reader(await scan_of(messages, settings), key_range, settings)
     found = []
     async for page in reader.pages(None):
         found += page.ids
@@ -115,7 +115,7 @@ async def test_trap_12_an_error_at_a_page_is_not_the_end(messages):
     """The error is raised after the pages before it."""
     settings = Settings(tuning=Tuning(page_documents=64))
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
-    scan = Failing(await choose_scan(messages, settings), SourceError("messages could not be read"), 99)
+    scan = Failing(await scan_of(messages, settings), SourceError("messages could not be read"), 99)
     with pytest.raises(SourceError, match="messages could not be read"):
         [page async for page in Reader(scan, key_range, settings).pages(None)]
 
@@ -124,7 +124,7 @@ async def test_trap_13_no_cursor_outlives_its_page(messages, database):
     """So no cursor can time out, however slow the service is."""
     settings = Settings(tuning=Tuning(page_documents=100))
     key_range = (await plan_ranges(messages, Window(), settings)).ranges[0]
-    reader = Reader(await choose_scan(messages, settings), key_range, settings)
+    reader = Reader(await scan_of(messages, settings), key_range, settings)
     async for _ in reader.pages(None):
         status = await database.command("serverStatus")
         assert status["metrics"]["cursor"]["open"]["total"] == 0
@@ -136,7 +136,7 @@ async def test_trap_16_pages_shrink_when_documents_are_large(database):
     collection = await fill(database["messages"], documents)
     settings = Settings(tuning=Tuning(page_documents=100, max_page_bytes=1_000_000))
     key_range = (await plan_ranges(collection, Window(), settings)).ranges[0]
-    reader = Reader(await choose_scan(collection, settings), key_range, settings)
+    reader = Reader(await scan_of(collection, settings), key_range, settings)
     pages = [list(map(len, page.texts)) async for page in reader.pages(None)]
     assert sum(map(len, pages)) == 400
     large = [page for page in pages if page[0] == 100_000]
@@ -149,7 +149,7 @@ async def test_trap_16_a_page_is_one_reply_of_at_most_16_mib(database):
     documents = [message(n, n, "x" * 1_000_000) for n in range(30)]
     collection = await fill(database["messages"], documents)
     key_range = (await plan_ranges(collection, Window(), Settings())).ranges[0]
-    reader = Reader(await choose_scan(collection, Settings()), key_range, Settings())
+    reader = Reader(await scan_of(collection, Settings()), key_range, Settings())
     pages = [len(page) async for page in reader.pages(None)]
     assert sum(pages) == 30
     assert max(pages) <= 16

@@ -9,8 +9,8 @@ from engine import PlanError, Settings, Status, Tuning, Window, plan_ranges, run
 from engine.model import QueryForm
 from engine.planning.query_plan_check import check_query_plan, stages_of_page
 from engine.planning.splitting import split_range
-from engine.reading.index_choice import choose_scan
 from tests.support.samples import INDEX, first_word, ids_of, message
+from tests.support.scans import scan_of
 from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
@@ -52,7 +52,7 @@ async def test_a_compound_index_is_preferred(tied):
 
 async def test_a_page_is_one_scan_of_the_index(tied):
     """The query plan check accepts it: there is neither a sort nor a collection scan."""
-    scan = await choose_scan(tied, SMALL)
+    scan = await scan_of(tied, SMALL)
     check_query_plan(scan, await stages_of_page(scan))
 
 

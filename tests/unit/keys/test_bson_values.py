@@ -27,7 +27,7 @@ def read(ids, **settings):
     mark, page = LowWaterMark(), Page((ids,), ["text"] * len(ids))
     values = settings_with(**settings)
     size = RequestSize(values.batch_texts, values.batch_chars)
-    batcher = Batcher(values, "r", size, SentTexts(values), spanning=False)
+    batcher = Batcher("r", size, SentTexts(0, 0), text_field="text", spanning=False)
     for batch in batcher.cut(page, {}):
         mark.complete(mark.register(Key(batch.last)), Counts(batch.read, batch.read, digest=batch.digest))
     return mark.counts

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from mongomock_motor import AsyncMongoMockClient
 
 from engine import Key, KeyRange, Settings, Tuning, Window, plan_ranges
-from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from tests.support.samples import DAY, INDEX, fill
+from tests.support.scans import scan_of
 
 LARGEST = 25
 """Documents of a collection."""
@@ -29,7 +29,7 @@ sizes = st.integers(1, 11)
 async def read(collection, key_range, chosen, after=None):
     """Reads the Keys of a range's documents after a Key; a range that never ends fails."""
     found = []
-    async for page in Reader(await choose_scan(collection, chosen), key_range, chosen).pages(after):
+    async for page in Reader(await scan_of(collection, chosen), key_range, chosen).pages(after):
         found += zip(*page.keys, strict=True)
         assert len(found) <= LARGEST, "the range never ends"
     return found

@@ -22,10 +22,17 @@ def size_of(settings):
     return RequestSize(settings.batch_texts, settings.batch_chars)
 
 
+def cache_of(settings):
+    """The cache that settings ask for."""
+    return SentTexts(settings.tuning.repeat_cache_texts, settings.tuning.repeat_cache_chars)
+
+
 def cut(*pages, known=None, settings=None, spanning=True):
     """The batches of the first pages of a range."""
     settings = settings or Settings()
-    batcher = Batcher(settings, "r", size_of(settings), SentTexts(settings), spanning=spanning)
+    empty = settings.missing_text == "empty"
+    given = {"text_field": settings.text_field, "empty_if_missing": empty, "spanning": spanning}
+    batcher = Batcher("r", size_of(settings), cache_of(settings), **given)
     made = [batch for page in pages for batch in batcher.cut(page, known or {})]
     return [*made, *filter(None, [batcher.flush()])]
 
@@ -79,7 +86,7 @@ def test_a_batch_is_filled_from_the_next_page():
 
 def test_a_page_without_a_text_to_send_becomes_a_batch_at_once():
     """So the checkpoint can move over it; a rerun of a finished range has only such pages."""
-    batcher = Batcher(Settings(), "r", size_of(Settings()), SentTexts(Settings()))
+    batcher = Batcher("r", size_of(Settings()), cache_of(Settings()), text_field="text")
     known = {lookup_key(n): hash_text("same") for n in range(3)}
     assert [b.unchanged for b in batcher.cut(page_of(["same"] * 3), known)] == [3]
 

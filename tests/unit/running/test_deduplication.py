@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import Entity, Settings, Tuning
+from engine import Entity, Settings
 from engine.calling.request_size import RequestSize
 from engine.model import Page, hash_text
 from engine.running.batches import Batcher
@@ -25,7 +25,7 @@ def size_of(settings):
 
 def cache_of(texts=100, chars=1_000_000):
     """A cache with these bounds."""
-    return SentTexts(Settings(tuning=Tuning(repeat_cache_texts=texts, repeat_cache_chars=chars)))
+    return SentTexts(texts, chars)
 
 
 class Service:
@@ -56,7 +56,8 @@ def batches_of(*texts, settings=None):
     """One page of a range for each list of texts, cut into batches."""
     settings = settings or Settings()
     pages = [Page((range(len(page)),), page) for page in texts]
-    batcher = Batcher(settings, "r", size_of(settings), SentTexts(settings), spanning=False)
+    cache = SentTexts(settings.tuning.repeat_cache_texts, settings.tuning.repeat_cache_chars)
+    batcher = Batcher("r", size_of(settings), cache, text_field="text", spanning=False)
     return [batch for page in pages for batch in batcher.cut(page, {})]
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engine import Key, Settings, SourceError, Status
+from engine import Key, SourceError, Status
 from engine.calling.adaptive_limit import AdaptiveLimit
 from engine.calling.concurrency import Slots
 from engine.calling.retry import EffortCounter
@@ -27,7 +27,7 @@ async def tracker_of(store, slots):
     checkpoint = await store.claim(RANGE)
     now = {"clock": now_s, "now": lambda: START + timedelta(seconds=now_s())}
     return ProgressTracker(
-        store, checkpoint, Settings(), counter=EffortCounter(9, 4, 2, 1), slots=slots, **now
+        store, checkpoint, checkpoint_s=1, counter=EffortCounter(9, 4, 2, 1), slots=slots, **now
     )
 
 

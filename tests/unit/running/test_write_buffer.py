@@ -19,7 +19,9 @@ def sent(read=10, chars=100):
 
 def buffer_of(**settings):
     """A buffer with room for 8 batches."""
-    return WriteBuffer(settings_with(max_concurrency=8, **settings))
+    tuning = settings_with(**settings).tuning
+    wait_s = tuning.write_wait_s
+    return WriteBuffer(8, documents=tuning.write_documents, chars=tuning.write_chars, wait_s=wait_s)
 
 
 async def sizes(buffer):
