@@ -27,7 +27,7 @@ _HOSTS_AND_DATABASE = re.compile(rf"({_HOST}(?:,{_HOST})*)(?:/([^/]*))?")
 _DELIMITER = re.compile(r"[@/?&;=,:]")
 _MOST_PORT = 65_535
 
-_SHOWN = frozenset({"authmechanism", "authsource", "readconcernlevel", "readpreference", "replicaset", "w"})
+_SHOWN = frozenset({"authmechanism", "authsource", "replicaset"})
 """Options whose values are no secrets, and are needed to understand what the driver says about them."""
 
 _KNOWN = frozenset(VALIDATORS) | {"proxyhost", "proxyport", "proxyusername", "proxypassword"}
