@@ -66,6 +66,7 @@ def current_job(*, calls_service: bool = False, **settings: Any) -> Iterator[Job
     """
     from pymongo.errors import InvalidName
 
+    from engine.mongo.clients import close
     from engine.mongo.privileges import explained
     from keyset_batch_airflow.connections import mongo_client
 
@@ -88,8 +89,7 @@ def current_job(*, calls_service: bool = False, **settings: Any) -> Iterator[Job
             raise AirflowFailException(refusal) from error
         raise
     finally:
-        for client in clients:
-            client.close()
+        close(*clients)
 
 
 def _mongo_conn_ids(params: Mapping[str, Any]) -> list[str]:

@@ -5,15 +5,10 @@ Exit status: 0 if the run succeeded and reconciles, 1 if not, 2 for a wrong sett
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
 from engine.checking.repair import repair as repair_window
 from engine.checking.replay import replay as replay_letters
@@ -42,10 +37,9 @@ from engine.cli.options import (
     service_from,
     settings_from,
 )
-from engine.errors import ConfigError, EngineError, PlanError
+from engine.cli.process import finish
 from engine.keys.window import Window
 from engine.planning.planner import load_plan, plan_ranges
-from engine.running.event_loop import loop_runner
 from engine.running.run import as_of_now, range_reports
 from engine.running.run import run as run_window
 from engine.storing.writer import JsonLinesWriter
@@ -80,7 +74,7 @@ def plan(
             display.show_plan(await plan_ranges(source[collection], window, settings, stored_in))
         return 0
 
-    _finish(command, verbose=verbose)
+    finish(command, verbose=verbose)
 
 
 @app.command()
@@ -133,7 +127,7 @@ def run(
         display.show_report(report)
         return 0 if verdict_of(report).succeeded else 1
 
-    _finish(command, verbose=verbose)
+    finish(command, verbose=verbose)
 
 
 @app.command()
@@ -184,7 +178,7 @@ def verify(
                 display.show_verification(found)
         return 0 if found.complete else 1
 
-    _finish(command, verbose=verbose)
+    finish(command, verbose=verbose)
 
 
 @app.command()
@@ -236,7 +230,7 @@ def replay(
         display.show_report(report)
         return 0 if verdict_of(report).succeeded else 1
 
-    _finish(command, verbose=verbose)
+    finish(command, verbose=verbose)
 
 
 @app.command()
@@ -263,36 +257,7 @@ def status(
         display.show_report(report)
         return 0 if verdict_of(report).succeeded else 1
 
-    _finish(command, verbose=verbose)
-
-
-def _finish(command: Callable[[], Awaitable[int]], *, verbose: bool) -> None:
-    """Runs a command and exits with its status; an error of the engine is printed as one line."""
-    if verbose:
-        logging.basicConfig(
-            level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=display.err)]
-        )
-    try:
-        with loop_runner() as loop:
-            code = loop.run(_cancelled_by_signals(command))
-    except (ConfigError, PlanError) as error:
-        display.fail(error)
-        code = 2
-    except EngineError as error:
-        display.fail(error)
-        code = 1
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        display.fail("interrupted; run the same command again to resume from the checkpoints")
-        code = 1
-    raise typer.Exit(code)
-
-
-async def _cancelled_by_signals(command: Callable[[], Awaitable[int]]) -> int:
-    task = asyncio.current_task()
-    if task is not None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await command()
+    finish(command, verbose=verbose)
 
 
 def main() -> None:

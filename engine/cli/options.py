@@ -92,8 +92,7 @@ class Places:
         try:
             yield source[self.database], target[self.target_database or self.database]
         finally:
-            source.close()
-            target.close()
+            clients.close(*{id(client): client for client in (source, target)}.values())
 
 
 async def _connected(uri: str) -> Any:

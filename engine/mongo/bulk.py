@@ -108,4 +108,5 @@ class _Bulk:
 
 
 def _said(answer: Answer) -> str:
-    return str(answer.get("errmsg") or f"code {answer.get('code')}")
+    code = answer.get("code")
+    return "; ".join(filter(None, [str(answer.get("errmsg") or f"code {code}"), calls.ADVICE.get(code or 0)]))

@@ -27,7 +27,7 @@ from tenacity import (
 )
 
 from engine.errors import EngineError, SourceError, WriteError
-from engine.mongo import driver
+from engine.mongo import driver, waiting
 from engine.mongo.error_classes import Answer, answer_of, asked_pause_s, is_overload, reason_to_repeat
 from engine.observing import metrics
 from engine.observing.events import Events
@@ -38,8 +38,10 @@ Command = Callable[[], Awaitable[T]]
 UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
 EXECUTION_TIMEOUT = 50
+NOT_CONFIRMED = 64
 DUPLICATE_KEY = 11000
-"""Server codes that the engine treats in a way of their own. 50 is MaxTimeMSExpired."""
+"""Server codes that the engine treats in a way of their own. 50 is MaxTimeMSExpired, and 64 is
+WriteConcernTimeout."""
 
 ATTEMPTS = 6
 """Repeats of a command: at once, then after up to 0.5, 1, 2, 4 and 8 s; the first after up to 0.25 s if the
@@ -52,11 +54,17 @@ PATIENCE_S = 30.0
 
 WAIT = wait_random_exponential(multiplier=0.25, max=8)
 
-_ADVICE = {
+ADVICE = {
     UNAUTHORIZED: "docs/security.md has the roles as commands",
     AUTHENTICATION_FAILED: "check user, password, authSource and authMechanism",
     EXECUTION_TIMEOUT: "the query took longer than its time limit allows",
+    NOT_CONFIRMED: "within wtimeoutMS too few members of the replica set have confirmed the write: "
+    "bring those that hold data back, then run it again",
 }
+"""What to do about an error, by its code."""
+
+_ANSWER = "an answer of the server"
+_MAJORITY = "a majority of the replica set that confirms a write"
 _UNREACHABLE = "check that the server can be reached, then run it again"
 
 
@@ -69,7 +77,7 @@ async def read_source(where: driver.Place, command: Command[T]) -> T:
     Raises:
         SourceError: it failed and must not be repeated, or each repeat failed, too.
     """
-    return await _sent(where, command, SourceError, "read")
+    return await _sent(where, command, SourceError, "read", _ANSWER)
 
 
 async def read_target(where: driver.Place, command: Command[T]) -> T:
@@ -78,7 +86,7 @@ async def read_target(where: driver.Place, command: Command[T]) -> T:
     Raises:
         WriteError: it failed and must not be repeated, or each repeat failed, too.
     """
-    return await _sent(where, command, WriteError, "read")
+    return await _sent(where, command, WriteError, "read", _ANSWER)
 
 
 async def write_target(where: driver.Place, command: Command[T]) -> T:
@@ -87,22 +95,29 @@ async def write_target(where: driver.Place, command: Command[T]) -> T:
     Raises:
         WriteError: it failed and must not be repeated, or each repeat failed, too.
     """
-    return await _sent(where, command, WriteError, "written")
+    return await _sent(where, command, WriteError, "written", _MAJORITY)
 
 
-async def _sent(where: driver.Place, command: Command[T], kind: type[EngineError], done: str) -> T:
+async def _sent(
+    where: driver.Place, command: Command[T], kind: type[EngineError], done: str, waits_for: str
+) -> T:
     began = time.monotonic()
     try:
-        try:
-            return await command()
-        except PyMongoError as error:  # tenacity only now: each call through it costs 0.1 ms
-            left_s = began + PATIENCE_S - time.monotonic()
-            if reason_to_repeat(error) is None or left_s <= 0:
-                raise
-            return await _repeated(where, command, error, left_s)
+        with waiting.told(where, waits_for):
+            return await _answered(where, command, began)
     except (PyMongoError, BSONError) as error:
         cause = None if _shows_documents(error) else error
         raise translated(error, kind, f"{driver.namespace(where)} could not be {done}") from cause
+
+
+async def _answered(where: driver.Place, command: Command[T], began: float) -> T:
+    try:
+        return await command()
+    except PyMongoError as error:  # tenacity only now: each call through it costs 0.1 ms
+        left_s = began + PATIENCE_S - time.monotonic()
+        if reason_to_repeat(error) is None or left_s <= 0:
+            raise
+        return await _repeated(where, command, error, left_s)
 
 
 async def _repeated(where: driver.Place, command: Command[T], error: PyMongoError, left_s: float) -> T:
@@ -145,7 +160,7 @@ def translated(error: Exception, kind: type[EngineError], what: str) -> EngineEr
     """Returns the engine's error for one of the driver: what failed, why, and what to do."""
     answer = answer_of(error)
     code: int | None = getattr(error, "code", None) or answer.get("code")
-    advice = _UNREACHABLE if isinstance(error, AutoReconnect) else _ADVICE.get(code or 0)
+    advice = _UNREACHABLE if isinstance(error, AutoReconnect) else ADVICE.get(code or 0)
     raised = kind("; ".join(filter(None, [f"{what}: {_reason(error, answer, code)}", advice])))
     raised.code, raised.document_id = code, getattr(error, "document_id", None)
     return raised

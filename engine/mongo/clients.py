@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import warnings
 from typing import Any
 
@@ -11,6 +13,9 @@ from pymongo.errors import PyMongoError
 from engine.errors import ConfigError, SourceError
 from engine.mongo import calls
 from engine.mongo.addresses import hosts_of, without_secrets
+
+CLOSE_S = 0.2
+"""The longest time for closing clients. All that it does for a server is to end their sessions early."""
 
 
 def client_of(uri: str, **options: Any) -> Any:
@@ -46,8 +51,19 @@ async def connected(uri: str, **options: Any) -> Any:
     try:
         await client.admin.command("ping")
     except PyMongoError as error:
-        client.close()
+        close(client)
         refusal = calls.translated(error, SourceError, f"MongoDB at {hosts_of(uri)} does not answer")
         refusal.args = (without_secrets(str(refusal), uri, options),)
         raise refusal from None
     return client
+
+
+def close(*clients: Any) -> None:
+    """Closes clients. A server that does not answer is not waited for longer than `CLOSE_S`."""
+    # The driver ends its sessions by a command that has no time limit, so it cannot be sent from this thread.
+    closing = [threading.Thread(target=client.close, daemon=True) for client in clients]
+    for thread in closing:
+        thread.start()
+    until = time.monotonic() + CLOSE_S
+    for thread in closing:
+        thread.join(max(0.0, until - time.monotonic()))

@@ -21,7 +21,11 @@ Database: TypeAlias = Any
 Place: TypeAlias = Any
 """A collection or a database."""
 
-MAJORITY = WriteConcern("majority")
+WTIMEOUT_S = 30.0
+"""The longest wait for a majority, if the address has no `wtimeoutMS`: an election takes 12 s, and the driver
+looks for a server for 30 s. Without a limit the server waits for ever (trap 49, docs/traps.md)."""
+
+MAJORITY = WriteConcern("majority", wtimeout=round(WTIMEOUT_S * 1000))
 
 NO_LIST_INDEXES = frozenset({166, 168})
 """Server codes of `listIndexes` on a view: CommandNotSupportedOnView, InvalidPipelineOperator."""
@@ -55,16 +59,19 @@ def _takes_options(handle: Collection | Database) -> bool:
 
 def exact(collection: Collection) -> Collection:
     """The same collection, which decodes so that every BSON value survives a round trip."""
-    return _with_options(collection, codec_options=EXACT_CODEC)
+    return collection.with_options(codec_options=EXACT_CODEC) if has_server(collection) else collection
 
 
 def durable(collection: Collection) -> Collection:
-    """The same collection, whose writes a majority acknowledges; decodes exactly, with UTC on dates."""
-    return _with_options(collection, codec_options=AWARE_CODEC, write_concern=MAJORITY)
+    """The same collection, whose writes a majority acknowledges; decodes exactly, with UTC on dates.
 
-
-def _with_options(collection: Collection, **options: Any) -> Collection:
-    return collection.with_options(**options) if has_server(collection) else collection
+    A `wtimeoutMS` of the client is kept.
+    """
+    if not has_server(collection):
+        return collection
+    own = collection.write_concern.document.get("wtimeout")
+    concern = MAJORITY if own is None else WriteConcern("majority", wtimeout=own)
+    return collection.with_options(codec_options=AWARE_CODEC, write_concern=concern)
 
 
 async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:

@@ -21,6 +21,7 @@ from engine.calling.caller import Caller
 from engine.calling.endpoint import Endpoint
 from engine.errors import EngineError, Interrupted, ServiceDown, SourceError, root_error
 from engine.model import Status
+from engine.mongo import waiting
 from engine.observing import metrics
 from engine.observing.events import Events
 from engine.reading.document_source import DocumentSource
@@ -28,7 +29,7 @@ from engine.running.batches import Batch, Batcher
 from engine.running.channel import Channel
 from engine.running.deduplication import outcomes_of
 from engine.running.event_loop import gc_threshold_raised
-from engine.running.progress_tracker import ProgressTracker
+from engine.running.progress_tracker import SAVE_TIMEOUT_S, SILENT_SAVE_TIMEOUT_S, ProgressTracker
 from engine.running.write_buffer import BatchInFlight, Results, WriteBuffer
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint
@@ -43,6 +44,9 @@ BATCHES_IN_DOUBT = 5
 """Batches that are cut ahead while it is in doubt how large they may be: those that are too large are split,
 and those that are too small cost requests. It is half of the first limit (`INITIAL` in `adaptive_limit.py`),
 because fewer requests in flight do not raise that limit."""
+
+LOOK_EVERY_S = 0.1
+"""How often a range that is stopped looks whether MongoDB still answers."""
 
 
 class RangeAttempt:
@@ -91,6 +95,7 @@ class RangeAttempt:
         self._reading: asyncio.Task[None] | None = None
         self._reading_began = asyncio.get_running_loop().create_future()
         self._stopped_by: Interrupted | None = None
+        self._silent = False  # whether MongoDB left a command unanswered when the range was stopped
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -106,7 +111,7 @@ class RangeAttempt:
         try:
             await self._run_until_stopped()
         except asyncio.CancelledError:
-            await self._tracker.save_at_end(Status.INTERRUPTED, Interrupted("cancelled"))
+            await self._save_interrupted(Interrupted("cancelled"))
             raise
         except (EngineError, BaseExceptionGroup) as raised:
             error = root_error(raised)
@@ -115,7 +120,7 @@ class RangeAttempt:
             await self._tracker.save_at_end(Status.FAILED, error)
             raise error from raised
         if self._stopped_by:
-            await self._tracker.save_at_end(Status.INTERRUPTED, self._stopped_by)
+            await self._save_interrupted(self._stopped_by)
             return Status.INTERRUPTED
         await self._tracker.save(Status.SUCCEEDED)
         done = self._tracker.checkpoint
@@ -131,10 +136,10 @@ class RangeAttempt:
             await asyncio.wait([stages], timeout=self._settings.deadline_s)
             if not stages.done():
                 self._stop_reading(Interrupted(f"deadline of {self._settings.deadline_s} s"))
-                await asyncio.wait([stages], timeout=self._settings.drain_s)
+                await self._drain(stages)
         except asyncio.CancelledError:
             self._stop_reading(Interrupted("cancelled"))
-            await asyncio.wait([stages], timeout=self._settings.drain_s)
+            await self._drain(stages)
             raise
         finally:
             stages.cancel()
@@ -142,6 +147,20 @@ class RangeAttempt:
             error = None if stages.cancelled() else stages.exception()
         if error is not None:
             raise error
+
+    async def _drain(self, stages: asyncio.Task[None]) -> None:
+        """Waits until requests in flight have ended and are written, while MongoDB answers."""
+        until = asyncio.get_running_loop().time() + self._settings.drain_s
+        while not (stages.done() or self._silent):
+            left_s = until - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                return
+            await asyncio.wait([stages], timeout=min(left_s, LOOK_EVERY_S))
+            self._silent = waiting.silent()
+
+    async def _save_interrupted(self, reason: Interrupted) -> None:
+        limit_s = SILENT_SAVE_TIMEOUT_S if self._silent else SAVE_TIMEOUT_S
+        await self._tracker.save_at_end(Status.INTERRUPTED, reason, limit_s)
 
     async def _run_stages(self) -> None:
         observed = self._metrics.observing(self._endpoint.slots, self._depths)

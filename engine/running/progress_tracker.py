@@ -20,8 +20,12 @@ from engine.report import RangeReport
 from engine.running.low_water_mark import LowWaterMark, PendingBatch
 from engine.storing.checkpoint import Checkpoint, CheckpointStore
 
-SAVE_TIMEOUT_S = 2.5
-"""Airflow sends SIGKILL five seconds after SIGTERM: saving must fit into what `drain_s` leaves of them."""
+SAVE_TIMEOUT_S = 1.0
+"""Longest time to save the checkpoint of a range that stopped early. Airflow sends SIGKILL five seconds after
+SIGTERM, and a person who presses Ctrl-C waits."""
+
+SILENT_SAVE_TIMEOUT_S = 0.25
+"""The same if MongoDB has answered nothing before: most likely it does not answer now."""
 
 READ_EVERY_S = 0.1
 READINGS_PER_SAMPLE = 10
@@ -163,18 +167,20 @@ class ProgressTracker:
         )
         await self._store.save(self.checkpoint)
 
-    async def save_at_end(self, status: Status, error: BaseException) -> None:
+    async def save_at_end(
+        self, status: Status, error: BaseException, timeout_s: float = SAVE_TIMEOUT_S
+    ) -> None:
         """Saves the checkpoint of a range that stopped early.
 
-        It takes at most `SAVE_TIMEOUT_S`. If it fails, it only logs a warning, so that the error which ended
+        It takes at most `timeout_s`. If it fails, it only logs a warning, so that the error which ended
         the range is the one that surfaces.
         """
         self._events.warning(f"range_{status}", problem=str(error), after=self._mark.position)
         try:
-            async with asyncio.timeout(SAVE_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await self.save(status, error)
         except (EngineError, TimeoutError) as failed:
-            self._events.warning("checkpoint_not_saved", error=failed)
+            self._events.warning("checkpoint_not_saved", error=str(failed) or f"no answer in {timeout_s} s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,3 +35,21 @@ async def test_a_driver_is_probed_once():
 
     assert [driver.has_server(Collection()) for _ in range(3)] == [True] * 3
     assert len(probed) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "concern"),
+    [
+        ("", {"w": "majority", "wtimeout": 30_000}),
+        ("?wtimeoutMS=7000", {"w": "majority", "wtimeout": 7000}),
+        ("?w=1&wtimeoutMS=0", {"w": "majority", "wtimeout": 0}),
+        ("?w=2&journal=true", {"w": "majority", "wtimeout": 30_000}),
+    ],
+)
+@pytest.mark.parametrize("client", [AsyncIOMotorClient, AsyncMongoClient])
+async def test_trap_49_a_write_waits_for_a_majority_with_a_time_limit(client, options, concern):
+    """That of the address, even if it is 0 and means none; else one of ours."""
+    collection = client(f"mongodb://127.0.0.1:1/{options}", connect=False)["db"]["messages"]
+    assert driver.durable(collection).write_concern.document == concern
+    if closing := collection.database.client.close():
+        await closing
