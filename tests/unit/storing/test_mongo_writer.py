@@ -40,7 +40,7 @@ class Collection:
     async def command(self, command):
         """Answers an `insert` as the server does, with at most one write concern error."""
         assert (command["insert"], command["ordered"]) == (self.name, False)
-        assert command["writeConcern"] == {"w": "majority"}
+        assert command["writeConcern"] == MAJORITY.document
         if self.command_error:
             raise self.command_error
         errors, concerns = self.details["writeErrors"], self.details["writeConcernErrors"]
