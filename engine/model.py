@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -75,7 +76,8 @@ class Page:
     Attributes:
         keys: the values of the documents' Keys, one column for each field of the order; the last has the
             `_id`s.
-        texts: the values of `text_field`, of any type; None where the field is missing.
+        texts: the values of `text_field`, of any type; None where the field is missing, Unreadable where it
+            cannot be decoded.
     """
 
     keys: tuple[Sequence[Any], ...]
@@ -92,6 +94,12 @@ class Page:
     def values(self, at: int) -> tuple[Any, ...]:
         """Returns the values of one document's Key; `at` is its position in the page."""
         return tuple(column[at] for column in self.keys)
+
+
+class Unreadable(NamedTuple):
+    """Stands for a value that the driver cannot decode; `problem` says why."""
+
+    problem: str
 
 
 class Extraction(NamedTuple):
@@ -229,19 +237,27 @@ class Progress:
     dead_lettered: int = 0
 
 
+NOT_UTF8 = re.compile("[\udc80-\udcff]")
+"""Finds the bytes of a stored string that are not UTF-8, in the form that `engine.keys.utf8` describes."""
+
+
 def hashes_of(texts: Sequence[Any]) -> list[str | None]:
-    """Returns the SHA-256 of each text, in bulk; None for values that are not strings."""
+    """Returns the SHA-256 of each text, in bulk; None for values that are not strings of UTF-8."""
     try:
         return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     except (AttributeError, UnicodeEncodeError):
-        return [hash_text(text) if isinstance(text, str) else None for text in texts]
+        return [hash_text(text) if _is_text(text) else None for text in texts]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not NOT_UTF8.search(value)
 
 
 def hash_text(text: str) -> str:
     """Returns the SHA-256 of the text in UTF-8, in hexadecimal, by which a changed text is recognized."""
     try:
         encoded = text.encode()
-    except UnicodeEncodeError:  # BSON may hold lone surrogates
+    except UnicodeEncodeError:  # a client may have chosen to decode halves of surrogate pairs
         encoded = text.encode("utf-8", "surrogatepass")
     return hashlib.sha256(encoded).hexdigest()
 

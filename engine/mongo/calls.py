@@ -6,7 +6,8 @@ A command is given as a function, because a repeat needs a new coroutine. Reads 
 of the engine leaves the same documents when it is sent twice. So both are repeated after what passes by
 itself: a lost connection, an election, a server that sheds load (`error_classes.py`). Each repeat is an event
 and is counted with its reason. An error that remains becomes a SourceError or a WriteError with the server's
-`code`. Nothing else in the engine handles an exception of the driver.
+`code`, also if BSON cannot hold a value. Nothing else in the engine handles an exception of the driver, apart
+from `unreadable.py`, which reads around a document that cannot be decoded.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ async def _sent(
     try:
         with waiting.told(where, waits_for):
             return await _answered(where, command, began)
-    except (PyMongoError, BSONError) as error:
+    except (PyMongoError, BSONError, UnicodeError, OverflowError) as error:
         cause = None if _shows_documents(error) else error
         raise translated(error, kind, f"{driver.namespace(where)} could not be {done}") from cause
 

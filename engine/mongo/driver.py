@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from pymongo import ReplaceOne, WriteConcern
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
-from engine.keys.bson_values import AWARE_CODEC, EXACT_CODEC
+from engine.keys.bson_values import AWARE_CODEC, EXACT_CODEC, STRICT
 from engine.mongo.error_classes import is_overload
 
 Collection: TypeAlias = Any
@@ -60,6 +60,11 @@ def _takes_options(handle: Collection | Database) -> bool:
 def exact(collection: Collection) -> Collection:
     """The same collection, which decodes so that every BSON value survives a round trip."""
     return collection.with_options(codec_options=EXACT_CODEC) if has_server(collection) else collection
+
+
+def utf8_handler(collection: Collection) -> str:
+    """What the client has chosen for strings that are not UTF-8: `strict`, `replace`, `ignore`..."""
+    return str(collection.codec_options.unicode_decode_error_handler) if has_server(collection) else STRICT
 
 
 def durable(collection: Collection) -> Collection:
@@ -138,7 +143,7 @@ async def insert(collection: Collection, documents: list[dict[str, Any]]) -> Map
     concern = collection.write_concern.document
     command = {"insert": collection.name, "documents": documents, "ordered": False, "writeConcern": concern}
     try:
-        reply = await collection.database.command(command)
+        reply = await collection.database.command(command, codec_options=EXACT_CODEC)
     except (PyMongoError, DocumentTooLarge) as error:
         if is_overload(error):
             raise

@@ -8,7 +8,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.errors import PlanError
-from engine.keys.bson_values import BRACKETS, bracket_of
+from engine.keys.bson_values import BRACKETS
 from engine.keys.key import Key
 from engine.model import QueryForm
 from engine.reading.scan import Scan
@@ -79,15 +79,21 @@ async def _by_seeks(scan: Scan, kind: str) -> dict[str, int]:
     """Jumps along the index from type to type: one seek for each type that occurs."""
     counts: dict[str, int] = {}
     at, end = bracket_bounds(scan, None)
-    while at != end and (key := await scan.key_at(at, end)) is not None:
-        found = bracket_of(key.values[0])
+    while at != end and (found := await scan.bracket_at(at, end)) is not None:
         if found == "maxKey":
             counts[found] = await scan.count(scan.order.first(MaxKey()), end)
             break
         start, at = bracket_bounds(scan, found)
-        if found != kind:
+        if found in _WITH_STRINGS and found != kind:
+            whole = scan.limited_to({scan.order.fields[0]: {"$type": _WITH_STRINGS[found]}})
+            counts[found] = await scan.count_matching(whole.filter)
+        elif found != kind:
             counts[_shown(found)] = await scan.count(start, at)
     return counts
+
+
+_WITH_STRINGS = {"string": ["string", "symbol"], "object": ["object"]}
+"""Brackets that are not counted from key to key: a key that is not UTF-8 could not be named."""
 
 
 async def _by_type(scan: Scan, kind: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.model import Page
 from engine.mongo import calls
+from engine.reading import unreadable
 from engine.reading.scan import Scan
 
 AbsentCallback = Callable[[list[Any]], Awaitable[None]]
@@ -75,10 +76,13 @@ class DocumentsByKey:
         chosen = self._scan.limited_to({"_id": {"$in": list(wanted.values())}}).filter
         limit = self._scan.reply_limit(most)
 
-        def find() -> Awaitable[list[dict[str, Any]]]:
-            cursor = collection.find(chosen, self._projection).batch_size(most).limit(limit)
+        def find(fields: Mapping[str, int]) -> Awaitable[list[dict[str, Any]]]:
+            cursor = collection.find(chosen, fields).batch_size(most).limit(limit)
             return cursor.to_list(length=None)  # type: ignore[no-any-return]
 
-        found = await calls.read_source(collection, find)
+        def read() -> Awaitable[list[dict[str, Any]]]:
+            return unreadable.documents(collection, self._scan.order, find, self._projection)
+
+        found = await calls.read_source(collection, read)
         found = [stored for stored in found if lookup_key(stored["_id"]) in wanted]
-        return self._scan.order.page_of(found, self._text_field) if found else None
+        return self._scan.page_of(found, self._text_field) if found else None

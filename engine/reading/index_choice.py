@@ -35,7 +35,7 @@ async def choose_scan(
     """
     scan = await _chosen_scan(collection, Order.of(order_field), dict(filter_), max_tied_documents)
     behind_router = await calls.read_source(collection, lambda: driver.is_router(collection.database))
-    return replace(scan, behind_router=True) if behind_router else scan
+    return replace(scan, behind_router=behind_router, utf8_handler=driver.utf8_handler(collection))
 
 
 async def _chosen_scan(

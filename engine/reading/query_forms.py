@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -45,7 +46,7 @@ class BoundsScan(Scan):
             step = step * 2 if growing else step // 2
         return total + (await self.key_at(start, stop) is not None)
 
-    def _cursor(self, start: Key, stop: Key, projection: dict[str, int]) -> Any:
+    def _cursor(self, start: Key, stop: Key, projection: Mapping[str, int]) -> Any:
         # mongos does not look at bounds: it asks all shards unless a filter names the same interval.
         chosen = both(self.filter, self.interval(start, stop)) if self.behind_router else self.filter
         cursor = self.collection.find(chosen, projection).hint(self.index).min(self.order.bounds(start))

@@ -15,6 +15,7 @@ import bson
 
 from engine.keys.bson_values import EXACT_CODEC
 from engine.keys.key import Key, KeyRange
+from engine.keys.utf8 import is_encodable
 from engine.model import Page
 from engine.observing import metrics
 from engine.reading.page_size import PageSize
@@ -96,7 +97,7 @@ class Reader:
         bounds, limit = (self._range.start, self._range.stop), self._paging.documents
         found, last = await self._scan.page(*bounds, after, limit=limit, projection=self._projection)
         elapsed_s = self._clock() - began
-        page = self._scan.order.page_of(found, self._text_field)
+        page = self._scan.page_of(found, self._text_field)
         if found:
             text_bytes = _bytes_of(page.texts)
             self._paging.observe(len(found), text_bytes, elapsed_s)
@@ -117,9 +118,11 @@ def _bytes_of(texts: Sequence[Any]) -> int:
     """The memory of the texts. `__sizeof__` takes 0.05 microseconds a text, a third of encoding it."""
     strings = [text for text in texts if type(text) is str]
     others = [] if len(strings) == len(texts) else [text for text in texts if type(text) is not str]
-    return sum(map(str.__sizeof__, strings)) + sum(
-        len(bson.encode({"": other}, codec_options=EXACT_CODEC)) for other in others
-    )
+    return sum(map(str.__sizeof__, strings)) + sum(map(_encoded_bytes, others))
+
+
+def _encoded_bytes(value: Any) -> int:
+    return len(bson.encode({"": value}, codec_options=EXACT_CODEC)) if is_encodable(value) else 0
 
 
 def _disjoint(paths: list[str]) -> list[str]:

@@ -14,10 +14,12 @@ from typing import Any, ClassVar, Self
 from bson import json_util
 from bson.min_key import MinKey
 
-from engine.keys.bson_values import bracket_of, is_nan, lookup_key
+from engine.keys.bson_values import EXACT_CODEC, STRICT, bracket_of, is_nan, lookup_key
 from engine.keys.key import Key, Order
-from engine.model import QueryForm
+from engine.keys.utf8 import decoded
+from engine.model import Page, QueryForm
 from engine.mongo import calls, driver
+from engine.reading import unreadable
 from engine.reading.filters import range_filter
 
 _COUNTABLE = frozenset({"date", "number", "string", "objectId"})
@@ -35,6 +37,7 @@ class Scan(ABC):
         filter: the user's extra filter.
         collation: the collation of the collection, which is the index's too; None for the simple collation.
         behind_router: whether `mongos` answers, behind which the collection may be spread over shards.
+        utf8_handler: what the client has chosen for texts that are not UTF-8; keys are always exact.
     """
 
     form: ClassVar[QueryForm]
@@ -46,6 +49,7 @@ class Scan(ABC):
     filter: dict[str, Any] = field(default_factory=dict)
     collation: Mapping[str, Any] | None = None
     behind_router: bool = field(default=False, kw_only=True)
+    utf8_handler: str = field(default=STRICT, kw_only=True)
 
     @property
     def spec(self) -> list[tuple[str, int]]:
@@ -72,6 +76,27 @@ class Scan(ABC):
         skip: int = 0,
         backward: bool = False,
     ) -> list[dict[str, Any]]:
+        """Returns what `_fetch` does, if a query can name each key.
+
+        Raises:
+            SourceError: a key holds bytes that are not UTF-8; the message names it.
+        """
+        found = await self._fetch(
+            start, stop, limit=limit, projection=projection, skip=skip, backward=backward
+        )
+        unreadable.refuse_unusable_keys(self.order, found, driver.namespace(self.collection))
+        return found
+
+    async def _fetch(
+        self,
+        start: Key,
+        stop: Key,
+        *,
+        limit: int,
+        projection: dict[str, int] | None = None,
+        skip: int = 0,
+        backward: bool = False,
+    ) -> list[dict[str, Any]]:
         """At most `limit` documents of `[start, stop)`, in order; from the end backward if `backward`.
 
         The list is empty only if the range is. It may be shorter than `limit` although the range goes on.
@@ -84,17 +109,32 @@ class Scan(ABC):
         sort = [(name, -1 if backward else 1) for name, _ in self.spec]
         most = self.reply_limit(limit)
 
-        def find() -> Awaitable[list[dict[str, Any]]]:
+        def find(chosen: Mapping[str, int]) -> Awaitable[list[dict[str, Any]]]:
             # The index gives this order already, but a sharded cluster merges the shards by the sort.
-            cursor = self._cursor(start, stop, fields).sort(sort).skip(skip).batch_size(limit).limit(most)
+            cursor = self._cursor(start, stop, chosen).sort(sort).skip(skip).batch_size(limit).limit(most)
             return cursor.to_list(length=None)  # type: ignore[no-any-return]
 
-        return await calls.read_source(self.collection, find)
+        def read() -> Awaitable[list[dict[str, Any]]]:
+            return unreadable.documents(self.collection, self.order, find, fields)
+
+        return await calls.read_source(self.collection, read)
 
     async def key_at(self, start: Key, stop: Key, skip: int = 0, *, backward: bool = False) -> Key | None:
         """The Key `skip` documents after the first of `[start, stop)`; None if the range ends before."""
         found = await self.fetch(start, stop, limit=1, skip=skip, backward=backward)
         return Key(self.order.values_of(found[0])) if found else None
+
+    async def bracket_at(self, start: Key, stop: Key) -> str | None:
+        """The type bracket of the first value of the order in `[start, stop)`; None if there is none."""
+        found = await self._fetch(start, stop, limit=1)
+        return bracket_of(self.order.values_of(found[0])[0]) if found else None
+
+    def page_of(self, documents: Sequence[dict[str, Any]], text_field: str) -> Page:
+        """The Page of these documents. Texts that are not UTF-8 are as the client has chosen."""
+        page = self.order.page_of(documents, text_field)
+        if self.utf8_handler == STRICT:
+            return page
+        return replace(page, texts=[decoded(text, self.utf8_handler) for text in page.texts])
 
     async def page(
         self,
@@ -172,8 +212,9 @@ class Scan(ABC):
 
     async def command(self, query: Mapping[str, Any]) -> Any:
         """Sends a reading command by the read preference of the collection, and returns the answer."""
-        database, by = self.collection.database, self.collection.read_preference
-        return await calls.read_source(self.collection, lambda: database.command(query, read_preference=by))
+        database = self.collection.database
+        how = {"read_preference": self.collection.read_preference, "codec_options": EXACT_CODEC}
+        return await calls.read_source(self.collection, lambda: database.command(query, **how))
 
     async def first_id(self, condition: Mapping[str, Any]) -> Any:
         """A document that fulfils the condition, with its `_id` alone; None if there is none."""
@@ -233,7 +274,7 @@ class Scan(ABC):
         """The same scan, limited to the documents that also fulfil the condition."""
         return replace(self, filter=both(self.filter, condition))
 
-    def _cursor(self, start: Key, stop: Key, projection: dict[str, int]) -> Any:
+    def _cursor(self, start: Key, stop: Key, projection: Mapping[str, int]) -> Any:
         return self.collection.find(self.condition(start, stop), projection).hint(self.spec)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from engine.calling.request_size import RequestSize
 from engine.keys.bson_values import digests_of, lookup_key
-from engine.model import DeadLetter, Extraction, Page, hashes_of
+from engine.keys.utf8 import problem_of
+from engine.model import DeadLetter, Extraction, Page, Unreadable, hashes_of
 from engine.running.deduplication import Repeat, SentTexts, SharedRequest
 
 
@@ -27,7 +28,7 @@ class Batch:
         texts, request: the texts to send, each of them once, and the request that will send them.
         repeats: the documents, of those that wait, whose text this batch or an earlier one sends already.
         extractions: of the documents with an empty text, which has no entities.
-        dead_letters: of the documents whose text is missing or is not a string.
+        dead_letters: of the documents whose text is missing, is not a string, or is not UTF-8.
     """
 
     last: tuple[Any, ...] = ()
@@ -141,5 +142,9 @@ class Batcher:
 
 def _no_text(document_id: Any, found: Any, text_field: str, range_id: str) -> DeadLetter:
     problem = "is missing or null" if found is None else f"is of type {type(found).__name__}"
+    if isinstance(found, Unreadable):
+        problem = found.problem
+    elif isinstance(found, str):
+        problem = problem_of(found) or problem
     hint = "; missing_text='empty' gives such documents no entities" if found is None else ""
     return DeadLetter(document_id, "invalid_text", f"field {text_field!r} {problem}{hint}", range_id)

@@ -76,7 +76,12 @@ def _dead_letter_line(letter: DeadLetter) -> str:
 
 
 def _line(record: dict[str, Any]) -> str:
-    return json_util.dumps(record, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False)
+    line = json_util.dumps(record, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # a service may answer with half of a surrogate pair
+        return json_util.dumps(record, json_options=json_util.RELAXED_JSON_OPTIONS)
+    return line
 
 
 def _append(path: Path, lines: list[str]) -> None:

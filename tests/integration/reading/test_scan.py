@@ -101,7 +101,7 @@ class Failing:
 
     def __init__(self, scan, error, times):
         self.scan, self.error, self.times, self.calls = scan, error, times, 0
-        self.order = scan.order
+        self.order, self.page_of = scan.order, scan.page_of
 
     async def page(self, *args, **options):
         """Fetches the page, unless a failure is scripted."""

@@ -37,7 +37,7 @@ class Collection:
         self.found, self.replaced, self.inserted = Cursor(found), [], []
         self.command_error, self.database = command_error, self
 
-    async def command(self, command):
+    async def command(self, command, **_options):
         """Answers an `insert` as the server does, with at most one write concern error."""
         assert (command["insert"], command["ordered"]) == (self.name, False)
         assert command["writeConcern"] == MAJORITY.document

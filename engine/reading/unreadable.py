@@ -1,0 +1,87 @@
+"""Reads around what a driver cannot decode, and names what no query can name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson.datetime_ms import DatetimeMS
+from bson.errors import BSONError
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+
+from engine.errors import SourceError
+from engine.keys.bson_values import value_at
+from engine.keys.key import Order
+from engine.keys.utf8 import first_problem, is_encodable, readable
+from engine.model import Unreadable
+from engine.mongo import driver
+
+Document = dict[str, Any]
+Projection = Mapping[str, int]
+Find = Callable[[Projection], Awaitable[list[Document]]]
+
+_SURE = frozenset({ObjectId, int, Int64, float, datetime, DatetimeMS, type(None)})
+"""Types whose values hold no string."""
+
+
+async def documents(
+    collection: driver.Collection, order: Order, find: Find, projection: Projection
+) -> list[Document]:
+    """Returns what `find` finds; a field that cannot be decoded is Unreadable.
+
+    Bytes that are not UTF-8 do not come here, because the codec keeps them. If the driver refuses something
+    else, such as a binary value whose length is wrong, the keys are read alone, and then each document.
+
+    Raises:
+        BSONError: a key itself cannot be decoded.
+    """
+    try:
+        return await find(projection)
+    except BSONError:
+        others = [name for name in projection if name not in ("_id", *order.fields)]
+        if not others:
+            raise
+    found = await find({name: 1 for name in projection if name not in others})
+    return [await _completed(collection, document, others) for document in found]
+
+
+async def _completed(collection: driver.Collection, document: Document, others: Sequence[str]) -> Document:
+    """Adds the other fields of a document to its keys."""
+    for path in others:
+        try:
+            value = value_at(await collection.find_one({"_id": document["_id"]}, {path: 1}) or {}, path)
+        except BSONError as error:
+            value = Unreadable(f"cannot be decoded: {error}")
+        first, *rest = path.split(".")
+        for name in reversed(rest):
+            value = {name: value}
+        document = {first: value, **document}
+    return document
+
+
+def refuse_unusable_keys(order: Order, found: Sequence[Document], place: str) -> None:
+    """Refuses a document with a key that no query can name, because it holds bytes that are not UTF-8.
+
+    Raises:
+        SourceError: names the document, the byte and what to do.
+    """
+    for name in order.fields if found else ():
+        # Documents are in order, so a string lies between the first and the last only if one of them is one.
+        seen = found if name == "_id" else (found[0], found[-1])
+        if set(map(type, [value_at(document, name) for document in seen])) <= _SURE:
+            continue
+        for document in found:
+            value = value_at(document, name)
+            if not is_encodable(value):
+                raise _unusable(document.get("_id"), name, value, place)
+
+
+def _unusable(document_id: Any, name: str, value: Any, place: str) -> SourceError:
+    what = f"the _id '{readable(str(value))}'" if name == "_id" else f"{name} of the document {document_id!r}"
+    return SourceError(
+        f"{place}: {what} {first_problem(value)}. No query can name it: store the document with UTF-8 there, "
+        "or leave it out with filter",
+        document_id=document_id,
+    )
