@@ -47,7 +47,7 @@ class Server:
         """Returns the collection itself."""
         return self
 
-    async def command(self, command):
+    async def command(self, command, **_options):
         """Inserts what the script does not refuse, as the server does."""
         refusals = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         self.sent.append([document["_id"] for document in command["documents"]])
