@@ -25,9 +25,9 @@ REPAIR = "repair"
 async def repair(
     window: Window,
     *,
-    source: driver.Collection,
+    source: driver.AnyCollection,
     extractor: Extractor | ExtractFunction,
-    target: driver.Database,
+    target: driver.AnyDatabase,
     settings: Settings | None = None,
     progress: ProgressCallback | None = None,
 ) -> RunReport:

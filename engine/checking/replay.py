@@ -45,9 +45,9 @@ class ReplayWriter(MongoWriter):
 async def replay(
     window: Window,
     *,
-    source: driver.Collection,
+    source: driver.AnyCollection,
     extractor: Extractor | ExtractFunction,
-    target: driver.Database,
+    target: driver.AnyDatabase,
     settings: Settings | None = None,
     kinds: Collection[str] = (),
     limit: int | None = None,

@@ -42,7 +42,7 @@ class UnresolvedLetters:
         Raises:
             WriteError: the target could not be read.
         """
-        most = {} if limit is None else {"limit": limit}
+        most: dict[str, Any] = {} if limit is None else {"limit": limit}
         letters = self._letters
         return int(await calls.read_target(letters, lambda: letters.count_documents(self._condition, **most)))
 

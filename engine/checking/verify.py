@@ -51,8 +51,8 @@ class Verification:
 async def verify(
     window: Window,
     *,
-    source: driver.Collection,
-    target: driver.Database,
+    source: driver.AnyCollection,
+    target: driver.AnyDatabase,
     settings: Settings | None = None,
     limit: int = 20,
 ) -> Verification:

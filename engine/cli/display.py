@@ -139,7 +139,7 @@ def show_report(report: RunReport) -> None:
 
 
 async def save_html(
-    path: Path | None, report: RunReport, target: driver.Database, settings: Settings
+    path: Path | None, report: RunReport, target: driver.AnyDatabase, settings: Settings
 ) -> None:
     """Writes the report as an HTML file, if a path is given.
 

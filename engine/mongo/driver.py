@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import isawaitable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pymongo import ReplaceOne, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
 from engine.keys.bson_values import AWARE_CODEC, EXACT_CODEC, STRICT
 from engine.mongo.error_classes import is_overload
 
-Collection: TypeAlias = Any
-"""A collection of Motor, of PyMongo's asynchronous client, or of mongomock-motor. They share no type."""
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
-Database: TypeAlias = Any
+Collection: TypeAlias = AsyncCollection[dict[str, Any]]
+"""A collection as the engine uses it. Motor's has the same methods, as far as the engine calls them."""
+
+Database: TypeAlias = AsyncDatabase[dict[str, Any]]
 """The database of such a collection."""
 
-Place: TypeAlias = Any
+AnyCollection: TypeAlias = "Collection | AsyncIOMotorCollection[dict[str, Any]]"
+"""A collection that a caller gives; `exact` and `durable` make a `Collection` of it."""
+
+AnyDatabase: TypeAlias = "Database | AsyncIOMotorDatabase[dict[str, Any]]"
+"""A database that a caller gives."""
+
+Place: TypeAlias = "AnyCollection | AnyDatabase"
 """A collection or a database."""
 
 WTIMEOUT_S = 30.0
@@ -36,7 +47,7 @@ COMMAND_NOT_FOUND = 59
 _HAS_SERVER: dict[type, bool] = {}
 
 
-def has_server(handle: Collection | Database) -> bool:
+def has_server(handle: Place) -> bool:
     """Whether there is a server behind a collection or database. Probed once for each class of a driver.
 
     False of mongomock-motor, which imitates MongoDB in memory for tests. It lacks all that needs a server:
@@ -48,7 +59,7 @@ def has_server(handle: Collection | Database) -> bool:
     return _HAS_SERVER[kind]
 
 
-def _takes_options(handle: Collection | Database) -> bool:
+def _takes_options(handle: Place) -> bool:
     """Whether `with_options` works. mongomock-motor raises, or returns an object of mongomock instead."""
     try:
         changed = handle.with_options(codec_options=EXACT_CODEC)
@@ -57,37 +68,39 @@ def _takes_options(handle: Collection | Database) -> bool:
     return type(changed) is type(handle)
 
 
-def exact(collection: Collection) -> Collection:
+def exact(collection: AnyCollection) -> Collection:
     """The same collection, which decodes so that every BSON value survives a round trip."""
-    return collection.with_options(codec_options=EXACT_CODEC) if has_server(collection) else collection
+    changed = collection.with_options(codec_options=EXACT_CODEC) if has_server(collection) else collection
+    return cast(Collection, changed)
 
 
-def utf8_handler(collection: Collection) -> str:
+def utf8_handler(collection: AnyCollection) -> str:
     """What the client has chosen for strings that are not UTF-8: `strict`, `replace`, `ignore`..."""
     return str(collection.codec_options.unicode_decode_error_handler) if has_server(collection) else STRICT
 
 
-def durable(collection: Collection) -> Collection:
+def durable(collection: AnyCollection) -> Collection:
     """The same collection, whose writes a majority acknowledges; decodes exactly, with UTC on dates.
 
     A `wtimeoutMS` of the client is kept.
     """
     if not has_server(collection):
-        return collection
+        return cast(Collection, collection)
     own = collection.write_concern.document.get("wtimeout")
     concern = MAJORITY if own is None else WriteConcern("majority", wtimeout=own)
-    return collection.with_options(codec_options=AWARE_CODEC, write_concern=concern)
+    changed = collection.with_options(codec_options=AWARE_CODEC, write_concern=concern)
+    return cast(Collection, changed)
 
 
 async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:
     """The collection's indexes by name; None for a view, which has no indexes of its own."""
     try:
-        found: dict[str, dict[str, Any]] = await collection.index_information()
+        found = await collection.index_information()
     except OperationFailure as error:
         if error.code in NO_LIST_INDEXES:
             return None
         raise
-    return found
+    return dict(found)
 
 
 async def is_router(database: Database) -> bool:
@@ -118,7 +131,7 @@ async def aggregate(
     collection: Collection, pipeline: list[dict[str, Any]], **options: Any
 ) -> list[dict[str, Any]]:
     """The documents of an aggregation. PyMongo's must be awaited to get the cursor; Motor's is the cursor."""
-    cursor = collection.aggregate(pipeline, **options)
+    cursor: Any = collection.aggregate(pipeline, **options)
     if isawaitable(cursor):
         cursor = await cursor
     found: list[dict[str, Any]] = await cursor.to_list(length=None)

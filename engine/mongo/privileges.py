@@ -45,14 +45,14 @@ def needs_of_source(name: str) -> Needs:
     return {name: WALK, "": LIST}
 
 
-async def check_source(source: driver.Collection) -> None:
+async def check_source(source: driver.AnyCollection) -> None:
     """Checks that the login may read the source.
 
     Raises:
         ConfigError: the login failed or lacks a privilege; names collection and action.
         SourceError: the server did not answer.
     """
-    await _check(source.database, needs_of_source(source.name), calls.read_source)
+    await _check(driver.exact(source).database, needs_of_source(source.name), calls.read_source)
 
 
 async def check_target(target: driver.Database, needs: Needs) -> None:

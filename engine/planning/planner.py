@@ -28,7 +28,9 @@ from engine.storing.plan_store import PlanStore
 from engine.storing.target import Target, plans_of, target_of
 
 
-async def make_plan(collection: driver.Collection, window: Window, settings: Settings, run_id: str) -> Plan:
+async def make_plan(
+    collection: driver.AnyCollection, window: Window, settings: Settings, run_id: str
+) -> Plan:
     """Plans a window: chooses the index, checks the collection, fixes open ends, divides it into ranges.
 
     Raises:
@@ -135,10 +137,10 @@ async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Ke
 
 
 async def plan_ranges(
-    collection: driver.Collection,
+    collection: driver.AnyCollection,
     window: Window,
     settings: Settings | None = None,
-    target: driver.Database | None = None,
+    target: driver.AnyDatabase | None = None,
 ) -> Plan:
     """Returns the plan of a run: makes it once and stores it in the target, where a restart finds it.
 
@@ -160,7 +162,7 @@ async def plan_ranges(
 
 
 async def plan_into(
-    target: Target | None, collection: driver.Collection, window: Window, settings: Settings
+    target: Target | None, collection: driver.AnyCollection, window: Window, settings: Settings
 ) -> Plan:
     """Does as `plan_ranges`, with a target that is compared with the source."""
     parameters = parameters_of(driver.namespace(collection), window, settings)
@@ -194,7 +196,7 @@ def _log_plan(name: str, plan: Plan) -> None:
     Events(run=plan.run_id).info(name, ranges=len(plan.ranges), documents=plan.documents, form=plan.form)
 
 
-async def load_plan(run_id: str, target: driver.Database, settings: Settings) -> Plan:
+async def load_plan(run_id: str, target: driver.AnyDatabase, settings: Settings) -> Plan:
     """Returns the stored plan of a run.
 
     Raises:

@@ -28,13 +28,13 @@ BAD_VALUE = 2
 """Server code BadValue: no index has the name of the hint, or a filter is wrong."""
 
 
-async def refuse_time_series(collection: driver.Collection) -> None:
+async def refuse_time_series(collection: driver.AnyCollection) -> None:
     """Refuses a time series. Its `_id`s may repeat, so they neither order equal timestamps nor name a result.
 
     Raises:
         PlanError: the collection is a time series; the message says what to do instead.
     """
-    if "timeseries" in await calls.read_source(collection, lambda: driver.options(collection)):
+    if "timeseries" in await calls.read_source(collection, lambda: driver.options(driver.exact(collection))):
         raise PlanError(
             f"{driver.namespace(collection)} is a time series: its _ids are neither unique nor indexed, so "
             "no plan can promise to read each document once. Copy it to a collection with new _ids "

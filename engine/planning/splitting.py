@@ -25,8 +25,8 @@ async def split_range(
     run_id: str,
     range_id: str,
     *,
-    source: driver.Collection,
-    target: driver.Database,
+    source: driver.AnyCollection,
+    target: driver.AnyDatabase,
     settings: Settings | None = None,
 ) -> Plan:
     """Splits one range of a stored plan into two halves at an existing key; returns and stores the new plan.

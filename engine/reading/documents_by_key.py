@@ -78,7 +78,7 @@ class DocumentsByKey:
 
         def find(fields: Mapping[str, int]) -> Awaitable[list[dict[str, Any]]]:
             cursor = collection.find(chosen, fields).batch_size(most).limit(limit)
-            return cursor.to_list(length=None)  # type: ignore[no-any-return]
+            return cursor.to_list(length=None)
 
         def read() -> Awaitable[list[dict[str, Any]]]:
             return unreadable.documents(collection, self._scan.order, find, self._projection)

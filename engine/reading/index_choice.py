@@ -21,7 +21,7 @@ InvalidPipelineOperator (views), feature not supported (Amazon DocumentDB), APIS
 
 
 async def choose_scan(
-    collection: driver.Collection, order_field: str, filter_: Mapping[str, Any], max_tied_documents: int
+    collection: driver.AnyCollection, order_field: str, filter_: Mapping[str, Any], max_tied_documents: int
 ) -> Scan:
     """Returns the Scan of a collection: chooses the index that serves the order, and the query form.
 
@@ -33,6 +33,7 @@ async def choose_scan(
         PlanError: there is no full index on the order; the message holds the `createIndex` to run.
         SourceError: the server could not be read.
     """
+    collection = driver.exact(collection)
     scan = await _chosen_scan(collection, Order.of(order_field), dict(filter_), max_tied_documents)
     behind_router = await calls.read_source(collection, lambda: driver.is_router(collection.database))
     return replace(scan, behind_router=behind_router, utf8_handler=driver.utf8_handler(collection))
@@ -41,7 +42,6 @@ async def choose_scan(
 async def _chosen_scan(
     collection: driver.Collection, order: Order, filter_: dict[str, Any], max_tied_documents: int
 ) -> Scan:
-    collection = driver.exact(collection)
     collation = await calls.read_source(collection, lambda: driver.default_collation(collection))
     index, spec = await _usable_index(collection, order, collation)
     chosen = collection, order, index, filter_, collation
@@ -60,7 +60,7 @@ async def _takes_bounds(collection: driver.Collection, order: Order, index: str)
 
     def find_between() -> Awaitable[Any]:
         cursor = collection.find({}, {"_id": 1}).hint(index)
-        return cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)  # type: ignore[no-any-return]
+        return cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)
 
     try:
         await calls.read_source(collection, find_between)

@@ -210,10 +210,13 @@ class Scan(ABC):
             return {}
         return {} if is_nan(low) or is_nan(high) else {self.order.fields[0]: {"$gte": low, "$lte": high}}
 
-    async def command(self, query: Mapping[str, Any]) -> Any:
+    async def command(self, query: dict[str, Any]) -> Any:
         """Sends a reading command by the read preference of the collection, and returns the answer."""
         database = self.collection.database
-        how = {"read_preference": self.collection.read_preference, "codec_options": EXACT_CODEC}
+        how: dict[str, Any] = {
+            "read_preference": self.collection.read_preference,
+            "codec_options": EXACT_CODEC,
+        }
         return await calls.read_source(self.collection, lambda: database.command(query, **how))
 
     async def first_id(self, condition: Mapping[str, Any]) -> Any:

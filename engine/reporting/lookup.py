@@ -38,7 +38,7 @@ ENTITY_CHARS = 200
 async def report_html(
     plan: Plan,
     report: RunReport,
-    target: driver.Database,
+    target: driver.AnyDatabase,
     settings: Settings,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> str:
@@ -106,7 +106,7 @@ async def _first_rows(collection: driver.Collection, run_id: str, most: int) -> 
 
     def find() -> Awaitable[list[dict[str, Any]]]:
         cursor = collection.find({"run_id": run_id}, dict.fromkeys(fields, 1)).sort([("_id", 1)]).limit(most)
-        return cursor.max_time_ms(int(QUERY_S * 1000)).to_list(length=None)  # type: ignore[no-any-return]
+        return cursor.max_time_ms(int(QUERY_S * 1000)).to_list(length=None)
 
     found = await calls.read_target(collection, find)
     return tuple(

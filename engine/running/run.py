@@ -38,9 +38,9 @@ from engine.verdict import verdict_of
 async def run(
     window: Window,
     *,
-    source: driver.Collection,
+    source: driver.AnyCollection,
     extractor: Extractor | ExtractFunction,
-    target: driver.Database | None = None,
+    target: driver.AnyDatabase | None = None,
     settings: Settings | None = None,
     writer: Writer | None = None,
     progress: ProgressCallback | None = None,
@@ -82,7 +82,7 @@ async def run(
     return await _conclude(plan, reports, places, settings)
 
 
-async def range_reports(plan: Plan, target: driver.Database, settings: Settings) -> list[RangeReport]:
+async def range_reports(plan: Plan, target: driver.AnyDatabase, settings: Settings) -> list[RangeReport]:
     """Returns the reports of the ranges that have a checkpoint; ranges that never began have none."""
     return await _range_reports(plan, Target.of(target, plan.namespace, settings))
 
@@ -110,7 +110,7 @@ def as_of_now(plan: Plan, reports: Iterable[RangeReport], settings: Settings) ->
 
 
 async def conclude(
-    plan: Plan, reports: Iterable[RangeReport], target: driver.Database | None, settings: Settings
+    plan: Plan, reports: Iterable[RangeReport], target: driver.AnyDatabase | None, settings: Settings
 ) -> RunReport:
     """Merges and reconciles the reports of a run's ranges, and stores the result with the plan."""
     places = None if target is None else Target.of(target, plan.namespace, settings)
@@ -156,9 +156,9 @@ def _failed(key_range: KeyRange, error: EngineError) -> RangeReport:
 async def run_range(
     key_range: KeyRange,
     *,
-    source: driver.Collection,
+    source: driver.AnyCollection,
     extractor: Extractor | ExtractFunction,
-    target: driver.Database | None = None,
+    target: driver.AnyDatabase | None = None,
     settings: Settings | None = None,
     writer: Writer | None = None,
     checkpoints: CheckpointStore | None = None,
@@ -197,7 +197,7 @@ async def run_range(
 
 async def _run_range(
     key_range: KeyRange,
-    source: driver.Collection,
+    source: driver.AnyCollection,
     extractor: Extractor | ExtractFunction,
     writer: Writer,
     checkpoints: CheckpointStore,

@@ -19,7 +19,7 @@ class Target:
     checkpoints: driver.Collection
 
     @classmethod
-    def of(cls, database: driver.Database, source: str, settings: Settings) -> Target:
+    def of(cls, database: driver.AnyDatabase, source: str, settings: Settings) -> Target:
         """Returns the collections that a run of this source writes; see `target_of`.
 
         Args:
@@ -52,7 +52,7 @@ class Target:
         await privileges.check_target(self.plans.database, needs)
 
 
-def target_of(database: driver.Database, source: driver.Collection, settings: Settings) -> Target:
+def target_of(database: driver.AnyDatabase, source: driver.AnyCollection, settings: Settings) -> Target:
     """Returns the collections that a run of this source writes; call it before anything is read.
 
     Database and collection names are compared, because two clients of one deployment cannot be told from
@@ -65,7 +65,7 @@ def target_of(database: driver.Database, source: driver.Collection, settings: Se
     return Target.of(database, driver.namespace(source), settings)
 
 
-def plans_of(database: driver.Database, settings: Settings) -> driver.Collection:
+def plans_of(database: driver.AnyDatabase, settings: Settings) -> driver.Collection:
     """Returns the collection of plans, from which a run's source is known."""
     return driver.durable(database[settings.plans_collection])
 
