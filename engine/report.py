@@ -23,6 +23,8 @@ class Report(ABC):
         attempts: attempts at the range (for a run: the largest number among its ranges).
         active_s: seconds of work (for a run: the sum over its ranges).
         problems: sentences that say why it failed or does not reconcile.
+        notes: sentences about what was noticed and is no failure, such as a limit of the service (for a run:
+            those of its ranges, each once).
         reason: class of the error that ended it early, such as `ServiceDown` (for a run: of the first range
             that has one).
         digest: digest of the `_id`s read, in hexadecimal; equal for the same documents in any order.
@@ -44,6 +46,7 @@ class Report(ABC):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     reason: str | None = None
     digest: str = "0" * 32
 
@@ -91,6 +94,7 @@ class Report(ABC):
         plain["started_at"] = self.started_at.isoformat() if self.started_at else None
         plain["finished_at"] = self.finished_at.isoformat() if self.finished_at else None
         plain["outside"], plain["problems"] = dict(plain["outside"]), list(self.problems)
+        plain["notes"] = list(self.notes)
         plain["ranges"] = [r.to_json() for r in plain["ranges"]]
         derived = {"reconciled": self.reconciled, "duration_s": self.duration_s}
         return {**plain, **derived, "differences": list(self.differences)}
@@ -103,7 +107,7 @@ class Report(ABC):
         plain["status"] = Status(plain["status"])
         for name in ("started_at", "finished_at"):
             plain[name] = datetime.fromisoformat(plain[name]) if plain[name] else None
-        plain["problems"] = tuple(plain["problems"])
+        plain["problems"], plain["notes"] = tuple(plain["problems"]), tuple(plain.get("notes", ()))
         if "ranges" in plain:
             plain["ranges"] = tuple(RangeReport.from_json(r) for r in plain["ranges"])
         report: Self = kind(**plain)
@@ -229,6 +233,7 @@ def merge(
         finished_at=max(ends, default=None),
         outside=dict(outside or {}),
         problems=problems,
+        notes=tuple(dict.fromkeys(note for r in ranges for note in r.notes)),
         ranges=ranges,
         planned_ranges=len(planned),
         reason=next((r.reason for r in ranges if r.reason), None),

@@ -15,9 +15,12 @@ log = logging.getLogger(__name__)
 
 
 def show(report: RunReport) -> None:
-    """Writes a report into the log, as a table, with its verdict."""
-    for line in (*table(report), verdict_of(report).title):
+    """Writes a report into the log, as a table, with its notes and its verdict."""
+    for line in table(report):
         log.info(line)
+    for note in report.notes:
+        log.warning("%s", note)
+    log.info(verdict_of(report).title)
 
 
 def table(report: RunReport) -> list[str]:

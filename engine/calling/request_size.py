@@ -99,7 +99,7 @@ class RequestSize:
 
     Attributes:
         search: held while a size is tried that has not passed yet, so that one request at a time finds out.
-        advice: which setting would spare the search; None while nothing was refused for its size.
+        notes: what the service takes and which setting would spare the search, by that setting.
 
     Args:
         most_texts: texts a request at most, whatever the service takes.
@@ -116,7 +116,7 @@ class RequestSize:
         events: Events | None = None,
     ) -> None:
         self.search = asyncio.Lock()
-        self.advice: str | None = None
+        self.notes: dict[str, str] = {}
         self._most_texts, self._most_chars = most_texts, most_chars
         self._texts, self._chars = Bound(), Bound(CHARS_PRECISION)
         self._clock, self._events = clock, events or Events()
@@ -130,7 +130,7 @@ class RequestSize:
         It is so until a request of several texts has passed, and in the first search for a bound. Not all
         texts let these end, so it is so for `TRIAL_EVERY` batches at most.
         """
-        searching = self._known and self.advice is None
+        searching = self._known and not self.notes
         unproven = self._texts.passes < min(2, self._most_texts)
         return (searching or unproven) and self._cut_in_doubt < TRIAL_EVERY
 
@@ -210,16 +210,16 @@ class RequestSize:
     def _tell(self) -> None:
         """Says what the service takes as soon as that is found, once for each bound."""
         measures = (("batch_texts", self._texts, "texts"), ("batch_chars", self._chars, "characters"))
-        takes = [
-            f"the service takes at most {bound.passes} {noun} a request; set {setting}={bound.passes}"
-            for setting, bound, noun in measures
-            if bound.found
-        ]
-        if takes:
+        for setting, bound, noun in measures:
+            if not bound.known:
+                self.notes.pop(setting, None)
+            if not bound.found:
+                continue
             self._again_at = self._clock() + AGAIN_S
-        if takes and self.advice != "; ".join(takes):
-            self.advice = "; ".join(takes)
-            self._events.warning("request_size_learnt", advice=self.advice)
+            note = f"the service takes at most {bound.passes} {noun} a request; set {setting}={bound.passes}"
+            if self.notes.get(setting) != note:
+                self.notes[setting] = note
+                self._events.warning("request_size_learnt", advice=note)
 
 
 def _chars(texts: Sequence[str]) -> int:

@@ -121,7 +121,7 @@ def show_plan(plan: Plan) -> None:
 
 
 def show_report(report: RunReport) -> None:
-    """Prints the report as a table, with its differences, its problems and its verdict."""
+    """Prints the report as a table, with its differences, its notes, its problems and its verdict."""
     verdict = verdict_of(report)
     style = f"bold {COLOURS[verdict.kind]}"
     table = Table(title=f"run {report.run_id}", box=SIMPLE_HEAD)
@@ -133,6 +133,8 @@ def show_report(report: RunReport) -> None:
     _show_outside(report.outside)
     for difference in report.differences:
         out.print(f"[yellow]{difference}", highlight=False)
+    for note in report.notes:
+        out.print(note, style="yellow", markup=False, highlight=False)
     for problem in report.problems:
         out.print(f"[red]{problem}", highlight=False)
     out.print(verdict.title, style=style)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -45,6 +45,7 @@ class ProgressTracker:
         counter: counts what the requests of this attempt take.
         slots: the slots of the requests in flight; the range's share of them goes into its timeline.
         progress: called by `report_progress`.
+        notes: returns what there is to note by now.
         clock: monotonic seconds; injected by tests, like `now`.
     """
 
@@ -57,13 +58,14 @@ class ProgressTracker:
         counter: EffortCounter,
         slots: Slots,
         progress: ProgressCallback | None = None,
+        notes: Callable[[], Iterable[str]] = tuple,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.checkpoint = checkpoint
         self._store, self._resumed = store, checkpoint
         self._checkpoint_s = checkpoint_s
-        self._counter, self._slots, self._progress = counter, slots, progress
+        self._counter, self._slots, self._progress, self._notes = counter, slots, progress, notes
         self._clock, self._now = clock, now
         self._mark = LowWaterMark(checkpoint.position, checkpoint.counts)
         self._durable = checkpoint.counts
@@ -163,6 +165,7 @@ class ProgressTracker:
             problem=None if error is None else str(error),
             reason=None if error is None else type(error).__name__,
             timeline=self._timeline,
+            notes=tuple(dict.fromkeys((*self._resumed.notes, *self._notes()))),
             updated_at=self._now(),
         )
         await self._store.save(self.checkpoint)
@@ -250,4 +253,5 @@ def report_of(checkpoint: Checkpoint) -> RangeReport:
         finished_at=checkpoint.updated_at,
         problems=(checkpoint.problem,) if checkpoint.problem else (),
         reason=checkpoint.reason,
+        notes=checkpoint.notes,
     )

@@ -267,6 +267,7 @@ async def run_attempt(
             counter=caller.counter,
             slots=endpoint.slots,
             progress=progress,
+            notes=endpoint.size.notes.values,
         )
         attempt = RangeAttempt(
             source=source,

@@ -26,6 +26,7 @@ class Checkpoint:
         problem: why the last attempt ended early, for people; `reason` is its class, such as `ServiceDown`.
         owner: token of the attempt that may save the checkpoint; a later claim replaces it.
         timeline: the course of the range over time, over all attempts.
+        notes: what the attempts noticed that is no failure, for people.
     """
 
     key_range: KeyRange
@@ -42,6 +43,7 @@ class Checkpoint:
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     timeline: Timeline = field(default_factory=Timeline)
+    notes: tuple[str, ...] = ()
 
 
 class CheckpointStore(Protocol):

@@ -87,6 +87,7 @@ def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
         "fingerprint": dict(checkpoint.fingerprint),
         "reason": checkpoint.reason,
         "timeline": checkpoint.timeline.to_document(),
+        "notes": list(checkpoint.notes),
     }
 
 
@@ -104,4 +105,5 @@ def _decode(stored: Mapping[str, Any]) -> Checkpoint:
         **{name: stored[name] for name in _AS_STORED},
         reason=stored.get("reason"),
         timeline=Timeline.from_document(stored.get("timeline")),
+        notes=tuple(stored.get("notes", ())),
     )

@@ -44,6 +44,7 @@ class RangeProgress:
         updated_at: time of its last checkpoint.
         silent_s: seconds since its last checkpoint; None if the range is not running.
         problem: why it was interrupted or failed.
+        notes: what was noticed that is no failure.
     """
 
     range_id: str
@@ -58,6 +59,7 @@ class RangeProgress:
     updated_at: datetime | None = None
     silent_s: float | None = None
     problem: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def read(self) -> int:
@@ -120,6 +122,12 @@ class RunProgress:
     def totals(self) -> dict[str, int]:
         """The sums of the counts of all ranges."""
         return {name: sum(r.counts[name] for r in self.ranges) for name in COUNTED}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was noticed in the ranges and is no failure, each sentence once."""
+        told = [note for r in self.ranges for note in r.notes] + list((self.report or {}).get("notes", ()))
+        return [str(note)[:MOST_PROBLEM_CHARS] for note in dict.fromkeys(told)][:MOST_PROBLEMS]
 
     @property
     def by_status(self) -> dict[str, int]:
@@ -187,7 +195,7 @@ class RunProgress:
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as a dict for JSON; times are in ISO-8601."""
-        derived = ("totals", "by_status", "size", "counted", "left", "elapsed_s", "rate", "left_s")
+        derived = ("totals", "by_status", "notes", "size", "counted", "left", "elapsed_s", "rate", "left_s")
         return {
             "run_id": self.run_id,
             "state": self.state,
@@ -242,6 +250,7 @@ def _range_of(
         updated_at=updated_at,
         silent_s=None if silent is None else max(0.0, silent.total_seconds()),
         problem=(kept.get("problem") or "")[:MOST_PROBLEM_CHARS] or None,
+        notes=tuple(kept.get("notes", ())),
     )
 
 

@@ -21,8 +21,9 @@ TIMEOUT_S = 3.0
 """Time for everything that one request reads. People wait for it, and so does a thread of the API server."""
 
 PLAN_FIELDS = ("run_id", "ranges.range_id", "ranges.label", "ranges.expected", "ranges.about")
-REPORT_FIELDS = ("report.status", "report.reconciled", "report.problems")
-RANGE_FIELDS = ("range_id", "status", "attempts", "active_s", "started_at", "updated_at", "problem", *COUNTED)
+REPORT_FIELDS = ("report.status", "report.reconciled", "report.problems", "report.notes")
+_OF_ATTEMPTS = ("status", "attempts", "active_s", "started_at", "updated_at", "problem", "notes")
+RANGE_FIELDS = ("range_id", *_OF_ATTEMPTS, *COUNTED)
 """The fields that are read. A checkpoint has more, such as keys of documents, which must not be shown."""
 
 Document = dict[str, Any]

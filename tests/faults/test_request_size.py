@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engine import Entity, ExtractionError, Failure, Status, Window, run
+from engine import Entity, ExtractionError, Failure, Report, Status, Window, run
 from tests.support.samples import fill, message
 from tests.support.settings import settings_with
 
@@ -53,7 +53,13 @@ async def test_trap_59_the_number_of_texts_is_learnt(pymongo_database, most, sta
     assert len(service.sizes) <= 1.1 * needed + 10
     told = [r.getMessage() for r in caplog.records if "request_size_learnt" in r.getMessage()]
     assert len(told) == 1
-    assert f"at most {most} texts a request; set batch_texts={most}" in told[0]
+    note = f"the service takes at most {most} texts a request; set batch_texts={most}"
+    assert note in told[0]
+    assert report.notes == (note,)
+    stored = await pymongo_database["engine_plans"].find_one({"_id": report.run_id})
+    assert Report.from_json(stored["report"]).notes == (note,)
+    kept = await pymongo_database["engine_checkpoints"].find({}).to_list()
+    assert [checkpoint["notes"] for checkpoint in kept] == [[note]]
 
 
 async def test_trap_59_the_number_of_characters_is_learnt_apart(pymongo_database):
@@ -63,6 +69,7 @@ async def test_trap_59_the_number_of_characters_is_learnt_apart(pymongo_database
     report = await run_over(pymongo_database, service, texts, range_concurrency=1)
     assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, DOCUMENTS, 0)
     assert service.sizes[:20].count(64) == 20
+    assert [note.partition(" a request; set batch_")[0][-10:] for note in report.notes] == ["characters"]
     # Requests that were in flight or cut already when the limit was met come on top.
     assert len(service.sizes) <= 1.15 * (3200 / 64 + 3200 / 20) + 2 * 64
 

@@ -46,23 +46,23 @@ async def simulated(most):
     parts = service, source, writer, MemoryCheckpoints(), SETTINGS
     await (await attempt_at(*parts, endpoint=endpoint)).run()
     assert (len(writer.stored), writer.letters) == (DOCUMENTS, {})
-    return service.sizes, endpoint.size.advice
+    return service.sizes, list(endpoint.size.notes.values())
 
 
 @pytest.mark.parametrize("most", range(1, 64))
 def test_trap_59_each_limit_of_texts_is_learnt_in_few_requests(most):
-    """At most 1.1 times the requests that are needed, and ten; and the advice has the exact limit."""
-    sizes, advice = run_virtually(simulated(most))
+    """At most 1.1 times the requests that are needed, and ten; and the note has the exact limit."""
+    sizes, notes = run_virtually(simulated(most))
     needed = -(-DOCUMENTS // most)
     assert len(sizes) <= 1.1 * needed + 10
-    assert advice == f"the service takes at most {most} texts a request; set batch_texts={most}"
+    assert notes == [f"the service takes at most {most} texts a request; set batch_texts={most}"]
 
 
 @pytest.mark.parametrize("most", [64, 65, 1000])
 def test_a_limit_that_is_not_met_costs_nothing(most):
     """Each request has as many texts as it may have."""
-    sizes, advice = run_virtually(simulated(most))
-    assert (sizes, advice) == ([64] * 100, None)
+    sizes, notes = run_virtually(simulated(most))
+    assert (sizes, notes) == ([64] * 100, [])
 
 
 @pytest.mark.parametrize("texts", [["short"], ["x" * 50_000]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -147,3 +148,33 @@ def test_a_checkpoint_survives_its_document():
     earlier = _decode(stored)
     assert (earlier.effort, earlier.reason) == (Effort(9, 4, 2, 0), None)
     assert earlier.timeline.samples == ()
+
+
+def test_the_next_attempt_keeps_the_notes_and_adds_its_own():
+    """Each note is kept once, also if both attempts made it."""
+
+    async def main():
+        store = MemoryCheckpoints()
+        for notes in (["slow", "small"], ["small", "old"]):
+            checkpoint = await store.claim(RANGE)
+            tracker = ProgressTracker(
+                store,
+                checkpoint,
+                checkpoint_s=1,
+                counter=EffortCounter(),
+                slots=Slots(AdaptiveLimit(1, 1)),
+                notes=lambda notes=notes: notes,
+            )
+            await tracker.save_at_end(Status.INTERRUPTED, ServiceDown("down"))
+        return report_of(tracker.checkpoint)
+
+    assert run_virtually(main()).notes == ("slow", "small", "old")
+
+
+def test_a_checkpoint_of_before_there_were_notes_has_none():
+    """It is read like any other."""
+    noted = replace(asyncio.run(MemoryCheckpoints().claim(RANGE)), notes=("slow",))
+    stored = _encode(noted)
+    assert _decode(stored).notes == ("slow",)
+    del stored["notes"]
+    assert _decode(stored).notes == ()
