@@ -100,7 +100,7 @@ class Endpoint:
         self.retries = RetryPolicy(
             RetryQuota(settings.tuning.retry_tokens, clock),
             max_retry_s=settings.tuning.max_retry_s,
-            max_throttled_s=settings.tuning.max_throttled_s,
+            max_throttled_s=settings.max_throttled_s,
             base_s=settings.tuning.retry_base_s,
             most_s=settings.tuning.retry_max_s,
             sleep=sleep,

@@ -46,7 +46,7 @@ class Reader:
         self._scan = scan
         self._range = key_range
         self._text_field = settings.text_field
-        self._read_ahead_bytes = settings.tuning.read_ahead_bytes
+        self._read_ahead_bytes = settings.read_ahead_bytes
         self._paging = PageSize(
             settings.tuning.page_documents, settings.tuning.max_page_bytes, settings.tuning.page_target_s
         )

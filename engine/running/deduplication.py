@@ -74,6 +74,11 @@ class SharedRequest:
             self._ended.set()
 
 
+MOST_CHARS = 1_000_000
+"""Characters of the texts whose answers `SentTexts` keeps, at most. Answers grow with their texts: this
+bounds them to some megabytes a range where texts are long. 4,096 texts of 244 characters fit into it."""
+
+
 class SentTexts:
     """A cache of the texts that a range has sent lately: from a text's hash to the request that sends it.
 
@@ -83,7 +88,7 @@ class SentTexts:
     the exact order of use instead would take three times as long for each text.
     """
 
-    def __init__(self, most_texts: int, most_chars: int) -> None:
+    def __init__(self, most_texts: int, most_chars: int = MOST_CHARS) -> None:
         self._most_texts, self._most_chars = most_texts // 2, most_chars // 2
         self._young: dict[str, SharedRequest] = {}
         self._old: dict[str, SharedRequest] = {}

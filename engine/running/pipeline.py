@@ -82,7 +82,7 @@ class RangeAttempt:
         self._range_id = key_range.range_id
         self._events = Events(run=key_range.run_id, range=self._range_id)
         self._metrics = metrics.current()
-        self._ahead = asyncio.Semaphore(settings.tuning.max_ahead_batches)
+        self._ahead = asyncio.Semaphore(settings.max_ahead_batches)
         self._unanswered, self._answered = 0, asyncio.Event()
         self._to_extract = Channel[BatchInFlight](settings.max_concurrency)
         tuning = settings.tuning

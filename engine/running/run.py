@@ -255,7 +255,7 @@ async def run_attempt(
         batcher = Batcher(
             key_range.range_id,
             endpoint.size,
-            SentTexts(settings.tuning.repeat_cache_texts, settings.tuning.repeat_cache_chars),
+            SentTexts(settings.tuning.repeat_cache_texts),
             text_field=settings.text_field,
             empty_if_missing=settings.missing_text == "empty",
             spanning=source.resumes_anywhere,

@@ -192,6 +192,32 @@ class Settings(Checked):
             raise ValueError("entities, dead letters, plans and checkpoints need four different collections")
         return self
 
+    # --- settings of tuning that follow from others if they are not given ---
+
+    @property
+    def read_ahead_bytes(self) -> int:
+        """`tuning.read_ahead_bytes`: two full pages, so that an estimate that is too high costs nothing."""
+        given = self.tuning.read_ahead_bytes
+        return 2 * self.tuning.max_page_bytes if given is None else given
+
+    @property
+    def max_throttled_s(self) -> float:
+        """`tuning.max_throttled_s`: a service that is busy is waited for as long as one that is down."""
+        given = self.tuning.max_throttled_s
+        return self.max_outage_s if given is None else given
+
+    @property
+    def max_ahead_batches(self) -> int:
+        """`tuning.max_ahead_batches`: never fewer than the requests in flight, and enough for full writes.
+
+        Of four batches for each request, one is in flight and one waits for it; the others are written. 32
+        hold the texts of two full writes, for few requests in flight to a fast service.
+        """
+        given = self.tuning.max_ahead_batches
+        return max(32, 4 * self.max_concurrency) if given is None else given
+
+    # --- names that follow from settings ---
+
     @property
     def extractor_label(self) -> str:
         """`name@version`, as stored with an extraction; one with another label is out of date."""

@@ -83,10 +83,11 @@ class Tuning(Checked):
     page_target_s: float = Field(
         0.25, gt=0, description="Pages shrink while fetching one takes longer than this."
     )
-    read_ahead_bytes: int = Field(
-        16 << 20,
+    read_ahead_bytes: int | None = Field(
+        None,
         ge=0,
-        description="The next page is fetched ahead if its estimated size is below this; 0: never.",
+        description="The next page is fetched ahead if its estimated size is below this, by default twice "
+        "`max_page_bytes`; 0: never.",
     )
     max_tied_documents: int = Field(
         10_000, ge=1, description="Most documents with the same order value, if the index lacks `_id`."
@@ -97,9 +98,6 @@ class Tuning(Checked):
         4096,
         ge=0,
         description="Texts of a range whose answers are kept for equal texts; 0: every text is sent.",
-    )
-    repeat_cache_chars: int = Field(
-        1_000_000, ge=0, description="Most characters in the texts whose answers are kept."
     )
     timeout_charge_s: float = Field(
         5.0, ge=0, description="Time for which an attempt that timed out still counts as in flight."
@@ -125,10 +123,11 @@ class Tuning(Checked):
     )
     retry_max_s: float = Field(20.0, ge=0, description="Upper bound of all random waits between attempts.")
     retry_after_max_s: float = Field(120.0, ge=0, description="Longest `Retry-After` that is honoured.")
-    max_throttled_s: float = Field(
-        900.0,
+    max_throttled_s: float | None = Field(
+        None,
         ge=0,
-        description="Longest time for which the service may throttle one request (429, or 503 with a hint).",
+        description="Longest time for which the service may throttle one request (429, or 503 with a hint), "
+        "by default `max_outage_s`.",
     )
     circuit_failures: int = Field(
         5, ge=1, description="Failures in a row that open the circuit: calls wait until a probe succeeds."
@@ -148,8 +147,11 @@ class Tuning(Checked):
         0.02, ge=0, description="A write that is not full waits this long for each further batch."
     )
     write_concurrency: int = Field(2, ge=1, le=16, description="Writes at once, in each range.")
-    max_ahead_batches: int = Field(
-        256, ge=2, description="Most batches read beyond the checkpoint; a crash repeats these at most."
+    max_ahead_batches: int | None = Field(
+        None,
+        ge=2,
+        description="Most batches read beyond the checkpoint; a crash repeats these at most. By default four "
+        "times `max_concurrency`, at least 32.",
     )
 
     # --- the HTML report ---

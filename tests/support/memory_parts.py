@@ -108,7 +108,7 @@ async def attempt_at(
     checkpoint = await checkpoints.claim(RANGE)
     endpoint = endpoint or Endpoint(settings, clock=now_s, rng=rng)
     caller = Caller(service, endpoint, settings)
-    sent_texts = SentTexts(settings.tuning.repeat_cache_texts, settings.tuning.repeat_cache_chars)
+    sent_texts = SentTexts(settings.tuning.repeat_cache_texts)
     return RangeAttempt(
         source=source,
         batcher=Batcher(

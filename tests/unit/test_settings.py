@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from bson import ObjectId
 
-from engine import ConfigError, Settings
+from engine import ConfigError, Settings, Tuning
+from tests.support.places import ROOT
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,36 @@ def test_a_variable_of_a_setting_that_moved_is_refused(monkeypatch):
     monkeypatch.setenv("ENGINE_PAGE_DOCUMENTS", "5")
     with pytest.raises(ConfigError, match="is now tuning.page_documents"):
         Settings.from_environment()
+
+
+def test_settings_of_tuning_follow_from_others_unless_they_are_given():
+    """Zero is a value that may be given."""
+    derived = Settings(max_concurrency=200, max_outage_s=60, tuning=Tuning(max_page_bytes=1000))
+    assert (derived.read_ahead_bytes, derived.max_throttled_s, derived.max_ahead_batches) == (2000, 60, 800)
+    given = Settings(tuning=Tuning(read_ahead_bytes=0, max_throttled_s=0, max_ahead_batches=2))
+    assert (given.read_ahead_bytes, given.max_throttled_s, given.max_ahead_batches) == (0, 0, 2)
+    plain = Settings()
+    assert (plain.read_ahead_bytes, plain.max_throttled_s, plain.max_ahead_batches) == (16 << 20, 900, 256)
+
+
+@pytest.mark.parametrize("most", [1, 7, 64, 1024])
+def test_as_many_batches_are_read_ahead_as_requests_may_be_in_flight(most):
+    """Else `max_concurrency` would promise more than the pipeline can do."""
+    assert Settings(max_concurrency=most).max_ahead_batches >= most
+
+
+READ_AS = {
+    "entities_collection": "entities_of",
+    "dead_letters_collection": "dead_letters_of",
+    "extractor_name": "extractor_label",
+    "extractor_version": "extractor_label",
+}
+"""Settings that the engine reads through another member of `Settings`."""
+
+
+@pytest.mark.parametrize("name", [*Settings.model_fields, *Tuning.model_fields])
+def test_the_engine_reads_each_setting(name):
+    """A setting that nothing reads would do nothing."""
+    files = [file for file in (ROOT / "engine").rglob("*.py") if file.parent.name != "settings"]
+    read = re.compile(rf"(settings|tuning)\.{READ_AS.get(name, name)}\b")
+    assert any(read.search(file.read_text("utf-8")) for file in files)

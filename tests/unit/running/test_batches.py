@@ -24,7 +24,7 @@ def size_of(settings):
 
 def cache_of(settings):
     """The cache that settings ask for."""
-    return SentTexts(settings.tuning.repeat_cache_texts, settings.tuning.repeat_cache_chars)
+    return SentTexts(settings.tuning.repeat_cache_texts)
 
 
 def cut(*pages, known=None, settings=None, spanning=True):

@@ -56,7 +56,7 @@ def batches_of(*texts, settings=None):
     """One page of a range for each list of texts, cut into batches."""
     settings = settings or Settings()
     pages = [Page((range(len(page)),), page) for page in texts]
-    cache = SentTexts(settings.tuning.repeat_cache_texts, settings.tuning.repeat_cache_chars)
+    cache = SentTexts(settings.tuning.repeat_cache_texts)
     batcher = Batcher("r", size_of(settings), cache, text_field="text", spanning=False)
     return [batch for page in pages for batch in batcher.cut(page, {})]
 
