@@ -143,6 +143,19 @@ def value_at(document: Any, path: str) -> Any:
     return document
 
 
+def holds_array(document: Any, path: str) -> bool:
+    """Whether the value at a dotted path, or a field above it, is an array."""
+    if "." not in path:
+        return type(document.get(path)) is list
+    for name in path.split("."):
+        if not isinstance(document, dict):
+            return False
+        document = document.get(name)
+        if isinstance(document, list):
+            return True
+    return False
+
+
 BRACKETS: tuple[tuple[str, Any], ...] = (
     ("minKey", MinKey()),
     ("null", None),

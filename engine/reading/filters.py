@@ -11,6 +11,9 @@ from bson.min_key import MinKey
 from engine.keys.bson_values import bracket_of, is_nan
 from engine.keys.key import Key, Order
 
+COUNTABLE = frozenset({"date", "number", "string", "objectId"})
+"""Types of which `$gte` and `$lt` find every document between two keys of the type."""
+
 
 def range_filter(order: Order, start: Key, stop: Key) -> dict[str, Any]:
     """A filter that selects `[start, stop)`, for `_id`s of any BSON types.
@@ -26,6 +29,17 @@ def range_filter(order: Order, start: Key, stop: Key) -> dict[str, Any]:
         clauses = _bounds_of(order.fields[0], start, stop) + _ties_of(order.fields[0], start, stop)
     clauses = [clause for clause in clauses if clause]
     return {"$and": clauses} if len(clauses) > 1 else (clauses[0] if clauses else {})
+
+
+def interval_filter(order: Order, start: Key, stop: Key) -> dict[str, Any]:
+    """A filter that every document of `[start, stop)` fulfils, and by which `mongos` chooses the shards.
+
+    Empty if the ends are not of one type that operators compare fully: then all shards are asked.
+    """
+    low, high = start.values[0], stop.values[0]
+    if bracket_of(low) != bracket_of(high) or bracket_of(low) not in COUNTABLE:
+        return {}
+    return {} if is_nan(low) or is_nan(high) else {order.fields[0]: {"$gte": low, "$lte": high}}
 
 
 def filter_after_ties(order: Order, value: Any, stop: Key) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
 from engine.errors import PlanError, SourceError
+from engine.keys.bson_values import identity
 from engine.keys.key import Key, Order
 from engine.mongo import calls, driver
 from engine.reading.query_forms import BoundsScan, FilterScan, WholeTiesScan
@@ -18,6 +19,9 @@ from engine.reading.scan import Scan, missing_index
 _NO_BOUNDS = frozenset({9, 115, 168, 303, 323, 40415})
 """Server codes of a server that refuses `min` and `max`: FailedToParse, CommandNotSupported,
 InvalidPipelineOperator (views), feature not supported (Amazon DocumentDB), APIStrictError, unknown field."""
+
+_EQUAL_BOUNDS = 51175
+"""Server code of `min` that is not before `max`: a server that says so looks at them."""
 
 
 async def choose_scan(
@@ -53,22 +57,55 @@ async def _chosen_scan(
 
 
 async def _takes_bounds(collection: driver.Collection, order: Order, index: str) -> bool:
-    """Whether the server takes `min` and `max`, tried by one query."""
+    """Whether the server takes `min` and `max`, and obeys them.
+
+    Some servers accept them and read everything all the same. So their answers are compared with known keys:
+    with the second key as `min` the first document must not come, nor the last one with it as `max`.
+    """
     if not driver.has_server(collection):
         return False
     least, most = (Key((bound,) * len(order.fields)) for bound in (MinKey(), MaxKey()))
 
-    def find_between() -> Awaitable[Any]:
-        cursor = collection.find({}, {"_id": 1}).hint(index)
-        return cursor.min(order.bounds(least)).max(order.bounds(most)).limit(1).to_list(length=None)
+    async def ids(start: Key, stop: Key, *, backward: bool = False) -> list[Any]:
+        found = await _between(collection, order, index, start, stop, limit=1, backward=backward)
+        return [identity(document["_id"]) for document in found]
 
     try:
-        await calls.read_source(collection, find_between)
-    except SourceError as error:
-        if error.code in _NO_BOUNDS:
+        known = await _between(collection, order, index, least, most, limit=2)
+        if not known:  # an empty collection needs no bounds
+            return True
+        first, second = identity(known[0]["_id"]), Key(order.values_of(known[-1]))
+        if len(known) > 1 and first in await ids(second, most):
             return False
+        before = await ids(least, second, backward=True)
+        return before in ([], [first][: len(known) - 1]) or before != await ids(least, most, backward=True)
+    except SourceError as error:
+        if error.code in _NO_BOUNDS or error.code == _EQUAL_BOUNDS:
+            return error.code == _EQUAL_BOUNDS
         raise
-    return True
+
+
+async def _between(
+    collection: driver.Collection,
+    order: Order,
+    index: str,
+    start: Key,
+    stop: Key,
+    *,
+    limit: int,
+    backward: bool = False,
+) -> list[dict[str, Any]]:
+    """The first documents between two Keys in the order of the index, or the last ones."""
+
+    def find() -> Awaitable[Any]:
+        cursor = collection.find({}, dict.fromkeys(("_id", *order.fields), 1)).hint(index)
+        cursor = cursor.min(order.bounds(start)).max(order.bounds(stop)).limit(limit)
+        # Without a sort the index gives its own order, even if it is multikey and would need one.
+        cursor = cursor.sort([(name, -1) for name in order.fields]) if backward else cursor
+        return cursor.to_list(length=None)
+
+    found: list[dict[str, Any]] = await calls.read_source(collection, find)
+    return found
 
 
 async def _usable_index(

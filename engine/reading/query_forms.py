@@ -12,7 +12,7 @@ from engine.errors import PlanError
 from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.model import QueryForm
-from engine.reading.filters import filter_after_ties
+from engine.reading.filters import filter_after_ties, interval_filter
 from engine.reading.scan import Scan, both, missing_index
 
 
@@ -48,8 +48,12 @@ class BoundsScan(Scan):
 
     def _cursor(self, start: Key, stop: Key, projection: Mapping[str, int]) -> Any:
         # mongos does not look at bounds: it asks all shards unless a filter names the same interval.
-        chosen = both(self.filter, self.interval(start, stop)) if self.behind_router else self.filter
-        cursor = self.collection.find(chosen, projection).hint(self.index).min(self.order.bounds(start))
+        interval = interval_filter(self.order, start, stop) if self.behind_router else {}
+        cursor = (
+            self.collection.find(both(self.filter, interval), projection)
+            .hint(self.index)
+            .min(self.order.bounds(start))
+        )
         return cursor if isinstance(stop.values[0], MaxKey) else cursor.max(self.order.bounds(stop))
 
 

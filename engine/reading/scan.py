@@ -14,16 +14,14 @@ from typing import Any, ClassVar, Self
 from bson import json_util
 from bson.min_key import MinKey
 
+from engine.errors import SourceError
 from engine.keys.bson_values import EXACT_CODEC, STRICT, bracket_of, is_nan, lookup_key
 from engine.keys.key import Key, Order
 from engine.keys.utf8 import decoded
 from engine.model import Page, QueryForm
 from engine.mongo import calls, driver
 from engine.reading import unreadable
-from engine.reading.filters import range_filter
-
-_COUNTABLE = frozenset({"date", "number", "string", "objectId"})
-"""Types of which `$gte` and `$lt` find every document between two keys of the type."""
+from engine.reading.filters import COUNTABLE, range_filter
 
 
 @dataclass(frozen=True)
@@ -79,12 +77,14 @@ class Scan(ABC):
         """Returns what `_fetch` does, if a query can name each key.
 
         Raises:
-            SourceError: a key holds bytes that are not UTF-8; the message names it.
+            SourceError: a key holds bytes that are not UTF-8, or an array; the message names the document.
         """
         found = await self._fetch(
             start, stop, limit=limit, projection=projection, skip=skip, backward=backward
         )
-        unreadable.refuse_unusable_keys(self.order, found, driver.namespace(self.collection))
+        place = driver.namespace(self.collection)
+        unreadable.refuse_arrays(self.order, found, place)
+        unreadable.refuse_unusable_keys(self.order, found, place)
         return found
 
     async def _fetch(
@@ -117,7 +117,11 @@ class Scan(ABC):
         def read() -> Awaitable[list[dict[str, Any]]]:
             return unreadable.documents(self.collection, self.order, find, fields)
 
-        return await calls.read_source(self.collection, read)
+        try:
+            return await calls.read_source(self.collection, read)
+        except SourceError as error:
+            await unreadable.refuse_stored_array(self.collection, self.order, error)
+            raise
 
     async def key_at(self, start: Key, stop: Key, skip: int = 0, *, backward: bool = False) -> Key | None:
         """The Key `skip` documents after the first of `[start, stop)`; None if the range ends before."""
@@ -187,7 +191,7 @@ class Scan(ABC):
         low, high = start.values[0], stop.values[0]
         whole = len(start.values) == 1 or all(isinstance(key.values[-1], MinKey) for key in (start, stop))
         kinds = {bracket_of(low), bracket_of(high)}
-        return whole and len(kinds) == 1 and kinds <= _COUNTABLE and not (is_nan(low) or is_nan(high))
+        return whole and len(kinds) == 1 and kinds <= COUNTABLE and not (is_nan(low) or is_nan(high))
 
     async def count_covered(self, start: Key, stop: Key) -> int:
         """Counts by the `count` command. Its COUNT_SCAN touches only index keys, and is the fastest way.
@@ -199,16 +203,6 @@ class Scan(ABC):
             return await self.count_matching(condition)
         query = {"count": self.collection.name, "query": condition, "hint": self.index}
         return int((await self.command(query))["n"])
-
-    def interval(self, start: Key, stop: Key) -> dict[str, Any]:
-        """A filter that every document of `[start, stop)` fulfils, and by which `mongos` chooses the shards.
-
-        Empty if the ends are not of one type that operators compare fully: then all shards are asked.
-        """
-        low, high = start.values[0], stop.values[0]
-        if bracket_of(low) != bracket_of(high) or bracket_of(low) not in _COUNTABLE:
-            return {}
-        return {} if is_nan(low) or is_nan(high) else {self.order.fields[0]: {"$gte": low, "$lte": high}}
 
     async def command(self, query: dict[str, Any]) -> Any:
         """Sends a reading command by the read preference of the collection, and returns the answer."""

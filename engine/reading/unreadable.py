@@ -1,4 +1,4 @@
-"""Reads around what a driver cannot decode, and names what no query can name."""
+"""Reads around what a driver cannot decode, and names the documents whose keys no query can name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from bson.int64 import Int64
 from bson.objectid import ObjectId
 
 from engine.errors import SourceError
-from engine.keys.bson_values import value_at
+from engine.keys.bson_values import holds_array, value_at
 from engine.keys.key import Order
 from engine.keys.utf8 import first_problem, is_encodable, readable
 from engine.model import Unreadable
-from engine.mongo import driver
+from engine.mongo import calls, driver
 
 Document = dict[str, Any]
 Projection = Mapping[str, int]
 Find = Callable[[Projection], Awaitable[list[Document]]]
+
+QUERY_PLAN_KILLED = 175
+"""Server code of a query whose index was dropped, or changed so that the query cannot go on."""
 
 _SURE = frozenset({ObjectId, int, Int64, float, datetime, DatetimeMS, type(None)})
 """Types whose values hold no string."""
@@ -59,6 +62,48 @@ async def _completed(collection: driver.Collection, document: Document, others: 
             value = {name: value}
         document = {first: value, **document}
     return document
+
+
+def refuse_arrays(order: Order, found: Sequence[Document], place: str) -> None:
+    """Refuses an array in the order field that came after planning, which has refused all others.
+
+    Such a document is in several ranges at once, and no page can go on from its key.
+
+    Raises:
+        SourceError: names the document.
+    """
+    name = order.fields[0]
+    if "." not in name and list not in set(map(type, [document.get(name) for document in found])):
+        return  # a call for each document would cost some percent of reading
+    for document in found:
+        if holds_array(document, name):
+            raise _array(order, document["_id"], place)
+
+
+async def refuse_stored_array(collection: driver.Collection, order: Order, killed: SourceError) -> None:
+    """Looks for an array if queries stay killed: it makes their index multikey, and a server may kill them.
+
+    Raises:
+        SourceError: names a document with an array.
+    """
+    if killed.code != QUERY_PLAN_KILLED:
+        return
+    name = order.fields[0]
+    above = [name[:at] for at, sign in enumerate(name) if sign == "."]
+    arrays = {"$or": [{path: {"$type": "array"}} for path in (*above, name)]}
+    found = await calls.read_source(collection, lambda: collection.find_one(arrays, {"_id": 1}))
+    if found is not None:
+        raise _array(order, found["_id"], driver.namespace(collection)) from killed
+
+
+def _array(order: Order, document_id: Any, place: str) -> SourceError:
+    name = order.fields[0]
+    where = f"{name} or a field above it" if "." in name else name
+    return SourceError(
+        f"{place}: {where} holds an array in the document with _id {document_id!r}, which would be in "
+        "several ranges. Give it a single value, drop the index and create it again, then run it again",
+        document_id=document_id,
+    )
 
 
 def refuse_unusable_keys(order: Order, found: Sequence[Document], place: str) -> None:
