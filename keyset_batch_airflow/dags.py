@@ -4,7 +4,7 @@
 
     backfill_dag("reviews_backfill", database="shop", collection="reviews", service_format="presidio")
 
-Each function takes the DAG's id and, by name, other defaults for the params of the DAG (see `params.py`), the
+Each function takes the DAG's id and, by name, other defaults for the params of the DAG (see `params/`), the
 Connections among them. For a DAG with tasks of your own, use `extraction_dag` and the tasks of `tasks.py`.
 `docs/dags.md` explains the rest.
 """
@@ -47,7 +47,7 @@ def extraction_dag(
     By default one run is active at a time: the next run then finds what this one has done.
 
     Args:
-        groups: the params of the DAG: `params.BACKFILL` or another list of `params.py`, or your own.
+        groups: the params of the DAG: `params.BACKFILL` or another list of `params`, or your own.
         dag_args: more arguments of the DAG, such as `schedule`, `doc_md`, `tags`, `owner_links` or
             `default_args`. They win over the arguments that are set here.
         defaults: other defaults for the params.

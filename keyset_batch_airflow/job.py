@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import get_current_context
@@ -19,6 +17,7 @@ from engine.keys.window import Window
 from engine.settings import Settings
 from engine.settings.tuning import Tuning
 from keyset_batch_airflow.params import SETTINGS
+from keyset_batch_airflow.params.window import window_of
 
 log = logging.getLogger(__name__)
 
@@ -108,39 +107,6 @@ def settings_of(params: Mapping[str, Any], **more: Any) -> Settings:
         chosen["max_ranges"] = min(chosen["max_ranges"], conf.getint("core", "max_map_length"))
     chosen["tuning"] = {name: params[name] for name in Tuning.model_fields if name in params}
     return Settings.from_environment(**{**chosen, **more})
-
-
-def window_of(params: Mapping[str, Any], dag_run: Any) -> Window:
-    """The window that the params *Start* and *End* give.
-
-    If both are empty and the DAG has the param *Lookback*, it is the run's data interval and the lookback
-    before it. If both are empty and there is no lookback, it is everything.
-
-    Raises:
-        ConfigError: the data interval is needed, and the run has none or an empty one.
-    """
-    ends = (params["start"], params["end"])
-    if "lookback_hours" in params and not any(ends):
-        return _data_interval(dag_run, timedelta(hours=params["lookback_hours"]))
-    return Window(*(_number(end) for end in ends) if params["order_type"] == "number" else ends)
-
-
-def _data_interval(dag_run: Any, lookback: timedelta) -> Window:
-    start, end = dag_run.data_interval_start, dag_run.data_interval_end
-    if start is None or start == end:
-        raise ConfigError(
-            "this run has no data interval: give start and end, or trigger it with a logical date; the DAG's "
-            "schedule must be a data interval timetable"
-        )
-    return Window(start - lookback, end)
-
-
-def _number(end: str | None) -> Any:
-    """One end of a window of numbers, which the form gives as text."""
-    try:
-        return json.loads(end) if end else None
-    except ValueError:
-        return end  # the engine's message names the wrong value
 
 
 def share_of(params: Mapping[str, Any], pool: str) -> int:

@@ -12,11 +12,11 @@ from bson.min_key import MinKey
 
 from engine.checking.rerun import merged_report, run_documents
 from engine.checking.unresolved_letters import UnresolvedLetters
-from engine.errors import ConfigError
 from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.keys.key import Key, KeyRange
-from engine.keys.window import Window, window_bound
+from engine.keys.window import Window
 from engine.mongo import driver, privileges
+from engine.planning.type_counts import window_ends
 from engine.reading.documents_by_key import DocumentsByKey
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
@@ -84,7 +84,7 @@ async def replay(
     if count:
         order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
         scan = await choose_scan(source, *order)
-        inside = scan.limited_to(await _window_filter(scan, window, settings.order_type))
+        inside = scan.limited_to(await _window_filter(scan, window, settings))
         absent = partial(letters.resolve_deleted, source=scan, run_id=run_id)
         documents = DocumentsByKey(letters.pages(limit), inside, settings.text_field, absent)
         first, last = (Key((end,) * len(scan.order.fields)) for end in (MinKey(), MaxKey()))
@@ -94,20 +94,13 @@ async def replay(
     return merged_report(run_id, reports, settings.max_dead_letters, {})
 
 
-async def _window_filter(scan: Scan, window: Window, order_type: str) -> dict[str, Any]:
+async def _window_filter(scan: Scan, window: Window, settings: Settings) -> dict[str, Any]:
     """Returns a filter for the documents in the window.
 
     Raises:
         ConfigError: an end has the wrong type, or the start is after the end.
     """
-    name = scan.order.fields[0]
-    kind = "objectId" if name == "_id" else order_type
-    ends = {"$gte": ("start", window.start), "$lt": ("end", window.end)}
-    bounds = {
-        operator: window_bound(value, kind, end)
-        for operator, (end, value) in ends.items()
-        if value is not None
-    }
-    if len(bounds) == len(ends) and await scan.compare(*bounds.values()) > 0:
-        raise ConfigError(f"window start={window.start!r} is after end={window.end!r}")
-    return {name: bounds} if bounds else {}
+    ends = await window_ends(scan, window, settings.order_type, settings.order_unit)
+    bounds = {"$gte": ends.start, "$lt": ends.end}
+    bounds = {operator: end for operator, end in bounds.items() if end is not None}
+    return {scan.order.fields[0]: bounds} if bounds else {}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -187,4 +188,4 @@ def _show_outside(outside: Mapping[str, int]) -> None:
 
 def fail(problem: object) -> None:
     """Prints an error as one line on standard error."""
-    err.print(f"[bold red]error:[/] {problem}", highlight=False, markup=True, soft_wrap=True)
+    err.print(f"[bold red]error:[/] {escape(str(problem))}", highlight=False, markup=True, soft_wrap=True)

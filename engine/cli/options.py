@@ -29,9 +29,13 @@ TargetUri = Annotated[str | None, typer.Option(envvar="ENGINE_TARGET_URI", help=
 TargetDatabase = Annotated[
     str | None, typer.Option(help="Database of the results; by default that of the source.")
 ]
-Start = Annotated[str | None, typer.Option(help="Start of the window, inclusive (ISO 8601).")]
+Start = Annotated[
+    str | None,
+    typer.Option(help="Start of the window, inclusive: a time (ISO 8601), or a value of order_type."),
+]
 End = Annotated[
-    str | None, typer.Option(help="End of the window, exclusive; by default the last document is included.")
+    str | None,
+    typer.Option(help="End of the window, exclusive; by default the last document is included."),
 ]
 RunId = Annotated[str | None, typer.Option(help="Id of the run; by default derived from its parameters.")]
 Set = Annotated[

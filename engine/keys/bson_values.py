@@ -220,11 +220,19 @@ def successor(value: Any) -> Any:
         return DatetimeMS(int(DatetimeMS(value)) + 1) if last else value + _MS
     if isinstance(value, DatetimeMS):
         return DatetimeMS(int(value) + 1) if int(value) < (1 << 63) - 1 else MaxKey()
-    if isinstance(value, ObjectId):
-        number = int.from_bytes(value.binary, "big") + 1
-        return ObjectId(number.to_bytes(12, "big")) if number < 1 << 96 else MaxKey()
+    if isinstance(value, ObjectId | Timestamp):
+        return _next_number(value)
     if type(value) is str:  # not bson.Code, which is a str of another BSON type
         return value + "\x00"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return math.nextafter(float(value), math.inf) if value < math.inf else MaxKey()
     return MaxKey()
+
+
+def _next_number(value: ObjectId | Timestamp) -> Any:
+    """The value whose bits, read as one number, are one more; MaxKey after the last."""
+    if isinstance(value, ObjectId):
+        number = int.from_bytes(value.binary, "big") + 1
+        return ObjectId(number.to_bytes(12, "big")) if number < 1 << 96 else MaxKey()
+    number = (value.time << 32) + value.inc + 1
+    return Timestamp(number >> 32, number & 0xFFFFFFFF) if number < 1 << 64 else MaxKey()

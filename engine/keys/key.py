@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
+from bson.timestamp import Timestamp
 
 from engine.errors import ConfigError
 from engine.keys.bson_values import from_extended_json, identity, to_extended_json, value_at
@@ -155,14 +156,18 @@ class KeyRange:
 
 def _readable(key: Key, after: Key | None = None) -> str:
     """The first value of a Key for people; a time without its date if `after` has the same date."""
-    value = key.values[0]
+    value, before = (_shown(each.values[0]) if each else None for each in (key, after))
     if isinstance(value, datetime):
-        before = after.values[0] if after else None
         same_day = isinstance(before, datetime) and before.date() == value.date()
         return ("" if same_day else f"{value:%Y-%m-%d} ") + value.time().isoformat(_precision(value))
     if isinstance(value, MaxKey | MinKey):
         return "end" if isinstance(value, MaxKey) else "start"
     return str(value)[:24]
+
+
+def _shown(value: Any) -> Any:
+    """A Timestamp as a time; other values as they are."""
+    return value.as_datetime() if isinstance(value, Timestamp) else value
 
 
 def _precision(value: datetime) -> str:

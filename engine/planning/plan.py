@@ -148,11 +148,12 @@ def parameters_of(namespace: str, window: Window, settings: Settings) -> dict[st
 
     `force` is one of them: a forced run that resumed an ordinary one would leave out its finished ranges.
     """
+    kind = ", ".join(filter(None, (settings.order_type, settings.order_unit)))
     return {
         "source": namespace,
         "start": str(window.start),
         "end": str(window.end),
-        "order": f"{settings.order_field} ({settings.order_type})",
+        "order": f"{settings.order_field} ({kind})",
         "text_field": settings.text_field,
         "filter": json_util.dumps(settings.filter),
         "extractor": settings.extractor_label,

@@ -8,10 +8,10 @@ from typing import Any
 
 from bson.max_key import MaxKey
 
-from engine.errors import ConfigError, PlanError
+from engine.errors import PlanError
 from engine.keys.bson_values import successor
 from engine.keys.key import Key, KeyRange
-from engine.keys.window import Window, window_bound
+from engine.keys.window import Window
 from engine.mongo import calls, driver, privileges
 from engine.observing.events import Events
 from engine.planning import query_plan_check, type_counts
@@ -42,14 +42,13 @@ async def make_plan(
     await query_plan_check.refuse_time_series(collection)
     tuning = settings.tuning
     scan = await choose_scan(collection, settings.order_field, settings.filter, tuning.max_tied_documents)
-    kind = _window_type(scan, window, settings.order_type)
     stages = await query_plan_check.stages_of_page(scan)
     await type_counts.refuse_arrays(scan, multikey=query_plan_check.is_multikey(stages))
     query_plan_check.check_query_plan(scan, stages)
-    least, most = await _ends(scan, kind, window)
-    outside = await type_counts.count_outside(scan, kind)
-    bounds = await _pinned(type_counts.of_type(scan, kind), window, least, most)
-    typed = type_counts.of_type(scan, kind)
+    ends = await type_counts.window_ends(scan, window, settings.order_type, settings.order_unit)
+    outside = await type_counts.count_outside(scan, ends.kind)
+    typed = type_counts.of_type(scan, ends.kind)
+    bounds = await _pinned(typed, window, *_bounds(scan, ends))
     sharding = await check_shards(typed, *bounds) if bounds else None
     partition = await _partition(scan, bounds, settings)
     segments, proof = await _cross_checked(typed, partition.segments, tuning.max_proven_documents)
@@ -93,29 +92,13 @@ def _key_range(segment: Segment, at: int, run_id: str) -> KeyRange:
     return KeyRange(segment.start, segment.stop, f"{at:04d}", run_id, counted, estimated)
 
 
-def _window_type(scan: Scan, window: Window, order_type: str) -> str | None:
-    """The type bracket of the window; None if documents of every type are asked for."""
-    if scan.order.fields != ("_id",):
-        return order_type
-    return None if window.start is None and window.end is None else "objectId"
-
-
-async def _ends(scan: Scan, kind: str | None, window: Window) -> tuple[Key, Key]:
+def _bounds(scan: Scan, ends: type_counts.WindowEnds) -> tuple[Key, Key]:
     """The window's ends as Keys with `_id` MinKey; for an open end, the end of its type bracket."""
-    least, most = type_counts.bracket_bounds(scan, kind)
-    if kind and window.start is not None:
-        least = scan.order.first(window_bound(window.start, kind, "start"))
-    if kind and window.end is not None:
-        most = scan.order.first(window_bound(window.end, kind, "end"))
-    if window.start is None or window.end is None:
-        return least, most
-    order = await scan.compare(least.values[0], most.values[0])
-    if order > 0:
-        raise ConfigError(f"window start={window.start!r} is after end={window.end!r}")
+    least, most = type_counts.bracket_bounds(scan, ends.kind)
     return (
-        least,
-        most if order else least,
-    )  # equal ends may differ in bytes under a collation, and the server refuses them as bounds
+        least if ends.start is None else scan.order.first(ends.start),
+        most if ends.end is None else scan.order.first(ends.end),
+    )
 
 
 async def _pinned(scan: Scan, window: Window, least: Key, most: Key) -> tuple[Key, Key] | None:

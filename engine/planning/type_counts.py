@@ -1,15 +1,18 @@
-"""Checks the order field before work: counts documents of other BSON types, and refuses arrays."""
+"""The BSON type of a window: its ends as values of the type, the documents of other types, and arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine.errors import PlanError
+from engine.errors import ConfigError, PlanError
 from engine.keys.bson_values import BRACKETS
 from engine.keys.key import Key
+from engine.keys.window import Window, window_bound
 from engine.model import QueryForm
 from engine.reading.scan import Scan
 
@@ -30,6 +33,55 @@ def of_type(scan: Scan, kind: str | None) -> Scan:
     if kind is None or scan.form is QueryForm.INDEX_BOUNDS:
         return scan
     return scan.limited_to({scan.order.fields[0]: {"$type": kind}})
+
+
+@dataclass(frozen=True, slots=True)
+class WindowEnds:
+    """The ends of a window as values of the order's first field; None for an open end.
+
+    Attributes:
+        kind: the type bracket of the window; None if documents of every type are asked for.
+    """
+
+    kind: str | None
+    start: Any
+    end: Any
+
+
+async def window_ends(scan: Scan, window: Window, order_type: str, order_unit: str | None) -> WindowEnds:
+    """Returns the ends of a window; two that are equal for the server are the same value.
+
+    Raises:
+        ConfigError: an end has the wrong type, or the start is after the end.
+    """
+    kind = await _kind(scan, window, order_type)
+    ends = {"start": window.start, "end": window.end}
+    start, end = (
+        window_bound(value, kind, name, order_unit) if kind and value is not None else None
+        for name, value in ends.items()
+    )
+    if start is None or end is None:
+        return WindowEnds(kind, start, end)
+    order = await scan.compare(start, end)
+    if order > 0:
+        raise ConfigError(f"window start={window.start!r} is after end={window.end!r}")
+    # Equal ends may differ in bytes under a collation, and the server refuses them as bounds.
+    return WindowEnds(kind, start, end if order else start)
+
+
+async def _kind(scan: Scan, window: Window, order_type: str) -> str | None:
+    """The type of the window. Times over `_id` are those in ObjectIds, unless all of its times are dates."""
+    if scan.order.fields != ("_id",):
+        return order_type
+    if window.start is None and window.end is None:
+        return None
+    if order_type != "date":
+        return order_type
+    return "date" if await _has(scan, "date") and not await _has(scan, "objectId") else "objectId"
+
+
+async def _has(scan: Scan, kind: str) -> bool:
+    return await of_type(scan, kind).key_at(*bracket_bounds(scan, kind)) is not None
 
 
 async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
@@ -128,13 +180,20 @@ async def _refuse_maxkey(scan: Scan) -> None:
         raise PlanError("the document with _id MaxKey lies beyond every range: give it another _id")
 
 
+_ENDS = {
+    "string": "strings in the collection's own form",
+    "number": "numbers",
+    "date": "dates",
+    "objectId": "times or ObjectIds",
+    "timestamp": "times or seconds",
+}
+"""The types that a window may have, and what its ends then are."""
+
+
 def _wrong_type(name: str, kind: str, found: Mapping[str, int]) -> str:
     listed = ", ".join(f"{count:,} of type {other}" for other, count in found.items())
     advice = "check order_field and order_type"
-    if "string" in found:
-        advice = "set order_type='string' and give the window's ends as strings in the collection's own form"
-    elif "number" in found:
-        advice = "set order_type='number' and give the window's ends as numbers"
-    elif "date" in found:
-        advice = "set order_type='date' and give the window's ends as dates"
+    fitting = next((other for other in _ENDS if other in found), None)
+    if fitting is not None:
+        advice = f"set order_type={fitting!r} and give the window's ends as {_ENDS[fitting]}"
     return f"{name} has no value of type {kind}, but {listed}: {advice}"

@@ -11,7 +11,7 @@ from bson.min_key import MinKey
 from engine.keys.bson_values import bracket_of, is_nan
 from engine.keys.key import Key, Order
 
-COUNTABLE = frozenset({"date", "number", "string", "objectId"})
+COUNTABLE = frozenset({"date", "number", "string", "objectId", "timestamp"})
 """Types of which `$gte` and `$lt` find every document between two keys of the type."""
 
 

@@ -15,6 +15,7 @@ from bson import json_util
 from pydantic import Field, field_validator, model_validator
 
 from engine.errors import ConfigError
+from engine.keys.order_unit import check_unit
 from engine.settings.tuning import TUNING_NAMES, Checked, Tuning
 
 FieldPath = Annotated[str, Field(pattern=r"^[^.$\x00][^.\x00]*(\.[^.$\x00][^.\x00]*)*$")]
@@ -37,8 +38,13 @@ class Settings(Checked):
     order_field: FieldPath = Field(
         "created_at", description="Field that orders the documents; `_id` breaks ties."
     )
-    order_type: Literal["date", "string", "number"] = Field(
-        "date", description="BSON type of `order_field` in the window; unused if that is `_id`."
+    order_type: Literal["date", "string", "number", "objectId", "timestamp"] = Field(
+        "date",
+        description="BSON type of `order_field` in a window, by which its ends are read ([below](#windows)).",
+    )
+    order_unit: str | None = Field(
+        None,
+        description="How times are written in numbers (`s`, `ms`, `us`) or strings (a `strftime` pattern).",
     )
     text_field: FieldPath = Field("text", description="Field with the text (dotted path).")
     filter: dict[str, Any] = Field(
@@ -175,6 +181,15 @@ class Settings(Checked):
         if value.startswith("_id."):
             raise ValueError("a part of _id cannot order the documents; use _id itself or another field")
         return value
+
+    @model_validator(mode="after")
+    def _check_order_unit(self) -> Self:
+        if self.order_unit is not None:
+            try:
+                check_unit(self.order_type, self.order_unit)
+            except ValueError as error:
+                raise ValueError(f"setting order_unit = {self.order_unit!r}: {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _check_concurrency(self) -> Self:

@@ -22,12 +22,11 @@ def settings(tasks):
     return job
 
 
-def test_windows_of_numbers_come_as_text(settings):
-    """The form sends text; if the order field holds numbers, they become numbers again."""
-    window = settings.window_of({"order_type": "number", "start": "10", "end": "2.5"}, None)
-    assert (window.start, window.end) == (10, 2.5)
-    window = settings.window_of({"order_type": "string", "start": "10", "end": None}, None)
-    assert (window.start, window.end) == ("10", None)
+@pytest.mark.parametrize("kind", ["number", "string", "objectId", "timestamp"])
+def test_the_ends_of_a_window_stay_as_the_form_sends_them(settings, kind):
+    """The engine reads them by the order type, as it reads those of the command line."""
+    window = settings.window_of({"order_type": kind, "start": "10", "end": None}, None)
+    assert window == Window("10", None)
 
 
 LOOKING_BACK = {"order_type": "date", "lookback_hours": 6, "start": None, "end": None}
@@ -38,6 +37,33 @@ def test_a_window_is_the_data_interval_and_what_came_late(settings):
     """The lookback moves the start before that of the interval; the end stays."""
     window = settings.window_of(LOOKING_BACK, INTERVAL)
     assert window == Window(datetime(2025, 1, 1, 18), datetime(2025, 1, 3))
+
+
+def test_a_lookback_before_the_first_year_is_an_open_start(settings):
+    """The form takes any number of hours."""
+    for hours in (10**8, 1e300):
+        assert settings.window_of({**LOOKING_BACK, "lookback_hours": hours}, INTERVAL).start is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "needed"),
+    [
+        ("number", None, "s, ms or us"),
+        ("string", None, "a strftime pattern"),
+        ("number", "ms", None),
+        ("string", "%Y", None),
+        ("objectId", None, None),
+        ("timestamp", None, None),
+    ],
+)
+def test_an_interval_of_values_that_are_no_times_needs_a_unit(settings, kind, unit, needed):
+    """A run that is triggered with another order type says in one line what to give."""
+    params = {**LOOKING_BACK, "order_type": kind, "order_unit": unit}
+    if needed is None:
+        assert settings.window_of(params, INTERVAL).end == datetime(2025, 1, 3)
+        return
+    with pytest.raises(ConfigError, match=f"give order_unit, .* {needed}.*, or give start and end"):
+        settings.window_of(params, INTERVAL)
 
 
 def test_a_window_of_one_s_own_comes_before_the_interval(settings):

@@ -3,17 +3,18 @@
 # ruff: noqa: PLC0415  (Airflow reads its environment at import, so a fixture has to set it first)
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
-from engine import Settings
+from engine import ConfigError, Settings
 from engine.extractors.formats import FORMATS
 
 WRONG = {
     "start": 20250101,
     "database": "",
-    "order_type": "timestamp",
+    "order_type": "regex",
+    "order_unit": "",
     "filter": "{}",
     "service_format": "grpc",
     "range_documents": 0,
@@ -61,6 +62,37 @@ def test_windows_of_another_order_have_ends_of_its_type(airflow):
     assert dag.params.get_param("end").resolve("2000") == "2000"
 
 
+REFUSED = [
+    ({"order_type": "number"}, "give order_unit, .* s, ms or us"),
+    ({"order_type": "string"}, "give order_unit, .* a strftime pattern"),
+    ({"order_type": "string", "order_field": "_id"}, "give order_unit"),
+    ({"order_type": "string", "order_unit": "%d.%m.%Y"}, "do not sort by time"),
+    ({"order_type": "number", "order_unit": "ns"}, "give s, ms or us"),
+    ({"order_unit": "s"}, "for order_type = 'number', not 'date'"),
+    ({"order_type": "bool"}, "order_type = 'bool'"),
+]
+
+
+@pytest.mark.parametrize(("order", "says"), REFUSED)
+def test_an_order_that_data_intervals_do_not_fit_is_refused_where_the_dag_is_parsed(airflow, order, says):
+    """Otherwise each scheduled run would fail. A verification with a schedule has data intervals, too."""
+    from keyset_batch_airflow import incremental_dag, verify_dag
+
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    with pytest.raises(ConfigError, match=says):
+        incremental_dag("refused", start_date=first, **order)
+    with pytest.raises(ConfigError, match=says):
+        verify_dag("refused", start_date=first, cron="@daily", **order)
+
+
+def test_a_window_by_hand_needs_no_unit(airflow):
+    """DAGs that are only triggered take numbers and strings as they are."""
+    from keyset_batch_airflow import backfill_dag, replay_dag, verify_dag
+
+    for make in (backfill_dag, replay_dag, verify_dag):
+        assert make(make.__name__, order_type="string", start="a").params["start"] == "a"
+
+
 def test_choices_of_the_form_say_what_they_mean(dags):
     """Each choice has a description; the run gets the value itself."""
     told = 0
@@ -78,7 +110,7 @@ def test_params_are_the_engine_s_settings(dags):
     from keyset_batch_airflow.params import SETTINGS
 
     settings = Settings()
-    assert len(SETTINGS) == 12
+    assert len(SETTINGS) == 13
     for dag in dags.values():
         for name in set(SETTINGS) & set(dag.params):
             assert dag.params[name] == getattr(settings, name), name

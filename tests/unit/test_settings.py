@@ -16,7 +16,7 @@ from tests.support.places import ROOT
     [
         ({"range_documents": 0}, "range_documents = 0: Input should be greater than or equal to 1"),
         ({"max_concurrency": "many"}, "max_concurrency = 'many'"),
-        ({"order_type": "datetime"}, "order_type = 'datetime': Input should be 'date', 'string' or 'number'"),
+        ({"order_type": "datetime"}, "order_type = 'datetime': Input should be 'date', 'string', 'number'"),
         ({"order_field": "_id.x"}, "a part of _id cannot order the documents"),
         ({"text_field": "$text"}, "text_field = '\\$text'"),
         ({"rang_documents": 5}, "unknown setting 'rang_documents'; did you mean 'range_documents'"),

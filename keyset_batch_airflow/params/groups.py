@@ -1,11 +1,11 @@
-"""The params of the DAGs: what the trigger form shows, explains and checks.
+"""The params of the DAGs by their groups, except those of the window (`window.py`).
 
 A param that is a setting of the engine has the setting's name, default, type and bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Param
@@ -14,15 +14,10 @@ from engine.extractors.formats import FORMATS
 from engine.settings import Settings
 from engine.settings.tuning import Tuning
 
-Group = Mapping[str, Param]
-"""Params by name, in the order of the form."""
-
 _NAME: dict[str, Any] = {"type": "string", "minLength": 1}
 _OPTIONAL: dict[str, Any] = {"type": ["string", "null"], "minLength": 1}
 _CONNECTION: dict[str, Any] = {"pattern": r"^[\w.\-]+$", "section": "Connections"}
 _LIMITS = "Size and limits"
-_MOMENT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$"
-"""A moment in ISO-8601, as the engine reads it. The form checks it, so a wrong one does not become a run."""
 
 _SCHEMA = {**Settings.model_json_schema()["properties"], **Tuning.model_json_schema()["properties"]}
 _DEFAULTS = {**Settings().model_dump(), **Tuning().model_dump()}
@@ -47,34 +42,6 @@ def _optional_number(title: str, description: str, *, maximum: int = 1_000_000_0
     checks: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1, "maximum": maximum}
     return Param(None, description, title=title, section=_LIMITS, **checks)
 
-
-WINDOW = {
-    "start": Param(
-        None,
-        "First moment of the window, such as 2018-10-01 or 2018-10-01T06:00:00Z (without a zone: UTC). "
-        "Empty: from the first document. If the order type is string or number: a string or a number.",
-        title="Start",
-        **_OPTIONAL,
-    ),
-    "end": Param(
-        None,
-        "First moment after the window. Empty: to the last document that exists when the run is planned; "
-        "later documents belong to the next run.",
-        title="End",
-        **_OPTIONAL,
-    ),
-}
-
-LOOKBACK = {
-    "lookback_hours": Param(
-        0,
-        "Without start and end, the window is the run's data interval and this many hours before it, for "
-        "documents that came late. Documents that already have their entities are not sent again.",
-        title="Lookback (hours)",
-        type="number",
-        minimum=0,
-    ),
-}
 
 LETTERS = {
     "kinds": Param(
@@ -134,7 +101,15 @@ DOCUMENTS = _settings(
     },
     order_type={
         "title": "Order type",
-        "description": "BSON type of the order field. To use string or number, make it the DAG's default.",
+        "description": "BSON type of the order field, by which start and end are read. Make another than "
+        "date the DAG's default.",
+    },
+    order_unit={
+        "title": "Order unit",
+        "description": "How times are written in the order field: s, ms or us for numbers, a strftime "
+        "pattern such as %Y-%m-%dT%H:%M:%SZ for strings. Data intervals need it, and times as start and end.",
+        "type": ["string", "null"],
+        "minLength": 1,
     },
     text_field={
         "title": "Text field",
@@ -267,34 +242,3 @@ CONNECTIONS = {
         **_CONNECTION,
     ),
 }
-
-_EXTRACTION, _ALWAYS = (PLACES, DOCUMENTS, SERVICE), (LIMITS, CONNECTIONS)
-
-BACKFILL = (WINDOW, *_EXTRACTION, PLANNING, *_ALWAYS)
-INCREMENTAL = (WINDOW, LOOKBACK, *_EXTRACTION, PLANNING, *_ALWAYS)
-REPLAY = (WINDOW, LETTERS, *_EXTRACTION, *_ALWAYS)
-VERIFY = (WINDOW, REPAIR, *_EXTRACTION, *_ALWAYS)
-SCHEDULED_VERIFY = (WINDOW, LOOKBACK, REPAIR, *_EXTRACTION, *_ALWAYS)
-"""The params of each kind of DAG, group by group in the order of the form."""
-
-SETTINGS = tuple(name for group in INCREMENTAL for name in group if name in Settings.model_fields)
-"""The params that are settings of the engine under the same name."""
-
-
-def params_of(groups: Iterable[Group], defaults: Mapping[str, Any]) -> dict[str, Param]:
-    """The params of these groups, some with another default.
-
-    Raises:
-        ValueError: a default is given for a name that is not a param.
-        ParamValidationError: a param does not allow its default.
-    """
-    params = {name: param for group in groups for name, param in group.items()}
-    if unknown := sorted(set(defaults) - set(params)):
-        raise ValueError(f"no such param: {', '.join(unknown)}; there are {', '.join(params)}")
-    dated = defaults.get("order_type", "date") == "date"
-    for name in params.keys() & {*defaults, *WINDOW}:
-        param = params[name]
-        more = {"pattern": _MOMENT} if dated and name in WINDOW else {}
-        params[name] = Param(defaults.get(name, param.value), param.description, **{**param.schema, **more})
-        params[name].resolve()
-    return params
