@@ -10,7 +10,7 @@ from typing import Any
 from bson import Decimal128, Int64, ObjectId, Timestamp
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
-DAYS = 3
+DAYS = 2
 EACH_DAY = 8
 """Documents of each day."""
 
@@ -36,7 +36,7 @@ class Order:
     index: tuple[tuple[str, int], ...] = (("created_at", 1), ("_id", 1))
 
     def documents(self) -> list[dict[str, Any]]:
-        """A document every three hours, for some days."""
+        """A document every three hours, for two days."""
         made = []
         for number in range(DAYS * EACH_DAY):
             at = self.value(FIRST + timedelta(hours=24 // EACH_DAY * number))
