@@ -63,8 +63,7 @@ def current_job(*, calls_service: bool = False, **settings: Any) -> Iterator[Job
         AirflowFailException: a param, a Connection or a permission is wrong. The task fails at once, since a
             retry would not change that.
     """
-    from pymongo.errors import InvalidName
-
+    from engine.mongo.calls import named
     from engine.mongo.clients import close
     from engine.mongo.privileges import explained
     from keyset_batch_airflow.connections import mongo_client
@@ -78,10 +77,10 @@ def current_job(*, calls_service: bool = False, **settings: Any) -> Iterator[Job
         run_id = f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
         chosen = settings_of(params, run_id=run_id, **settings)
         clients = [mongo_client(name) for name in _mongo_conn_ids(params)]
-        source = clients[0][params["database"]][params["collection"]]
-        target = clients[-1][params["target_database"] or params["database"]]
+        source = named(named(clients[0], params["database"]), params["collection"])
+        target = named(clients[-1], params["target_database"] or params["database"])
         yield Job(params, window_of(params, context["dag_run"]), chosen, source, target)
-    except (ConfigError, PlanError, AirflowNotFoundException, InvalidName) as error:
+    except (ConfigError, PlanError, AirflowNotFoundException) as error:
         raise AirflowFailException(str(error)) from error
     except EngineError as error:
         if (refusal := explained(error)) is not None:

@@ -39,6 +39,7 @@ from engine.cli.options import (
 )
 from engine.cli.process import finish
 from engine.keys.window import Window
+from engine.mongo.calls import named
 from engine.planning.planner import load_plan, plan_ranges
 from engine.running.run import as_of_now, range_reports
 from engine.running.run import run as run_window
@@ -71,7 +72,7 @@ def plan(
         settings = settings_from(set_, run_id, force=force)
         async with places.open() as (source, target):
             window, stored_in = Window(start, end), target if keep else None
-            display.show_plan(await plan_ranges(source[collection], window, settings, stored_in))
+            display.show_plan(await plan_ranges(named(source, collection), window, settings, stored_in))
         return 0
 
     finish(command, verbose=verbose)
@@ -116,7 +117,7 @@ def run(
             with display.live() as progress:
                 report = await run_window(
                     Window(start, end),
-                    source=source[collection],
+                    source=named(source, collection),
                     extractor=service,
                     target=target,
                     settings=settings,
@@ -167,7 +168,7 @@ def verify(
             else None
         )
         async with places.open() as (source, target):
-            where = {"source": source[collection], "target": target, "settings": settings}
+            where = {"source": named(source, collection), "target": target, "settings": settings}
             found = await verify_window(window, limit=limit, **where)
             display.show_verification(found)
             if service is not None and not found.complete:
@@ -217,7 +218,7 @@ def replay(
             service_url, format_, extractor, settings, offsets=offsets, parameters=parameters
         )
         async with places.open() as (source, target):
-            where = {"source": source[collection], "target": target, "settings": settings}
+            where = {"source": named(source, collection), "target": target, "settings": settings}
             with display.live() as progress:
                 report = await replay_letters(
                     Window(start, end),

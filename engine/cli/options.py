@@ -20,6 +20,7 @@ from engine.extractors.formats import FORMATS
 from engine.extractors.http_extractor import HttpExtractor
 from engine.extractors.offsets import OffsetUnit
 from engine.mongo import clients
+from engine.mongo.calls import named
 from engine.settings import Settings, assigned
 
 DatabaseName = Annotated[str, typer.Option("--database", "-d", help="Source database.")]
@@ -94,7 +95,7 @@ class Places:
         source = await _connected(self.uri)
         target = await _connected(self.target_uri) if self.target_uri else source
         try:
-            yield source[self.database], target[self.target_database or self.database]
+            yield named(source, self.database), named(target, self.target_database or self.database)
         finally:
             clients.close(*{id(client): client for client in (source, target)}.values())
 

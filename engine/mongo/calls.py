@@ -13,11 +13,19 @@ from `unreadable.py`, which reads around a document that cannot be decoded.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
 from bson.errors import BSONError, InvalidDocument
-from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DocumentTooLarge,
+    InvalidName,
+    OperationFailure,
+    PyMongoError,
+)
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -27,7 +35,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from engine.errors import EngineError, SourceError, WriteError
+from engine.errors import ConfigError, EngineError, SourceError, WriteError
 from engine.mongo import driver, waiting
 from engine.mongo.error_classes import Answer, answer_of, asked_pause_s, is_overload, reason_to_repeat
 from engine.observing import metrics
@@ -97,6 +105,34 @@ async def write_target(where: driver.Place, command: Command[T]) -> T:
         WriteError: it failed and must not be repeated, or each repeat failed, too.
     """
     return await _sent(where, command, WriteError, "written", _MAJORITY)
+
+
+def named(parent: Any, name: str) -> Any:
+    """Returns the database of a client, or the collection of a database, that has this name.
+
+    Raises:
+        ConfigError: the driver refuses the name.
+    """
+    try:
+        return parent[name]
+    except InvalidName as error:
+        raise ConfigError(f"the name {name!r} cannot be used: {error}") from None
+
+
+@contextmanager
+def translating(what: str) -> Iterator[None]:
+    """Translates an error of the driver in the block, for a synchronous client. Nothing is repeated.
+
+    Args:
+        what: what failed, for the message.
+
+    Raises:
+        SourceError: a command failed.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        raise translated(error, SourceError, what) from error
 
 
 async def _sent(

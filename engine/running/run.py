@@ -8,6 +8,7 @@ from functools import partial
 
 from engine.calling.caller import Caller
 from engine.calling.endpoint import endpoint_of
+from engine.calling.request_size import RequestSize
 from engine.errors import ConfigError, EngineError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
@@ -252,14 +253,6 @@ async def run_attempt(
     async with opened(as_extractor(extractor)) as service:
         endpoint = endpoint_of(service, settings)
         caller = Caller(service, endpoint, settings)
-        batcher = Batcher(
-            key_range.range_id,
-            endpoint.size,
-            SentTexts(settings.tuning.repeat_cache_texts),
-            text_field=settings.text_field,
-            empty_if_missing=settings.missing_text == "empty",
-            spanning=source.resumes_anywhere,
-        )
         tracker = ProgressTracker(
             checkpoints,
             checkpoint,
@@ -271,7 +264,7 @@ async def run_attempt(
         )
         attempt = RangeAttempt(
             source=source,
-            batcher=batcher,
+            batcher=_batcher(key_range.range_id, endpoint.size, settings, spanning=source.resumes_anywhere),
             caller=caller,
             endpoint=endpoint,
             writer=writer,
@@ -282,3 +275,14 @@ async def run_attempt(
         )
         await attempt.run()
     return report_of(tracker.checkpoint)
+
+
+def _batcher(range_id: str, size: RequestSize, settings: Settings, *, spanning: bool) -> Batcher:
+    return Batcher(
+        range_id,
+        size,
+        SentTexts(settings.tuning.repeat_cache_texts),
+        text_field=settings.text_field,
+        empty_if_missing=settings.missing_text == "empty",
+        spanning=spanning,
+    )

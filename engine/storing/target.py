@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import ConfigError
-from engine.mongo import driver, privileges
+from engine.mongo import calls, driver, privileges
 from engine.settings import Settings
 
 
@@ -28,7 +28,7 @@ class Target:
         names = _names(source.partition(".")[2], settings)
         _refuse_source(database.name, names, source)
         _refuse_equal(names)
-        return cls(**{part: driver.durable(database[name]) for part, name in names.items()})
+        return cls(**{part: driver.durable(calls.named(database, name)) for part, name in names.items()})
 
     async def check_plans(self) -> None:
         """Checks that the login may keep plans and checkpoints (`privileges.check_target`)."""
@@ -67,7 +67,7 @@ def target_of(database: driver.AnyDatabase, source: driver.AnyCollection, settin
 
 def plans_of(database: driver.AnyDatabase, settings: Settings) -> driver.Collection:
     """Returns the collection of plans, from which a run's source is known."""
-    return driver.durable(database[settings.plans_collection])
+    return driver.durable(calls.named(database, settings.plans_collection))
 
 
 def _names(source_name: str, settings: Settings) -> dict[str, str]:

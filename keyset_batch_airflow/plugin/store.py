@@ -13,8 +13,10 @@ from airflow.exceptions import AirflowConfigException
 from airflow.models.connection import Connection
 from airflow.providers.mongo.hooks.mongo import MongoHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from pymongo.errors import InvalidName, OperationFailure, PyMongoError
 
+from engine.errors import ConfigError, SourceError
+from engine.mongo.calls import named, translating
+from engine.mongo.error_classes import answer_of
 from keyset_batch_airflow.plugin.progress import COUNTED
 
 TIMEOUT_S = 3.0
@@ -68,22 +70,30 @@ def read_run(place: Place, run_id: str) -> tuple[Document | None, list[Document]
         NotReadableError: there is no such Connection, or MongoDB refuses or does not answer in time.
     """
     try:
-        # Address, login and options are those that the tasks use; the time limit is shorter.
-        with _ServerHook(place.conn_id).get_conn() as client, pymongo.timeout(TIMEOUT_S):
-            database = client[place.database]
-            plan = database[place.plans].find_one({"_id": run_id}, [*PLAN_FIELDS, *REPORT_FIELDS])
-            mine = {"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id}
-            return plan, list(database[place.checkpoints].find(mine, RANGE_FIELDS))
-    except (AirflowNotFoundException, AirflowConfigException, InvalidName) as error:
+        with translating("the run"):
+            return _read(place, run_id)
+    except (AirflowNotFoundException, AirflowConfigException, ConfigError) as error:
         raise NotReadableError(str(error)) from error
-    except OperationFailure as error:
-        why = (error.details or {}).get("codeName", f"code {error.code}")
-        raise NotReadableError(f"MongoDB of Connection {place.conn_id!r} refuses: {why}") from error
-    except (PyMongoError, TypeError, ValueError) as error:
-        raise NotReadableError(
-            f"MongoDB of Connection {place.conn_id!r} cannot be reached from the API server within "
-            f"{TIMEOUT_S:.0f} s ({type(error).__name__})"
-        ) from error
+    except (SourceError, TypeError, ValueError) as error:
+        raise NotReadableError(f"MongoDB of Connection {place.conn_id!r} {_problem(error)}") from error
+
+
+def _read(place: Place, run_id: str) -> tuple[Document | None, list[Document]]:
+    # Address, login and options are those that the tasks use; the time limit is shorter.
+    with _ServerHook(place.conn_id).get_conn() as client, pymongo.timeout(TIMEOUT_S):
+        database = named(client, place.database)
+        plan = named(database, place.plans).find_one({"_id": run_id}, [*PLAN_FIELDS, *REPORT_FIELDS])
+        mine = {"_id": {"$regex": f"^{re.escape(run_id)}/"}, "run_id": run_id}
+        return plan, list(named(database, place.checkpoints).find(mine, RANGE_FIELDS))
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong, in words without the address, which the driver's message may hold."""
+    cause = error.__cause__ or error
+    if (code := getattr(error, "code", None)) is not None:
+        return f"refuses: {answer_of(cause).get('codeName', f'code {code}')}"
+    within = f"cannot be reached from the API server within {TIMEOUT_S:.0f} s"
+    return f"{within} ({type(cause).__name__})"
 
 
 class _ServerHook(MongoHook):
