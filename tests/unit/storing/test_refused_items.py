@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pymongo.errors import BulkWriteError
 from tenacity import wait_none
 
 from engine import MongoWriter, WriteError
@@ -178,3 +179,26 @@ async def test_what_is_never_confirmed_is_one_error():
     ):
         await write(server)
     assert len(server.sent) == 1 + calls.ATTEMPTS
+
+
+@pytest.mark.parametrize("refused", [(0,), (1, 3), EVERY], ids=["first", "some", "all"])
+async def test_a_refused_replacement_is_repeated_alone(refused):
+    """With `force` documents are replaced; the driver reports refused ones by an exception."""
+
+    class Forced(Server):
+        async def bulk_write(self, requests, ordered):
+            """Refuses these documents at first, and replaces the others."""
+            self.sent.append([request._doc["_id"] for request in requests])
+            kept = [
+                request for request in requests if len(self.sent) > 2 or request._doc["_id"] not in refused
+            ]
+            await super().bulk_write(kept, ordered)
+            errors = [{"index": n, **SHED} for n, request in enumerate(requests) if request not in kept]
+            if errors:
+                raise BulkWriteError({"writeErrors": errors, "writeConcernErrors": []})
+
+    server = Forced({})
+    writer = MongoWriter(Target(*[server] * 4), "run", extractor="ner@1", force=True)
+    await writer.write([Extraction(n, [], f"hash {n}") for n in EVERY], [])
+    assert server.sent == [list(EVERY), list(refused), list(refused)]
+    assert sorted(server.stored) == list(EVERY)
