@@ -24,6 +24,8 @@ class Cursor:
         def called(*arguments, **options):
             if name in self._ignored:
                 return self
+            if name == "limit" and "singleBatch" in self._ignored:
+                arguments = [abs(arguments[0])]
             made = getattr(self._cursor, name)(*arguments, **options)
             return Cursor(made, self._ignored) if hasattr(made, "max_await_time_ms") else made
 
@@ -68,6 +70,15 @@ async def test_one_document_is_enough(pymongo_database, ignored):
     """It must not come before itself."""
     messages = await fill(pymongo_database["messages"], [message(1, 1)])
     assert (await scan_of(Careless(messages, ignored), SETTINGS)).form == "filter"
+
+
+async def test_a_page_in_several_replies_is_read_all_the_same(pymongo_database):
+    """A server that ignores `singleBatch` obeys the bounds, and loses nothing."""
+    messages = await fill(pymongo_database["messages"], [message(n, n // 3) for n in range(100)])
+    where = {"source": Careless(messages, {"singleBatch"}), "target": pymongo_database, "settings": SETTINGS}
+    assert (await plan_ranges(where["source"], Window(), SETTINGS)).form == "index_bounds"
+    report = await run(Window(), extractor=first_word, **where)
+    assert (report.reconciled, report.written) == (True, 100)
 
 
 async def test_an_empty_collection_needs_no_bounds(pymongo_database):
