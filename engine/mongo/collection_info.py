@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,14 +31,25 @@ async def collection_info(collection: driver.Collection) -> CollectionInfo | Non
     """
     if not driver.has_server(collection):
         return CollectionInfo()
-    named = {"listCollections": 1, "filter": {"name": collection.name}}
-    answer = await collection.database.command(named)
-    found: list[Mapping[str, Any]] = answer["cursor"]["firstBatch"]
-    if not found:
-        return None
-    uuid = found[0].get("info", {}).get("uuid")
+    return (await infos_of(collection.database, {collection.name})).get(collection.name)
+
+
+async def infos_of(database: driver.Database, names: Collection[str]) -> dict[str, CollectionInfo]:
+    """Returns, by one command, what the server tells about those of the collections that exist, by name.
+
+    Send it as `collection_info`. Without a server, nothing is told.
+    """
+    if not driver.has_server(database):
+        return {}
+    named = {"listCollections": 1, "filter": {"name": {"$in": sorted(names)}}}
+    answer = await database.command(named)
+    return {found["name"]: _info(found) for found in answer["cursor"]["firstBatch"]}
+
+
+def _info(found: Mapping[str, Any]) -> CollectionInfo:
+    uuid = found.get("info", {}).get("uuid")
     return CollectionInfo(
-        kind=found[0].get("type", "collection"),
-        options=found[0].get("options", {}),
+        kind=found.get("type", "collection"),
+        options=found.get("options", {}),
         uuid=None if uuid is None else bytes(uuid).hex(),
     )

@@ -141,6 +141,8 @@ async def plan_ranges(
     """
     settings = settings or Settings()
     places = None if target is None else target_of(target, collection, settings)
+    if places is not None:
+        await places.check_options(collection)
     return await plan_into(places, collection, window, settings)
 
 

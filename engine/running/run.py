@@ -31,7 +31,7 @@ from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpo
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.plan_store import PlanStore
-from engine.storing.target import Target, target_of
+from engine.storing.target import STATE, Target, target_of
 from engine.storing.writer import Writer
 from engine.verdict import verdict_of
 
@@ -59,6 +59,7 @@ async def run(
     settings = settings or Settings()
     places = None if target is None else target_of(target, source, settings)
     writer_of = _writers(writer, places, settings)
+    await _check_options(places, source, writer)
     if places is not None and writer is None:
         await places.check_results()
     plan = await plan_into(places, source, window, settings)
@@ -191,6 +192,7 @@ async def run_range(
     """
     settings = settings or Settings()
     places = None if target is None else target_of(target, source, settings)
+    await _check_options(places, source, writer)
     writer = _writers(writer, places, settings)(key_range.run_id)
     parts = source, extractor, writer, checkpoints or _checkpoints(places), settings
     return await _run_range(key_range, *parts, progress=progress, turn=turn)
@@ -213,6 +215,12 @@ async def _run_range(
     reader = Reader(scan, key_range, settings)
     store = checkpoints, checkpoint
     return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, turn=turn)
+
+
+async def _check_options(target: Target | None, source: driver.Collection, writer: Writer | None) -> None:
+    """Looks at the options of the collections that are written (`Target.check_options`)."""
+    if target is not None:
+        await target.check_options(source, *(STATE if writer else ()))
 
 
 def _checkpoints(target: Target | None) -> CheckpointStore:

@@ -50,6 +50,23 @@ def test_a_configuration_error_fails_at_once_with_its_message(tasks, in_task, pa
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["messages_entities", "engine_checkpoints"])
+def test_trap_48_a_capped_target_fails_each_task_at_once(tasks, in_task, source, name):
+    """The plan, a range whose collection was replaced meanwhile, and a replay: nothing is sent or written."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    in_task(kinds=[], limit=None)
+    (key_range,) = tasks.plan()
+    source.database.drop_collection(name)
+    source.database.create_collection(name, capped=True, size=100_000)
+    calls = [tasks.plan, lambda: tasks.run_range(key_range, deadline_s=60)]
+    calls += [lambda: tasks.replay(deadline_s=60)] if name == "messages_entities" else []
+    for call in calls:
+        with pytest.raises(AirflowFailException, match=f"{name}: it is a capped collection"):
+            call()
+    assert source.database[name].count_documents({}) == 0
+
+
 def test_a_retried_plan_is_the_kept_plan(tasks, in_task, source):
     """If a DAG run plans again, its ranges stay the same, although documents came in meanwhile."""
     in_task(range_documents=20)
