@@ -16,7 +16,8 @@ from engine.report import RunReport
 from engine.running.progress_tracker import ProgressCallback
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
-from engine.storing.target import RESULTS, target_of
+from engine.storing.target import target_of
+from engine.storing.target_options import RESULTS, check_options
 
 REPAIR = "repair"
 """The range id of a repair, which has one range; the id of its run ends with the same word."""
@@ -42,7 +43,7 @@ async def repair(
     settings = settings or Settings()
     run_id = settings.run_id or run_id_of(parameters_of(driver.namespace(source), window, settings))
     places = target_of(target, source, settings)
-    await places.check_options(source, *RESULTS)
+    await check_options(places, source, RESULTS)
     await privileges.check_source(source)
     await places.check_results()
     plan = await make_plan(source, window, settings, f"{run_id}-{REPAIR}")

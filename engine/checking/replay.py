@@ -24,7 +24,8 @@ from engine.report import RunReport
 from engine.running.progress_tracker import ProgressCallback
 from engine.settings import Settings
 from engine.storing.mongo_writer import MongoWriter
-from engine.storing.target import RESULTS, target_of
+from engine.storing.target import target_of
+from engine.storing.target_options import RESULTS, check_options
 
 REPLAY = "replay"
 """The range id of a replay, which has one range; the id of its run contains the same word."""
@@ -76,7 +77,7 @@ async def replay(
     settings = settings or Settings()
     run_id = settings.run_id or f"{driver.namespace(source)}-{REPLAY}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     places = target_of(target, source, settings)
-    await places.check_options(source, *RESULTS)
+    await check_options(places, source, RESULTS)
     await privileges.check_source(source)
     await places.check_replay()
     letters = UnresolvedLetters(places.dead_letters, settings.tuning.page_documents, kinds)

@@ -26,6 +26,7 @@ from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore
 from engine.storing.target import Target, plans_of, target_of
+from engine.storing.target_options import check_options
 
 
 async def make_plan(
@@ -142,7 +143,7 @@ async def plan_ranges(
     settings = settings or Settings()
     places = None if target is None else target_of(target, collection, settings)
     if places is not None:
-        await places.check_options(collection)
+        await check_options(places, collection)
     return await plan_into(places, collection, window, settings)
 
 

@@ -18,7 +18,8 @@ from engine.reading.scan import Scan
 from engine.settings import Settings
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.plan_store import PlanStore
-from engine.storing.target import STATE, target_of
+from engine.storing.target import target_of
+from engine.storing.target_options import STATE, check_options
 
 
 async def split_range(
@@ -41,7 +42,7 @@ async def split_range(
     """
     settings = settings or Settings()
     places = target_of(target, source, settings)
-    await places.check_options(source, *STATE)
+    await check_options(places, source, STATE)
     store = PlanStore(places.plans)
     stored = await store.load(run_id)
     if stored is None:

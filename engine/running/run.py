@@ -31,7 +31,8 @@ from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpo
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.plan_store import PlanStore
-from engine.storing.target import STATE, Target, target_of
+from engine.storing.target import Target, target_of
+from engine.storing.target_options import ALL, STATE, check_options
 from engine.storing.writer import Writer
 from engine.verdict import verdict_of
 
@@ -218,9 +219,9 @@ async def _run_range(
 
 
 async def _check_options(target: Target | None, source: driver.Collection, writer: Writer | None) -> None:
-    """Looks at the options of the collections that are written (`Target.check_options`)."""
+    """Looks at the options of the collections that are written (`check_options`)."""
     if target is not None:
-        await target.check_options(source, *(STATE if writer else ()))
+        await check_options(target, source, STATE if writer else ALL)
 
 
 def _checkpoints(target: Target | None) -> CheckpointStore:

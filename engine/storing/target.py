@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from engine.errors import ConfigError
 from engine.mongo import calls, driver, privileges
 from engine.settings import Settings
-from engine.storing import target_options
-
-RESULTS = ("entities", "dead_letters")
-STATE = ("plans", "checkpoints")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +47,6 @@ class Target:
     async def check_verification(self) -> None:
         """Checks that the login may read results."""
         await self._check({self.entities.name: privileges.READ, self.dead_letters.name: privileges.READ})
-
-    async def check_options(self, source: driver.Collection, *parts: str) -> list[str]:
-        """Looks at the options of these collections, of all four if none is named; see `target_options`."""
-        chosen = parts or (*RESULTS, *STATE)
-        return await target_options.check_options({part: getattr(self, part) for part in chosen}, source)
 
     async def _check(self, needs: privileges.Needs) -> None:
         await privileges.check_target(self.plans.database, needs)

@@ -7,7 +7,7 @@ deletes results later, is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -16,9 +16,14 @@ from engine.model import DeadLetter
 from engine.mongo import calls, driver
 from engine.mongo.collection_info import CollectionInfo, infos_of
 from engine.observing.events import Events
+from engine.storing.target import Target
 
 Indexes = Mapping[str, Mapping[str, Any]]
 """Indexes by name, as the driver describes them."""
+
+RESULTS = ("entities", "dead_letters")
+STATE = ("plans", "checkpoints")
+ALL = (*RESULTS, *STATE)
 
 _REFUSED = {
     "timeseries": "a time series, which keeps several documents of one _id",
@@ -40,14 +45,14 @@ _CASE_STRENGTH = 3
 """A collation of a lower strength takes "a" and "A" for one `_id`."""
 
 
-async def check_options(collections: Mapping[str, driver.Collection], source: driver.Collection) -> list[str]:
+async def check_options(target: Target, source: driver.Collection, parts: Iterable[str] = ALL) -> list[str]:
     """Refuses collections that would not keep what is written; tells what may become of it later.
 
     A login that may not list collections or indexes is not asked for more: then nothing is known, and the run
     goes on.
 
     Args:
-        collections: by their part: `entities`, `dead_letters`, `plans`, `checkpoints`; all of one database.
+        parts: the collections that will be written.
 
     Returns:
         What was told, in words.
@@ -55,7 +60,8 @@ async def check_options(collections: Mapping[str, driver.Collection], source: dr
     Raises:
         ConfigError: one would lose documents without a word, or refuse nearly all; names setting and way out.
     """
-    database = next(iter(collections.values())).database
+    collections = {part: getattr(target, part) for part in parts}
+    database = target.plans.database
     names = {collection.name for collection in collections.values()}
     infos = await _if_permitted(database, lambda: infos_of(database, names)) or {}
     notes = []

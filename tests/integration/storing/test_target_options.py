@@ -20,6 +20,7 @@ from engine import (
 )
 from engine.keys.key import Key, KeyRange
 from engine.storing.target import target_of
+from engine.storing.target_options import check_options
 from engine.storing.writer import JsonLinesWriter
 from tests.support.samples import first_word
 
@@ -221,10 +222,11 @@ async def test_a_login_that_may_not_list_is_asked_for_no_more(pymongo_messages, 
     """Then nothing is known of the target's collections, and the run goes on."""
     database = pymongo_messages.database
     target = target_of(database, pymongo_messages, SETTINGS)
-    await database.create_collection("messages_entities", capped=name.endswith("infos_of"), size=10_000)
+    unknown = {"capped": True, "size": 10_000} if name.endswith("infos_of") else {}
+    await database.create_collection("messages_entities", **unknown)
 
     async def refused(*_):
         raise OperationFailure("not authorized", 13)
 
     monkeypatch.setattr(name, refused)
-    assert await target.check_options(pymongo_messages) == []
+    assert await check_options(target, pymongo_messages) == []
