@@ -89,11 +89,15 @@ async def replay(
         inside = scan.limited_to(await _window_filter(scan, window, settings))
         absent = partial(letters.resolve_deleted, source=scan, run_id=run_id)
         documents = DocumentsByKey(letters.pages(limit), inside, settings.text_field, absent)
-        first, last = (Key((end,) * len(scan.order.fields)) for end in (MinKey(), MaxKey()))
-        key_range = KeyRange(first, last, REPLAY, run_id, None if inside.filter else count)
+        key_range = _everything(scan, run_id, None if inside.filter else count)
         writer = ReplayWriter(places, run_id, extractor=settings.extractor_label, force=settings.force)
         reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
     return merged_report(run_id, reports, settings.max_dead_letters, {})
+
+
+def _everything(scan: Scan, run_id: str, expected: int | None) -> KeyRange:
+    first, last = (Key((end,) * len(scan.order.fields)) for end in (MinKey(), MaxKey()))
+    return KeyRange(first, last, REPLAY, run_id, expected)
 
 
 async def _window_filter(scan: Scan, window: Window, settings: Settings) -> dict[str, Any]:
