@@ -43,7 +43,7 @@ async def repair(
     settings = settings or Settings()
     run_id = settings.run_id or run_id_of(parameters_of(driver.namespace(source), window, settings))
     places = target_of(target, source, settings)
-    await check_options(places, source, RESULTS)
+    notes = await check_options(places, source, RESULTS)
     await privileges.check_source(source)
     await places.check_results()
     plan = await make_plan(source, window, settings, f"{run_id}-{REPAIR}")
@@ -55,5 +55,6 @@ async def repair(
         key_range = KeyRange(plan.ranges[0].start, plan.ranges[-1].stop, REPAIR, plan.run_id)
         writer = MongoWriter(places, plan.run_id, extractor=settings.extractor_label, force=settings.force)
         documents = DocumentsByKey(Verifier(places).missing(keys), scan, settings.text_field)
-        reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
+        parts = documents, writer, extractor, settings, progress, notes
+        reports.append(await run_documents(key_range, *parts))
     return merged_report(plan.run_id, reports, settings.max_dead_letters, plan.outside)

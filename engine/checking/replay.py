@@ -77,7 +77,7 @@ async def replay(
     settings = settings or Settings()
     run_id = settings.run_id or f"{driver.namespace(source)}-{REPLAY}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     places = target_of(target, source, settings)
-    await check_options(places, source, RESULTS)
+    notes = await check_options(places, source, RESULTS)
     await privileges.check_source(source)
     await places.check_replay()
     letters = UnresolvedLetters(places.dead_letters, settings.tuning.page_documents, kinds)
@@ -91,7 +91,8 @@ async def replay(
         documents = DocumentsByKey(letters.pages(limit), inside, settings.text_field, absent)
         key_range = _everything(scan, run_id, None if inside.filter else count)
         writer = ReplayWriter(places, run_id, extractor=settings.extractor_label, force=settings.force)
-        reports.append(await run_documents(key_range, documents, writer, extractor, settings, progress))
+        parts = documents, writer, extractor, settings, progress, notes
+        reports.append(await run_documents(key_range, *parts))
     return merged_report(run_id, reports, settings.max_dead_letters, {})
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.keys.key import KeyRange
@@ -22,10 +23,11 @@ async def run_documents(
     extractor: Extractor | ExtractFunction,
     settings: Settings,
     progress: ProgressCallback | None,
+    notes: Iterable[str],
 ) -> RangeReport:
     """Makes one attempt at these documents as one range; nothing is kept to resume from."""
     store = MemoryCheckpoints()
-    checkpoint = await store.claim(key_range)
+    checkpoint = replace(await store.claim(key_range), notes=tuple(notes))
     return await run_attempt(documents, extractor, writer, store, checkpoint, settings, progress=progress)
 
 

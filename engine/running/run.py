@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from engine.calling.caller import Caller
@@ -60,7 +61,7 @@ async def run(
     settings = settings or Settings()
     places = None if target is None else target_of(target, source, settings)
     writer_of = _writers(writer, places, settings)
-    await _check_options(places, source, writer)
+    notes = await _notes(places, source, writer)
     if places is not None and writer is None:
         await places.check_results()
     plan = await plan_into(places, source, window, settings)
@@ -74,7 +75,7 @@ async def run(
     async def one(key_range: KeyRange, service: Extractor) -> RangeReport:
         async with running:
             try:
-                parts = source, service, writer_of(plan.run_id), checkpoints, settings
+                parts = source, service, writer_of(plan.run_id), checkpoints, settings, notes
                 return await _run_range(key_range, *parts, progress=progress_of_run.update, turn=turn)
             except EngineError as error:
                 return _failed(key_range, error)
@@ -193,9 +194,9 @@ async def run_range(
     """
     settings = settings or Settings()
     places = None if target is None else target_of(target, source, settings)
-    await _check_options(places, source, writer)
+    notes = await _notes(places, source, writer)
     writer = _writers(writer, places, settings)(key_range.run_id)
-    parts = source, extractor, writer, checkpoints or _checkpoints(places), settings
+    parts = source, extractor, writer, checkpoints or _checkpoints(places), settings, notes
     return await _run_range(key_range, *parts, progress=progress, turn=turn)
 
 
@@ -206,6 +207,7 @@ async def _run_range(
     writer: Writer,
     checkpoints: CheckpointStore,
     settings: Settings,
+    notes: list[str],
     *,
     progress: ProgressCallback | None,
     turn: asyncio.Lock | None,
@@ -214,14 +216,13 @@ async def _run_range(
     scan = await choose_scan(source, *order)
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
     reader = Reader(scan, key_range, settings)
-    store = checkpoints, checkpoint
+    store = checkpoints, replace(checkpoint, notes=(*checkpoint.notes, *notes))
     return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, turn=turn)
 
 
-async def _check_options(target: Target | None, source: driver.Collection, writer: Writer | None) -> None:
+async def _notes(target: Target | None, source: driver.AnyCollection, writer: Writer | None) -> list[str]:
     """Looks at the options of the collections that are written (`check_options`)."""
-    if target is not None:
-        await check_options(target, source, STATE if writer else ALL)
+    return [] if target is None else await check_options(target, source, STATE if writer else ALL)
 
 
 def _checkpoints(target: Target | None) -> CheckpointStore:

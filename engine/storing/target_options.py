@@ -45,7 +45,9 @@ _CASE_STRENGTH = 3
 """A collation of a lower strength takes "a" and "A" for one `_id`."""
 
 
-async def check_options(target: Target, source: driver.Collection, parts: Iterable[str] = ALL) -> list[str]:
+async def check_options(
+    target: Target, source: driver.AnyCollection, parts: Iterable[str] = ALL
+) -> list[str]:
     """Refuses collections that would not keep what is written; tells what may become of it later.
 
     A login that may not list collections or indexes is not asked for more: then nothing is known, and the run
@@ -96,7 +98,7 @@ async def _if_permitted(where: driver.Place, command: calls.Command[Any]) -> Any
         return None
 
 
-async def _fault_of(info: CollectionInfo, source: driver.Collection) -> str | None:
+async def _fault_of(info: CollectionInfo, source: driver.AnyCollection) -> str | None:
     """Why a collection loses documents without a word; None if it does not."""
     if info.kind in _REFUSED:
         return _REFUSED[info.kind]
@@ -106,7 +108,10 @@ async def _fault_of(info: CollectionInfo, source: driver.Collection) -> str | No
     loose = (
         collation.get("strength", _CASE_STRENGTH) < _CASE_STRENGTH or collation.get("alternate") == "shifted"
     )
-    if not loose or collation == await calls.read_source(source, lambda: driver.default_collation(source)):
+    if not loose:
+        return None
+    read = driver.exact(source)
+    if collation == await calls.read_source(read, lambda: driver.default_collation(read)):
         return None
     strength = f"{collation['locale']}, strength {collation.get('strength', _CASE_STRENGTH)}"
     return f"a collection whose collation ({strength}) takes different _ids for one"

@@ -143,6 +143,7 @@ async def test_what_may_happen_to_results_is_told_and_nothing_else(
     )
     notes = [line for line in caplog.messages if line.startswith("target_noted")]
     assert (report.reconciled, len(notes)) == (True, len(told)), report.problems
+    assert [text in note for text, note in zip(told, report.notes, strict=True)] == [True] * len(told)
     assert [text in note for text, note in zip(told, notes, strict=True)] == [True] * len(told)
 
 
