@@ -84,8 +84,7 @@ async def replay(
     count = await letters.count(limit)
     reports = []
     if count:
-        order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
-        scan = await choose_scan(source, *order)
+        scan = await _scan(source, settings)
         inside = scan.limited_to(await _window_filter(scan, window, settings))
         absent = partial(letters.resolve_deleted, source=scan, run_id=run_id)
         documents = DocumentsByKey(letters.pages(limit), inside, settings.text_field, absent)
@@ -94,6 +93,11 @@ async def replay(
         parts = documents, writer, extractor, settings, progress, notes
         reports.append(await run_documents(key_range, *parts))
     return merged_report(run_id, reports, settings.max_dead_letters, {})
+
+
+async def _scan(source: driver.AnyCollection, settings: Settings) -> Scan:
+    order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
+    return await choose_scan(source, *order)
 
 
 def _everything(scan: Scan, run_id: str, expected: int | None) -> KeyRange:
