@@ -213,7 +213,8 @@ def successor(value: Any) -> Any:
     """The least value, or nearly the least, that sorts after `value`; MaxKey for types without a successor.
 
     A range that ends there includes `value` and nothing that sorts later. Strings are taken to follow the
-    simple collation, where `s + NUL` is the very next string.
+    simple collation. Their very next one would be `s + NUL`, which Airflow cannot keep: PostgreSQL refuses
+    NUL in JSON.
     """
     if isinstance(value, datetime):
         last = value.replace(tzinfo=UTC) > datetime.max.replace(tzinfo=UTC) - _MS  # Python has no year 10000
@@ -223,7 +224,7 @@ def successor(value: Any) -> Any:
     if isinstance(value, ObjectId | Timestamp):
         return _next_number(value)
     if type(value) is str:  # not bson.Code, which is a str of another BSON type
-        return value + "\x00"
+        return value + "\x01"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return math.nextafter(float(value), math.inf) if value < math.inf else MaxKey()
     return MaxKey()

@@ -162,7 +162,7 @@ def _readable(key: Key, after: Key | None = None) -> str:
         return ("" if same_day else f"{value:%Y-%m-%d} ") + value.time().isoformat(_precision(value))
     if isinstance(value, MaxKey | MinKey):
         return "end" if isinstance(value, MaxKey) else "start"
-    return str(value)[:24]
+    return "".join(filter(str.isprintable, str(value)[:24]))
 
 
 def _shown(value: Any) -> Any:

@@ -62,7 +62,7 @@ def test_an_interval_of_values_that_are_no_times_needs_a_unit(settings, kind, un
     if needed is None:
         assert settings.window_of(params, INTERVAL).end == datetime(2025, 1, 3)
         return
-    with pytest.raises(ConfigError, match=f"give order_unit, .* {needed}.*, or give start and end"):
+    with pytest.raises(ConfigError, match=f"give order_unit, .*{needed}.*, or give start and end"):
         settings.window_of(params, INTERVAL)
 
 

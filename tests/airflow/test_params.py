@@ -63,8 +63,8 @@ def test_windows_of_another_order_have_ends_of_its_type(airflow):
 
 
 REFUSED = [
-    ({"order_type": "number"}, "give order_unit, .* s, ms or us"),
-    ({"order_type": "string"}, "give order_unit, .* a strftime pattern"),
+    ({"order_type": "number"}, "give order_unit, .*s, ms or us"),
+    ({"order_type": "string"}, "give order_unit, .*a strftime pattern"),
     ({"order_type": "string", "order_field": "_id"}, "give order_unit"),
     ({"order_type": "string", "order_unit": "%d.%m.%Y"}, "do not sort by time"),
     ({"order_type": "number", "order_unit": "ns"}, "give s, ms or us"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import bson
@@ -184,3 +185,11 @@ def test_a_range_of_timestamps_is_shown_as_times():
     """The label is for people, in the form of dates."""
     start, stop = (Key((Timestamp(SECONDS + after, 1), bson.MinKey())) for after in (0, 60))
     assert KeyRange(start, stop, expected=3).label == "2024-01-01 00:00 .. 00:01 · 3 docs"
+
+
+def test_a_range_of_strings_can_be_kept_and_shown_by_airflow():
+    """PostgreSQL refuses NUL in JSON, and a control character in a label would be seen as nothing or worse."""
+    stop = Key((successor("2024-01-02"), bson.MinKey()))
+    key_range = KeyRange(Key(("2024\x1b[31m", bson.MinKey())), stop, expected=3)
+    assert "\\u0000" not in json.dumps(key_range.to_json())
+    assert key_range.label == "2024[31m .. 2024-01-02 · 3 docs"
