@@ -188,7 +188,7 @@ def test_a_range_of_timestamps_is_shown_as_times():
 
 
 def test_a_range_of_strings_can_be_kept_and_shown_by_airflow():
-    """PostgreSQL refuses NUL in JSON, and a control character in a label would be seen as nothing or worse."""
+    """PostgreSQL refuses NUL in JSON, and control characters have no place in a label."""
     stop = Key((successor("2024-01-02"), bson.MinKey()))
     key_range = KeyRange(Key(("2024\x1b[31m", bson.MinKey())), stop, expected=3)
     assert "\\u0000" not in json.dumps(key_range.to_json())
