@@ -5,7 +5,7 @@ An error carries the range or the document that it concerns, and its message say
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -79,6 +79,20 @@ class ExtractionError(EngineError):
 
 class WriteError(EngineError):
     """Extractions or dead letters could not be written durably."""
+
+
+class Unstorable(WriteError):
+    """Some extractions can never be stored; all others of the same write are.
+
+    Attributes:
+        problems: what is wrong with each of them, by the `lookup_key` of its document's `_id`.
+        unchanged: the look-up keys of those that were stored already, unchanged.
+    """
+
+    def __init__(self, problems: Mapping[Any, str], unchanged: frozenset[Any]) -> None:
+        super().__init__(f"{len(problems)} results can never be stored: {next(iter(problems.values()))}")
+        self.problems = problems
+        self.unchanged = unchanged
 
 
 class Interrupted(EngineError):

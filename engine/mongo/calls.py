@@ -49,6 +49,7 @@ AUTHENTICATION_FAILED = 18
 EXECUTION_TIMEOUT = 50
 NOT_CONFIRMED = 64
 DUPLICATE_KEY = 11000
+DOCUMENT_TOO_LARGE = 10334
 """Server codes that the engine treats in a way of their own. 50 is MaxTimeMSExpired, and 64 is
 WriteConcernTimeout."""
 
@@ -197,6 +198,8 @@ def translated(error: Exception, kind: type[EngineError], what: str) -> EngineEr
     """Returns the engine's error for one of the driver: what failed, why, and what to do."""
     answer = answer_of(error)
     code: int | None = getattr(error, "code", None) or answer.get("code")
+    if isinstance(error, DocumentTooLarge):
+        code = DOCUMENT_TOO_LARGE
     advice = _UNREACHABLE if isinstance(error, AutoReconnect) else ADVICE.get(code or 0)
     raised = kind("; ".join(filter(None, [f"{what}: {_reason(error, answer, code)}", advice])))
     raised.code, raised.document_id = code, getattr(error, "document_id", None)

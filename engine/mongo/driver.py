@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import bson
 from pymongo import ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.common import MAX_BSON_SIZE
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
 from engine.keys.bson_values import AWARE_CODEC, EXACT_CODEC, STRICT
@@ -35,6 +37,9 @@ Place: TypeAlias = "AnyCollection | AnyDatabase"
 WTIMEOUT_S = 30.0
 """The longest wait for a majority, if the address has no `wtimeoutMS`: an election takes 12 s, and the driver
 looks for a server for 30 s. Without a limit the server waits for ever (trap 49, docs/traps.md)."""
+
+MOST_BYTES = MAX_BSON_SIZE
+"""The size of the largest document: 16 MiB."""
 
 MAJORITY = WriteConcern("majority", wtimeout=round(WTIMEOUT_S * 1000))
 
@@ -158,7 +163,7 @@ async def insert(collection: Collection, documents: list[dict[str, Any]]) -> Map
     try:
         reply = await collection.database.command(command, codec_options=EXACT_CODEC)
     except (PyMongoError, DocumentTooLarge) as error:
-        if is_overload(error):
+        if is_overload(error) or (isinstance(error, DocumentTooLarge) and _has_too_large(documents)):
             raise
         return await _insert_many(collection, documents)
     refused, unconfirmed = reply.get("writeErrors", []), reply.get("writeConcernError")
@@ -169,6 +174,11 @@ async def insert(collection: Collection, documents: list[dict[str, Any]]) -> Map
         "writeErrors": [{**labels, **error} for error in refused] if labels else refused,
         "writeConcernErrors": [{**labels, **unconfirmed}] if unconfirmed else [],
     }
+
+
+def _has_too_large(documents: list[dict[str, Any]]) -> bool:
+    """Whether one document is too large by itself; `insert_many` would write some of the others first."""
+    return any(len(bson.encode(each, codec_options=EXACT_CODEC)) > MOST_BYTES for each in documents)
 
 
 async def _insert_many(collection: Collection, documents: list[dict[str, Any]]) -> Mapping[str, Any]:

@@ -88,3 +88,8 @@ def _id_clause(operator: str, value: Any) -> dict[str, Any]:
     if isinstance(value, MinKey):
         return {}
     return {"$expr": {operator: ["$_id", {"$literal": value}]}}
+
+
+def both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """A filter that selects what both select; an empty one selects everything."""
+    return {"$and": [one, other]} if one and other else one or other

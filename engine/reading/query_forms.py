@@ -12,8 +12,8 @@ from engine.errors import PlanError
 from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.model import QueryForm
-from engine.reading.filters import filter_after_ties, interval_filter
-from engine.reading.scan import Scan, both, missing_index
+from engine.reading.filters import both, filter_after_ties, interval_filter
+from engine.reading.scan import Scan, missing_index
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from engine.keys.utf8 import decoded
 from engine.model import Page, QueryForm
 from engine.mongo import calls, driver
 from engine.reading import unreadable
-from engine.reading.filters import COUNTABLE, range_filter
+from engine.reading.filters import COUNTABLE, both, range_filter
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,16 @@ class Scan(ABC):
         found = await self.fetch(after or start, stop, limit=limit, projection=projection)
         if found and after is not None and lookup_key(found[0]["_id"]) == lookup_key(after.values[-1]):
             del found[0]
+            while not found and projection is not None and (beyond := await self._key_after(after, stop)):
+                found = await self.fetch(beyond, stop, limit=limit, projection=projection)
         return found, Key(self.order.values_of(found[-1])) if found else None
+
+    async def _key_after(self, after: Key, stop: Key) -> Key | None:
+        """The Key that follows `after`; None at the end. Its document may be too large for a reply with another."""
+        found = await self.fetch(after, stop, limit=2)
+        here = lookup_key(after.values[-1])
+        keys = [self.order.values_of(each) for each in found if lookup_key(each["_id"]) != here]
+        return Key(keys[0]) if keys else None
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
         """Returns the Key to resume from once every document up to one with these key values is done.
@@ -273,11 +282,6 @@ class Scan(ABC):
 
     def _cursor(self, start: Key, stop: Key, projection: Mapping[str, int]) -> Any:
         return self.collection.find(self.condition(start, stop), projection).hint(self.spec)
-
-
-def both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """A filter that selects what both select; an empty one selects everything."""
-    return {"$and": [one, other]} if one and other else one or other
 
 
 def missing_index(collection: driver.Collection, order: Order, reasons: list[str]) -> str:

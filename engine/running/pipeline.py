@@ -19,7 +19,7 @@ from typing import Any
 
 from engine.calling.caller import Caller
 from engine.calling.endpoint import Endpoint
-from engine.errors import EngineError, Interrupted, ServiceDown, SourceError, root_error
+from engine.errors import EngineError, Interrupted, ServiceDown, SourceError, Unstorable, root_error
 from engine.model import Status
 from engine.mongo import waiting
 from engine.observing import metrics
@@ -30,7 +30,7 @@ from engine.running.channel import Channel
 from engine.running.deduplication import outcomes_of
 from engine.running.event_loop import gc_threshold_raised
 from engine.running.progress_tracker import SAVE_TIMEOUT_S, SILENT_SAVE_TIMEOUT_S, ProgressTracker
-from engine.running.write_buffer import BatchInFlight, Results, WriteBuffer
+from engine.running.write_buffer import BatchInFlight, Results, WriteBuffer, joined, with_letters
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint
 from engine.storing.writer import Writer
@@ -250,14 +250,25 @@ class RangeAttempt:
         """Writes groups of batches, moves the low-water mark, and saves the checkpoint when it is due."""
         while group := await self._to_write.next_group():
             results = [item.results(self._range_id) for item in group]
-            extractions = [extraction for found, _ in results for extraction in found]
-            dead_letters = [letter for _, letters in results for letter in letters]
             with self._metrics.write():
-                unchanged = await self._writer.write(extractions, dead_letters)
+                results, unchanged = await self._made_durable(results)
             for item, written in zip(group, results, strict=True):
                 self._complete(item, written, unchanged)
             await self._tracker.save_when_due()
             self._tracker.report_progress()
+
+    async def _made_durable(self, results: list[Results]) -> tuple[list[Results], frozenset[Any]]:
+        """Writes the results; an extraction that can never be stored becomes a dead letter.
+
+        Returns:
+            The results as they are stored, and the look-up keys of those that were stored already.
+        """
+        try:
+            return results, await self._writer.write(*joined(results))
+        except Unstorable as refused:
+            changed = [with_letters(each, refused.problems, self._range_id) for each in results]
+            await self._writer.write([], [letter for _, new in changed for letter in new])
+            return [each for each, _ in changed], refused.unchanged
 
     def _complete(self, item: BatchInFlight, results: Results, unchanged: frozenset[Any]) -> None:
         """Counts a durable batch; each batch that the mark passes makes room to read another one."""

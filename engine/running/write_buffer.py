@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from engine.calling.caller import Outcome, Refusal
+from engine.errors import Failure
 from engine.keys.bson_values import lookup_key
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.running.batches import Batch
@@ -55,6 +56,40 @@ class BatchInFlight:
         batch, (extractions, letters) = self.batch, results
         same = sum(lookup_key(e.document_id) in unchanged for e in extractions) if unchanged else 0
         return Counts(batch.read, len(extractions) - same, batch.unchanged + same, len(letters), batch.digest)
+
+
+def joined(results: Sequence[Results]) -> Results:
+    """Returns the results of several batches as those of one."""
+    return [e for found, _ in results for e in found], [
+        letter for _, letters in results for letter in letters
+    ]
+
+
+def with_letters(
+    results: Results, problems: Mapping[Any, str], range_id: str
+) -> tuple[Results, list[DeadLetter]]:
+    """Replaces the extractions that can never be stored by dead letters.
+
+    Args:
+        problems: what is wrong with each of them, by the look-up key of its `_id`.
+
+    Returns:
+        The results with them, and the new dead letters alone.
+    """
+    extractions, letters = results
+    refused = [e for e in extractions if lookup_key(e.document_id) in problems]
+    new = [
+        DeadLetter(
+            e.document_id,
+            Failure.PERMANENT.value,
+            f"the result {problems[lookup_key(e.document_id)]}",
+            range_id,
+            text_hash=e.text_hash,
+        )
+        for e in refused
+    ]
+    kept = [e for e in extractions if lookup_key(e.document_id) not in problems]
+    return (kept, [*letters, *new]), new
 
 
 class WriteBuffer(Channel["BatchInFlight"]):

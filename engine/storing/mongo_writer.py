@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.errors import Unstorable, WriteError
 from engine.keys.bson_values import lookup_key
 from engine.model import DeadLetter, Extraction
 from engine.mongo import bulk, calls
+from engine.storing.storable import problem_of, problems_of
 from engine.storing.target import Target
 
 
@@ -50,8 +53,21 @@ class MongoWriter:
     async def write(
         self, extractions: Sequence[Extraction], dead_letters: Sequence[DeadLetter]
     ) -> frozenset[Any]:
-        """Writes the extractions, resolves older dead letters of their documents, and records new ones."""
-        unchanged = await self._store(self._stored(extractions)) if extractions else frozenset()
+        """Writes the extractions, resolves older dead letters of their documents, and records new ones.
+
+        Raises:
+            Unstorable: some extractions can never be stored. Everything else is.
+            WriteError: something could not be written.
+        """
+        documents = self._stored(extractions)
+        try:
+            unchanged = await self._store(documents) if documents else frozenset()
+        except WriteError:
+            problems = problems_of(documents)
+            if not problems:
+                raise
+            storable = [e for e in extractions if lookup_key(e.document_id) not in problems]
+            raise Unstorable(problems, await self.write(storable, dead_letters)) from None
         await self._resolve(extractions)
         for letter in dead_letters:
             await self._record(letter)
@@ -123,6 +139,11 @@ class MongoWriter:
             await calls.write_target(letters, lambda: letters.update_many(theirs, change))
 
     async def _record(self, letter: DeadLetter) -> None:
+        """Records a dead letter; without its text, if it cannot be stored with it."""
+        if letter.text is not None and (problem := problem_of(letter.to_document())):
+            letter = replace(
+                letter, text=None, message=f"{letter.message} (the text is not kept: it {problem})"
+            )
         fields = letter.to_document()
         first_at = fields.pop("first_at") or self._now()
         fields["last_at"] = fields["last_at"] or self._now()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import WriteError
+from engine.errors import PlanError, WriteError
 from engine.mongo import calls, driver
 
 
@@ -27,6 +27,8 @@ class PlanStore:
         try:
             await self._write(lambda: self._collection.insert_one({"_id": plan["run_id"], **plan}))
         except WriteError as error:
+            if error.code == calls.DOCUMENT_TOO_LARGE:
+                raise PlanError(_too_large(plan)) from error
             if error.code != calls.DUPLICATE_KEY:
                 raise
             return await self.load(plan["run_id"]) or dict(plan)
@@ -51,3 +53,10 @@ class PlanStore:
 
     async def _write(self, command: calls.Command[Any]) -> Any:
         return await calls.write_target(self._collection, command)
+
+
+def _too_large(plan: Mapping[str, Any]) -> str:
+    return (
+        f"the plan of run {plan['run_id']!r} has {len(plan['ranges']):,} ranges, whose keys are too large for "
+        "one document of 16 MB: plan fewer ranges, by a smaller max_ranges or a larger range_documents"
+    )

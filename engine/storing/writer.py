@@ -27,6 +27,7 @@ class Writer(Protocol):
         """Makes the results durable; returns the `lookup_key`s of those that were stored already, unchanged.
 
         Raises:
+            Unstorable: some can never be stored, and become dead letters; all others are durable.
             WriteError: some could not be written, and the checkpoint must not move past them.
         """
         ...

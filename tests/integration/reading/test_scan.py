@@ -190,3 +190,13 @@ async def test_nested_and_overlapping_field_paths_are_projected(database):
     for text_field in ("m.text", "m", "m.at"):
         settings = Settings(order_field="m.at", text_field=text_field)
         assert len(await read_all(database["messages"], settings)) == 3
+
+
+@pytest.mark.parametrize("order_field", ["created_at", "_id"])
+async def test_trap_16_a_document_that_fills_a_reply_alone_is_not_the_end(pymongo_database, order_field):
+    """The page before it ends with a document that comes again, and both do not fit into one reply."""
+    texts = ["short", "x" * ((16 << 20) - 100), "y" * ((16 << 20) - 100), "short"]
+    for n, text in enumerate(texts):
+        await fill(pymongo_database["messages"], [message(n, n, text)])
+    settings = Settings(order_field=order_field)
+    assert await read_all(pymongo_database["messages"], settings) == [identity(n) for n in range(4)]
