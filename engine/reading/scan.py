@@ -166,7 +166,7 @@ class Scan(ABC):
         return found, Key(self.order.values_of(found[-1])) if found else None
 
     async def _key_after(self, after: Key, stop: Key) -> Key | None:
-        """The Key that follows `after`; None at the end. Its document may be too large for a reply with another."""
+        """The Key that follows `after`; None at the end. Its document may fill a reply alone."""
         found = await self.fetch(after, stop, limit=2)
         here = lookup_key(after.values[-1])
         keys = [self.order.values_of(each) for each in found if lookup_key(each["_id"]) != here]

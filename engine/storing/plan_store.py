@@ -57,6 +57,6 @@ class PlanStore:
 
 def _too_large(plan: Mapping[str, Any]) -> str:
     return (
-        f"the plan of run {plan['run_id']!r} has {len(plan['ranges']):,} ranges, whose keys are too large for "
-        "one document of 16 MB: plan fewer ranges, by a smaller max_ranges or a larger range_documents"
+        f"the plan of run {plan['run_id']!r} has {len(plan['ranges']):,} ranges, whose keys are too large "
+        "for one document of 16 MB: plan fewer ranges, by a smaller max_ranges or a larger range_documents"
     )

@@ -20,7 +20,8 @@ class Gated:
     """A scan whose replies wait for a gate from the third on, and may then fail."""
 
     def __init__(self, scan, error=None):
-        self.scan, self.error, self.order = scan, error, scan.order
+        self.scan, self.error, self.page_of = scan, error, scan.page_of
+        self.order = scan.order
         self.calls, self.gate, self.begun = 0, asyncio.Event(), asyncio.Event()
 
     async def page(self, *args, **options):
@@ -131,6 +132,7 @@ class Slow:
 
     def __init__(self, scan):
         self.scan, self.order, self.now = scan, scan.order, 0.0
+        self.page_of = scan.page_of
 
     async def page(self, *args, **options):
         """Fetches the page, and moves the clock."""

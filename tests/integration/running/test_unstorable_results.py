@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine import Entity, JsonLinesWriter, PlanError, Status, Window, replay, run, verify
+from engine import Entity, JsonLinesWriter, MongoWriter, PlanError, Status, Window, replay, run, verify
+from engine.model import DeadLetter
+from engine.storing.target import Target
 from tests.support.checking import SMALL, places
 from tests.support.samples import fill, ids_of, message
 from tests.support.settings import settings_with
@@ -83,23 +85,15 @@ async def test_two_results_that_cannot_be_stored_beside_many_large_ones(pymongo_
     assert await ids_of(letters) == [3, 9]
 
 
-async def test_a_letter_that_is_too_large_is_kept_without_its_text(pymongo_database):
+@pytest.mark.parametrize("text", ["x" * ((16 << 20) - 100), "\ud83d"])
+async def test_a_letter_that_cannot_be_stored_is_kept_without_its_text(pymongo_database, text):
     """A text of nearly 16 MB fits its own document, but not a letter that says more."""
-    collection = await fill(pymongo_database["messages"], [message(n, n) for n in range(3)])
-    await collection.insert_one(message("long", 1, "x" * ((16 << 20) - 100)))
-
-    async def refuses(texts):
-        if any(len(text) > 100 for text in texts):
-            raise ValueError("too long")
-        return [[] for _ in texts]
-
-    report = await run(
-        Window(), extractor=refuses, **places(collection, settings_with(MANY, keep_failed_text=True))
-    )
-    assert (report.status, report.written, report.dead_lettered) == (Status.SUCCEEDED, 3, 1)
-    letter = await pymongo_database["messages_dead_letters"].find_one({"_id": "long"})
+    target = Target.of(pymongo_database, f"{pymongo_database.name}.messages", MANY)
+    writer = MongoWriter(target, "r", extractor="ner@1")
+    await writer.write([], [DeadLetter(7, "permanent", "HTTP 400", "0000", text=text)])
+    letter = await pymongo_database["messages_dead_letters"].find_one({"_id": 7})
     assert "text" not in letter
-    assert "the text is not kept: it has 16,777," in letter["message"]
+    assert letter["message"].startswith("HTTP 400 (the text is not kept: it h")
 
 
 async def test_lines_take_half_of_a_surrogate_pair(pymongo_database, tmp_path):
