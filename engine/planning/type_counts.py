@@ -70,14 +70,14 @@ async def window_ends(scan: Scan, window: Window, order_type: str, order_unit: s
 
 
 async def _kind(scan: Scan, window: Window, order_type: str) -> str | None:
-    """The type of the window. Times over `_id` are those in ObjectIds, unless all of its times are dates."""
+    """The type of the window. Times over `_id` are those in ObjectIds; of dates, if none is an ObjectId."""
     if scan.order.fields != ("_id",):
         return order_type
     if window.start is None and window.end is None:
         return None
     if order_type != "date":
         return order_type
-    return "date" if await _has(scan, "date") and not await _has(scan, "objectId") else "objectId"
+    return "objectId" if await _has(scan, "objectId") or not await _has(scan, "date") else "date"
 
 
 async def _has(scan: Scan, kind: str) -> bool:
