@@ -206,6 +206,7 @@ def merge(
     expected: int | None,
     max_dead_letters: int,
     outside: Mapping[str, int] | None = None,
+    problem: str | None = None,
 ) -> RunReport:
     """Merges the reports of ranges into the report of their run.
 
@@ -213,12 +214,13 @@ def merge(
         planned: the ids of all planned ranges. A range without a report fails the run, because an
             orchestrator may lose a task and still call this.
         max_dead_letters: allowed number of dead letters; with more, the run fails although it may reconcile.
+        problem: why the run has failed, whatever its ranges report.
     """
     by_id = {r.range_id: r for r in reports}
     ranges = tuple(by_id[range_id] for range_id in planned if range_id in by_id)
     counts = sum((r.counts for r in ranges), Counts())
     effort = sum((r.effort for r in ranges), Effort())
-    problems = tuple(_problems(planned, ranges, counts, max_dead_letters))
+    problems = (*_problems(planned, ranges, counts, max_dead_letters), *([problem] if problem else []))
     starts = [r.started_at for r in ranges if r.started_at]
     ends = [r.finished_at for r in ranges if r.finished_at]
     return RunReport(

@@ -151,7 +151,7 @@ async def _report_of(job: Job) -> tuple[engine.RunReport, str | None]:
     """The run's report, and its HTML if that is to be saved."""
     made = await engine.load_plan(job.settings.run_id or "", job.target, job.settings)
     begun = await engine.range_reports(made, job.target, job.settings)
-    report = await engine.conclude(made, begun, job.target, job.settings)
+    report = await engine.conclude(made, begun, job.target, job.settings, job.source)
     return report, await run_reports.html_of(made, report, job.target, job.settings)
 
 

@@ -50,7 +50,7 @@ async def repair(
     reports = []
     if plan.ranges:
         order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
-        scan = await choose_scan(source, *order)
+        scan = await choose_scan(source, *order, plan.source_uuid)
         keys = window_keys(scan, plan, settings.tuning.page_documents)
         key_range = KeyRange(plan.ranges[0].start, plan.ranges[-1].stop, REPAIR, plan.run_id)
         writer = MongoWriter(places, plan.run_id, extractor=settings.extractor_label, force=settings.force)

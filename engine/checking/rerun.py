@@ -7,19 +7,19 @@ from dataclasses import replace
 
 from engine.extractors.extractor import ExtractFunction, Extractor
 from engine.keys.key import KeyRange
-from engine.reading.document_source import DocumentSource
+from engine.reading.reader import DocumentSource
 from engine.report import RangeReport, RunReport, merge
+from engine.running.attempt import run_attempt
 from engine.running.progress_tracker import ProgressCallback
-from engine.running.run import run_attempt
 from engine.settings import Settings
 from engine.storing.checkpoint import MemoryCheckpoints
-from engine.storing.writer import Writer
+from engine.storing.mongo_writer import MongoWriter
 
 
 async def run_documents(
     key_range: KeyRange,
     documents: DocumentSource,
-    writer: Writer,
+    writer: MongoWriter,
     extractor: Extractor | ExtractFunction,
     settings: Settings,
     progress: ProgressCallback | None,
@@ -28,6 +28,7 @@ async def run_documents(
     """Makes one attempt at these documents as one range; nothing is kept to resume from."""
     store = MemoryCheckpoints()
     checkpoint = replace(await store.claim(key_range), notes=tuple(notes))
+    await writer.look()
     return await run_attempt(documents, extractor, writer, store, checkpoint, settings, progress=progress)
 
 

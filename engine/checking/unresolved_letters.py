@@ -14,6 +14,7 @@ from engine.errors import SourceError, WriteError
 from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.mongo import calls, driver
+from engine.mongo.collection_info import UUID_MISMATCH
 from engine.reading.index_choice import choose_scan
 from engine.reading.scan import Scan
 
@@ -91,5 +92,7 @@ class UnresolvedLetters:
 def as_target_error(error: SourceError) -> WriteError:
     """The same error for a scan of dead letters, which are in the target."""
     raised = WriteError(str(error))
+    if error.code == UUID_MISMATCH:
+        raised = WriteError("the collection of dead letters was dropped or renamed meanwhile; run it again")
     raised.code = error.code
     return raised

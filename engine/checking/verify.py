@@ -11,6 +11,7 @@ from engine.keys.key import Key
 from engine.keys.window import Window
 from engine.model import Counts
 from engine.mongo import calls, driver, privileges
+from engine.mongo.collection_info import refuse_replaced_target, target_identity
 from engine.planning.plan import Plan
 from engine.planning.planner import make_plan
 from engine.reading.index_choice import choose_scan
@@ -68,7 +69,8 @@ async def verify(
         limit: largest number of Keys in `first_missing`.
 
     Raises:
-        ConfigError, PlanError, SourceError, WriteError: as in `plan_ranges`; or the target could not be read.
+        ConfigError, PlanError, SourceError, WriteError: as in `plan_ranges`; or the target could not be
+            read, or the source or a collection of results was dropped or renamed meanwhile.
     """
     settings = settings or Settings()
     places = target_of(target, source, settings)
@@ -78,9 +80,12 @@ async def verify(
     verifier = Verifier(places, limit)
     if plan.ranges:
         order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
-        scan = await choose_scan(source, *order)
+        scan = await choose_scan(source, *order, plan.source_uuid)
+        await verifier.look()
         async for _ in verifier.missing(window_keys(scan, plan, settings.tuning.page_documents)):
             pass
+        await scan.refuse_replaced()
+        await verifier.refuse_replaced()
     return verifier.result(plan.outside)
 
 
@@ -96,6 +101,21 @@ class Verifier:
         self._first: list[Key] = []
         self._read = self._dead_lettered = self._missing = 0
         self._counts = Counts()
+        self._seen: list[tuple[driver.Collection, str | None]] = []
+
+    async def look(self) -> None:
+        """Notes which collections of results there are, for `refuse_replaced`."""
+        collections = (self._entities, self._dead_letters)
+        self._seen = [(c, await target_identity(c)) for c in collections]
+
+    async def refuse_replaced(self) -> None:
+        """Refuses to call documents missing whose results may have been dropped while they were looked up.
+
+        Raises:
+            WriteError: a collection of results was dropped or renamed.
+        """
+        for collection, before in self._seen:
+            await refuse_replaced_target(collection, before)
 
     async def missing(self, pages: AsyncIterable[list[Key]]) -> AsyncIterator[list[Key]]:
         """Yields the Keys whose documents are missing, page by page, in order; pages without any are skipped.

@@ -93,6 +93,7 @@ class KeyRange:
         expected: the number of its documents, if they were counted at planning.
         about: an estimate of that number, if they were not counted.
         fresh: the target held no extractions at planning, so the first attempt does not look for any.
+        source_uuid: what the collection was at planning; None if that is not known.
     """
 
     start: Key
@@ -102,6 +103,7 @@ class KeyRange:
     expected: int | None = None
     about: int | None = None
     fresh: bool = False
+    source_uuid: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.start.values) != len(self.stop.values):
@@ -131,6 +133,7 @@ class KeyRange:
             "expected": self.expected,
             "about": self.about,
             "fresh": self.fresh,
+            "source_uuid": self.source_uuid,
         }
 
     @classmethod
@@ -149,6 +152,7 @@ class KeyRange:
                 data["expected"],
                 data.get("about"),
                 data.get("fresh", False),
+                data.get("source_uuid"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not the JSON form of a KeyRange ({error!r}): {str(data)[:200]}") from error

@@ -1,7 +1,7 @@
 """Divides a window into segments: by walking the index, by counting between sampled keys, or by a sample.
 
-A boundary lies between two timestamps (`_id` MinKey) wherever it can, so that reading and counting are plain
-ranges of dates. It splits documents of equal timestamp (ties) by `_id` only if they exceed a range.
+A boundary lies between two timestamps (`_id` MinKey) where it can, so that ranges are plain ranges of dates.
+It splits documents of equal timestamp (ties) by `_id` only if they exceed a range.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from engine.keys.key import Key
 from engine.planning.segments import Segment, capped, gather_limited, joined
 from engine.reading.query_forms import FilterScan, WholeTiesScan
 from engine.reading.scan import Scan
+from engine.reading.unreadable import refuse_unmoved
 
 SAMPLES_A_RANGE = 48
 """Sampled keys for each range. The size of a range between every n-th key is Gamma(n)/n of its target: with
@@ -125,6 +126,7 @@ async def walk(scan: Scan, start: Key, stop: Key, sizes: Sizes) -> list[Segment]
     size, at = sizes.documents, start
     while (seen := await _hop(scan, at, stop, size)) is not None:
         segment = await _hopped(scan, at, seen, stop, size)
+        refuse_unmoved(scan.collection, scan.order, at, segment.stop)
         segments.append(segment)
         at = segment.stop
         if len(segments) > sizes.most:

@@ -63,6 +63,8 @@ class Plan:
         estimate: the window's documents as estimated by a sample, if the strategy was chosen by it.
         proof: the outcome of the cross-check of the counts.
         sharding: what is guaranteed behind `mongos`, in words; None of a server that is not sharded.
+        source_uuid: what the collection was at planning (`identity_of`); None in old plans.
+        problem: what the last verdict found wrong with the collection; it fails a run whose ranges succeeded.
     """
 
     run_id: str
@@ -79,6 +81,8 @@ class Plan:
     proof: Proof = Proof.NONE
     sharding: str | None = None
     planned_at: datetime = field(default_factory=_now)
+    source_uuid: str | None = None
+    problem: str | None = None
 
     @property
     def exact(self) -> bool:
@@ -120,6 +124,7 @@ class Plan:
             "proof": self.proof.value,
             "sharding": self.sharding,
             "planned_at": self.planned_at,
+            "source_uuid": self.source_uuid,
         }
 
     @classmethod
@@ -140,6 +145,8 @@ class Plan:
             proof=Proof(stored.get("proof", Proof.NONE)),
             sharding=stored.get("sharding"),
             planned_at=stored["planned_at"],
+            source_uuid=stored.get("source_uuid"),
+            problem=stored.get("problem"),
         )
 
 

@@ -13,6 +13,7 @@ from engine.keys.bson_values import successor
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window
 from engine.mongo import calls, driver, privileges
+from engine.mongo.collection_info import current_identity, is_replaced, source_replaced
 from engine.observing.events import Events
 from engine.planning import query_plan_check, type_counts
 from engine.planning.cross_check import cross_check
@@ -37,10 +38,10 @@ async def make_plan(
     Raises:
         ConfigError: the window's ends are of the wrong type or in the wrong order.
         PlanError: the order field has no full index, or it holds an array, or only values of another type
-            than the window's; the collection is a time series; or the cross-check of the counts failed.
-        SourceError: the server could not be read.
+            than the window's; the collection is a time series, or a view whose `_id`s may repeat; or the
+            cross-check of the counts failed.
+        SourceError: the server could not be read, or the collection was dropped or renamed meanwhile.
     """
-    await query_plan_check.refuse_time_series(collection)
     tuning = settings.tuning
     scan = await choose_scan(collection, settings.order_field, settings.filter, tuning.max_tied_documents)
     stages = await query_plan_check.stages_of_page(scan)
@@ -53,12 +54,13 @@ async def make_plan(
     sharding = await check_shards(typed, *bounds) if bounds else None
     partition = await _partition(scan, bounds, settings)
     segments, proof = await _cross_checked(typed, partition.segments, tuning.max_proven_documents)
+    await scan.refuse_replaced()
     return Plan(
         run_id=run_id,
         namespace=driver.namespace(collection),
         order=scan.order.fields,
         parameters=parameters_of(driver.namespace(collection), window, settings),
-        ranges=tuple(_key_range(segment, at, run_id) for at, segment in enumerate(segments)),
+        ranges=tuple(_key_range(segment, at, run_id, scan) for at, segment in enumerate(segments)),
         documents=sum(segment.documents for segment in segments),
         outside=outside,
         form=scan.form,
@@ -67,6 +69,7 @@ async def make_plan(
         estimate=partition.estimate,
         proof=proof,
         sharding=sharding,
+        source_uuid=scan.source_uuid,
     )
 
 
@@ -88,9 +91,10 @@ async def _cross_checked(
     return segments, Proof.NONE
 
 
-def _key_range(segment: Segment, at: int, run_id: str) -> KeyRange:
+def _key_range(segment: Segment, at: int, run_id: str, scan: Scan) -> KeyRange:
     counted, estimated = (segment.documents, None) if segment.exact else (None, segment.documents)
-    return KeyRange(segment.start, segment.stop, f"{at:04d}", run_id, counted, estimated)
+    bounds = segment.start, segment.stop
+    return KeyRange(*bounds, f"{at:04d}", run_id, counted, estimated, source_uuid=scan.source_uuid)
 
 
 def _bounds(scan: Scan, ends: type_counts.WindowEnds) -> tuple[Key, Key]:
@@ -128,8 +132,9 @@ async def plan_ranges(
 ) -> Plan:
     """Returns the plan of a run: makes it once and stores it in the target, where a restart finds it.
 
-    A restart of an unfinished run keeps its ranges, whatever has happened to the collection since (trap 17,
-    docs/traps.md). A run that was complete is planned again.
+    A restart of an unfinished run keeps its ranges, whatever has happened to the documents since (trap 17,
+    docs/traps.md). A run that was complete is planned again, and so is one whose collection is another one
+    now, if none of its ranges has begun.
 
     Args:
         collection: the source, of Motor or of PyMongo's asynchronous API.
@@ -139,6 +144,7 @@ async def plan_ranges(
         ConfigError: a setting or an end of the window is wrong, the run was planned with other parameters, or
             a login lacks a privilege that the run needs.
         PlanError: the window cannot be planned safely.
+        SourceError: the planned collection was dropped or renamed after a range had begun.
     """
     settings = settings or Settings()
     places = None if target is None else target_of(target, collection, settings)
@@ -164,8 +170,9 @@ async def plan_into(
     if stored is not None and not stored.get("complete"):
         plan = Plan.from_document(stored)
         check_parameters(plan, parameters)
-        _log_plan("plan_found", plan)
-        return plan
+        if await _may_resume(plan, collection, target):
+            _log_plan("plan_found", plan)
+            return plan
     plan = await make_plan(collection, window, settings, run_id)
     entities = target.entities
     if await calls.read_target(entities, lambda: entities.find_one({}, {"_id": 1})) is None:
@@ -176,6 +183,26 @@ async def plan_into(
     plan = Plan.from_document(await store.insert(plan.to_document()))
     _log_plan("planned", plan)
     return plan
+
+
+async def _may_resume(plan: Plan, source: driver.AnyCollection, target: Target) -> bool:
+    """Whether the collection is the planned one; False if it is another, and no range has begun.
+
+    Raises:
+        SourceError: it is another one, and ranges have begun: their results belong to the one before.
+    """
+    if not is_replaced(plan.source_uuid, await current_identity(source)):
+        return True
+    begun = await MongoCheckpoints(target.checkpoints).of_run(plan.run_id)
+    if not begun:
+        return False
+    raise source_replaced(
+        source,
+        f"{len(begun)} of the {len(plan.ranges)} ranges of run {plan.run_id!r} have begun, so it is neither "
+        "resumed nor planned again: if the collection was renamed, rename it back; otherwise choose another "
+        f'run_id, or remove the plan: db.getCollection("{target.plans.name}")'
+        f'.deleteOne({{_id: "{plan.run_id}"}})',
+    )
 
 
 def _log_plan(name: str, plan: Plan) -> None:

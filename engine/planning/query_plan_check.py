@@ -11,9 +11,10 @@ from bson.min_key import MinKey
 from engine.errors import PlanError, SourceError
 from engine.keys.key import Key
 from engine.model import QueryForm
-from engine.mongo import calls, driver
+from engine.mongo import driver
 from engine.reading.filters import range_filter
-from engine.reading.scan import Scan, missing_index
+from engine.reading.scan import Scan
+from engine.reading.unreadable import missing_index
 
 FORBIDDEN = {"COLLSCAN": "would scan the whole collection", "SORT": "would sort in memory"}
 """Stages that the query of a page must not have."""
@@ -26,20 +27,6 @@ LEAVES_OUT = {
 
 BAD_VALUE = 2
 """Server code BadValue: no index has the name of the hint, or a filter is wrong."""
-
-
-async def refuse_time_series(collection: driver.AnyCollection) -> None:
-    """Refuses a time series. Its `_id`s may repeat, so they neither order equal timestamps nor name a result.
-
-    Raises:
-        PlanError: the collection is a time series; the message says what to do instead.
-    """
-    if "timeseries" in await calls.read_source(collection, lambda: driver.options(driver.exact(collection))):
-        raise PlanError(
-            f"{driver.namespace(collection)} is a time series: its _ids are neither unique nor indexed, so "
-            "no plan can promise to read each document once. Copy it to a collection with new _ids "
-            '([{"$unset": "_id"}, {"$out": ...}]) and read that'
-        )
 
 
 async def stages_of_page(scan: Scan) -> list[Mapping[str, Any]]:

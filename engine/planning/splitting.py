@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from engine.errors import PlanError
-from engine.keys.key import KeyRange
+from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window
 from engine.model import Status
 from engine.mongo import driver
@@ -39,6 +39,7 @@ async def split_range(
         ConfigError: the settings are not those that the run was planned with.
         PlanError: there is no such plan or range; the range is running or has succeeded; it holds fewer than
             two documents; or the plan was changed meanwhile.
+        SourceError: the collection that the run was planned on was dropped or renamed.
     """
     settings = settings or Settings()
     places = target_of(target, source, settings)
@@ -52,10 +53,8 @@ async def split_range(
     check_parameters(plan, {name: parameters[name] for name in ("source", "order", "filter")})
     at = _position(plan, range_id)
     await _refuse_if_in_use(plan.ranges[at], MongoCheckpoints(places.checkpoints))
-    scan = await choose_scan(
-        source, settings.order_field, settings.filter, settings.tuning.max_tied_documents
-    )
-    halves = await _halves(plan.ranges[at], scan)
+    order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
+    halves = await _halves(plan.ranges[at], await choose_scan(source, *order, plan.source_uuid))
     ranges = (*plan.ranges[:at], *halves, *plan.ranges[at + 1 :])
     documents = sum(r.expected if r.expected is not None else r.about or 0 for r in ranges)
     changed = replace(plan, ranges=ranges, documents=documents)
@@ -89,12 +88,18 @@ async def _halves(whole: KeyRange, scan: Scan) -> list[KeyRange]:
     documents = await scan.count(whole.start, whole.stop)
     size = max(1, math.ceil(documents / 2))
     segments = await walk(scan, whole.start, whole.stop, Sizes(size, most=3))
+    await scan.refuse_replaced()
     if len(segments) < 2:  # noqa: PLR2004
         raise PlanError(f"range {whole.range_id} holds {documents} documents: nothing to split")
     first = segments[0]
     # The rest is more than half if the boundary was moved to before a group of ties.
     rest = sum(segment.documents for segment in segments[1:])
     return [
-        KeyRange(first.start, first.stop, f"{whole.range_id}.0", whole.run_id, first.documents),
-        KeyRange(first.stop, whole.stop, f"{whole.range_id}.1", whole.run_id, rest),
+        _half(whole, ".0", first.start, first.stop, first.documents),
+        _half(whole, ".1", first.stop, whole.stop, rest),
     ]
+
+
+def _half(whole: KeyRange, suffix: str, start: Key, stop: Key, documents: int) -> KeyRange:
+    range_id = whole.range_id + suffix
+    return KeyRange(start, stop, range_id, whole.run_id, documents, source_uuid=whole.source_uuid)

@@ -65,7 +65,12 @@ class DocumentsByKey:
         return Key(values)
 
     async def count_unread(self, read: int) -> int:  # noqa: ARG002
-        """Returns 0: the documents were not counted before."""
+        """Returns 0: the documents were not counted before.
+
+        Raises:
+            SourceError: the collection was dropped or renamed, so documents may be absent for this reason.
+        """
+        await self._scan.refuse_replaced()
         return 0
 
     async def _fetch(self, wanted: Mapping[Any, Any]) -> Page | None:
@@ -85,4 +90,5 @@ class DocumentsByKey:
 
         found = await calls.read_source(collection, read)
         found = [stored for stored in found if lookup_key(stored["_id"]) in wanted]
+        unreadable.refuse_repeated(collection, self._scan.order, found)
         return self._scan.page_of(found, self._text_field) if found else None

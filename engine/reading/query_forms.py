@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from bson.binary import UUID_SUBTYPE, Binary
 from bson.max_key import MaxKey
 
 from engine.errors import PlanError
@@ -13,7 +14,8 @@ from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
 from engine.model import QueryForm
 from engine.reading.filters import both, filter_after_ties, interval_filter
-from engine.reading.scan import Scan, missing_index
+from engine.reading.scan import Scan
+from engine.reading.unreadable import missing_index, not_moving
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,51 @@ class BoundsScan(Scan):
     """Asks by index bounds, which give exactly `[start, stop)` for keys of any BSON types in one index scan.
 
     See docs/decisions/0001-index-bounds.md. A page is one reply of at most 16 MiB.
+
+    Attributes:
+        names_uuid: each query names the UUID of the collection, and a server that knows this (MongoDB 6.0 and
+            later) refuses it for any other collection. The drivers' `find` has no parameter for it.
     """
 
     form: ClassVar[QueryForm] = QueryForm.INDEX_BOUNDS
+
+    names_uuid: bool = False
+
+    def _find(
+        self,
+        start: Key,
+        stop: Key,
+        fields: Mapping[str, int],
+        sort: list[tuple[str, int]],
+        skip: int,
+        limit: int,
+    ) -> Awaitable[list[dict[str, Any]]]:
+        """Sends the query as a command if it names the UUID, which is as fast."""
+        if not self.names_uuid:
+            return super()._find(start, stop, fields, sort, skip, limit)
+        bounds = {"min": dict(self.order.bounds(start))}
+        if not isinstance(stop.values[0], MaxKey):
+            bounds["max"] = dict(self.order.bounds(stop))
+        page = {"skip": skip, "limit": limit, "batchSize": limit, "singleBatch": True}
+        query = {
+            "filter": self._selected(start, stop),
+            "projection": fields,
+            "sort": dict(sort),
+            "hint": self.index,
+        }
+        return self.first_batch({**query, **bounds, **page})
+
+    async def first_batch(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Sends a `find` that names the UUID, and returns the documents of its first reply."""
+        collection, uuid = self.collection, Binary(bytes.fromhex(self.source_uuid or ""), UUID_SUBTYPE)
+        concern = collection.read_concern.document
+        command = {"find": collection.name, **query, "collectionUUID": uuid}
+        answer = await collection.database.command(
+            {**command, "readConcern": concern} if concern else command,
+            read_preference=collection.read_preference,
+            codec_options=collection.codec_options,
+        )
+        return answer["cursor"]["firstBatch"]  # type: ignore[no-any-return]
 
     def reply_limit(self, limit: int) -> int:
         """A negative limit asks for a single reply, which the server ends at 16 MiB. Views refuse it."""
@@ -46,11 +90,14 @@ class BoundsScan(Scan):
             step = step * 2 if growing else step // 2
         return total + (await self.key_at(start, stop) is not None)
 
-    def _cursor(self, start: Key, stop: Key, projection: Mapping[str, int]) -> Any:
-        # mongos does not look at bounds: it asks all shards unless a filter names the same interval.
+    def _selected(self, start: Key, stop: Key) -> dict[str, Any]:
+        """The filter. mongos looks at no bounds: it asks all shards unless a filter names the interval."""
         interval = interval_filter(self.order, start, stop) if self.behind_router else {}
+        return both(self.filter, interval)
+
+    def _cursor(self, start: Key, stop: Key, projection: Mapping[str, int]) -> Any:
         cursor = (
-            self.collection.find(both(self.filter, interval), projection)
+            self.collection.find(self._selected(start, stop), projection)
             .hint(self.index)
             .min(self.order.bounds(start))
         )
@@ -107,6 +154,7 @@ class WholeTiesScan(Scan):
 
         Raises:
             PlanError: more than `most_ties` documents share one order value.
+            SourceError: as in `Scan.page`.
         """
         start = after or start
         found = await self.fetch(start, stop, limit=limit, projection=projection)
@@ -117,9 +165,15 @@ class WholeTiesScan(Scan):
             here = self.limited_to({self.order.fields[0]: {"$eq": value}})
             ties = await here.fetch(start, stop, limit=self.most_ties + 1, projection=projection)
             self.refuse_too_many(len(ties), value)
+            last_id, tied = found[-1]["_id"], {lookup_key(tie["_id"]) for tie in ties}
+            if lookup_key(last_id) not in tied and await self.still_has(last_id, (value,), projection):
+                raise not_moving(self.collection, self.order, last_id)
             there = {lookup_key(document["_id"]) for document in found}
             found += [tie for tie in ties if lookup_key(tie["_id"]) not in there]
-        return found, self.position((value,), ends_page=True)
+        last = self.position((value,), ends_page=True)
+        if last == after:
+            raise not_moving(self.collection, self.order, found[-1]["_id"])
+        return found, last
 
     def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
         """Returns the Key after all documents with this order value; None inside a page."""

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import bson
 
@@ -21,6 +21,27 @@ from engine.observing import metrics
 from engine.reading.page_size import PageSize
 from engine.reading.scan import Scan
 from engine.settings import Settings
+
+
+class DocumentSource(Protocol):
+    """Yields the documents of a range: a Reader or, in a repair or a replay, DocumentsByKey."""
+
+    @property
+    def resumes_anywhere(self) -> bool:
+        """Whether reading can resume after every document, or only after the last one of a page."""
+        ...
+
+    def pages(self, after: Key | None) -> AsyncGenerator[Page, None]:
+        """Yields the documents after a Key, page by page, in the same order at every attempt."""
+        ...
+
+    def position(self, values: tuple[Any, ...], *, ends_page: bool) -> Key | None:
+        """The Key to resume from after this document; None if a range cannot resume here."""
+        ...
+
+    async def count_unread(self, read: int) -> int:
+        """How many documents remain beyond the `read` ones; 0 if that is not known."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +106,16 @@ class Reader:
         return self._scan.position(values, ends_page=ends_page)
 
     async def count_unread(self, read: int) -> int:
-        """How many documents the range holds beyond the `read` ones; 0 if as many as planned were read."""
-        expected = self._range.expected
-        if expected is None or read >= expected:
-            return 0
-        return max(0, await self._scan.count(self._range.start, self._range.stop) - read)
+        """How many documents the range holds beyond the `read` ones; 0 if as many as planned were read.
+
+        Raises:
+            SourceError: the server could not be read, or the collection was dropped or renamed.
+        """
+        expected, unread = self._range.expected, 0
+        if expected is not None and read < expected:
+            unread = max(0, await self._scan.count(self._range.start, self._range.stop) - read)
+        await self._scan.refuse_replaced()
+        return unread
 
     async def _fetch(self, after: Key | None) -> _Fetched:
         """Fetches the page after `after`, or the first page of the range."""

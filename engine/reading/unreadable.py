@@ -12,8 +12,8 @@ from bson.int64 import Int64
 from bson.objectid import ObjectId
 
 from engine.errors import SourceError
-from engine.keys.bson_values import holds_array, value_at
-from engine.keys.key import Order
+from engine.keys.bson_values import holds_array, lookup_key, value_at
+from engine.keys.key import Key, Order
 from engine.keys.utf8 import first_problem, is_encodable, readable
 from engine.model import Unreadable
 from engine.mongo import calls, driver
@@ -130,3 +130,53 @@ def _unusable(document_id: Any, name: str, value: Any, place: str) -> SourceErro
         "or leave it out with filter",
         document_id=document_id,
     )
+
+
+def missing_index(collection: driver.Collection, order: Order, reasons: list[str]) -> str:
+    """The message that the order has no usable index, with the reasons and the command that creates one."""
+    spec = ", ".join(f'"{name}": 1' for name in order.fields)
+    why = "".join(f"; {reason}" for reason in reasons)
+    return (
+        f"{driver.namespace(collection)} has no full index on ({', '.join(order.fields)}), and reading it in "
+        f"order would sort the whole collection{why}. "
+        f'Create it: db.getCollection("{collection.name}").createIndex({{{spec}}})'
+    )
+
+
+def not_moving(collection: driver.Collection, order: Order, document_id: Any) -> SourceError:
+    """The error that reading would not move on from a document, but repeat or leave out others."""
+    fields = " and ".join(dict.fromkeys((order.fields[0], "_id")))
+    return SourceError(
+        f"{driver.namespace(collection)} cannot be read on from the document with _id {document_id!r}: "
+        f"the _id repeats, or the document holds {fields} differently from its index, as one that has a "
+        "field twice does. Write the document again, or leave it out by the filter",
+        document_id=document_id,
+    )
+
+
+def refuse_unmoved(collection: driver.Collection, order: Order, start: Key, to: Key | None) -> None:
+    """Refuses to go on from a Key to the same Key, which would never end (trap 45, docs/traps.md).
+
+    Raises:
+        SourceError: names the document.
+    """
+    if to == start:
+        raise not_moving(collection, order, start.values[-1])
+
+
+def same_id(document: Mapping[str, Any], key: Key) -> bool:
+    """Whether the Key is that of a document with this `_id`."""
+    return bool(lookup_key(document["_id"]) == lookup_key(key.values[-1]))
+
+
+def refuse_repeated(collection: driver.Collection, order: Order, found: Sequence[Document]) -> None:
+    """Refuses documents that were looked up by their `_id`s, and of which two have the same.
+
+    Raises:
+        SourceError: names the `_id`.
+    """
+    seen = set()
+    for document in found:
+        if (key := lookup_key(document["_id"])) in seen:
+            raise not_moving(collection, order, document["_id"])
+        seen.add(key)

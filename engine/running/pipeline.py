@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -24,13 +25,12 @@ from engine.model import Status
 from engine.mongo import waiting
 from engine.observing import metrics
 from engine.observing.events import Events
-from engine.reading.document_source import DocumentSource
+from engine.reading.reader import DocumentSource
 from engine.running.batches import Batch, Batcher
-from engine.running.channel import Channel
 from engine.running.deduplication import outcomes_of
 from engine.running.event_loop import gc_threshold_raised
 from engine.running.progress_tracker import SAVE_TIMEOUT_S, SILENT_SAVE_TIMEOUT_S, ProgressTracker
-from engine.running.write_buffer import BatchInFlight, Results, WriteBuffer, joined, with_letters
+from engine.running.write_buffer import BatchInFlight, Channel, Results, WriteBuffer, joined, with_letters
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint
 from engine.storing.writer import Writer
@@ -60,6 +60,7 @@ class RangeAttempt:
         tracker: keeps the low-water mark and the checkpoint.
         turn: held while the range is read.
         skip_known: whether the writer is asked which documents need no request.
+        confirm: called at the end; raises a WriteError if what was written is not there any more.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class RangeAttempt:
         settings: Settings,
         turn: asyncio.Lock,
         skip_known: bool,
+        confirm: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._source, self._batcher, self._caller, self._endpoint = source, batcher, caller, endpoint
         self._writer, self._tracker, self._settings = writer, tracker, settings
-        self._turn, self._skip_known = turn, skip_known
+        self._turn, self._skip_known, self._confirm = turn, skip_known, confirm
         key_range = tracker.checkpoint.key_range
         self._range_id = key_range.range_id
         self._events = Events(run=key_range.run_id, range=self._range_id)
@@ -173,6 +175,7 @@ class RangeAttempt:
             await wait_or_cancel([self._reading, extracting, *writing])
         if not self._stopped_by:
             await self._check_all_read()
+            await self._check_all_kept()
 
     def _stop_reading(self, reason: Interrupted) -> None:
         """Stops the reader and drops the batches that are not sent yet; requests in flight go on."""
@@ -191,6 +194,15 @@ class RangeAttempt:
         if unread:
             self._tracker.start_over()
             raise SourceError(f"range holds {unread} documents more than were read; run it again")
+
+    async def _check_all_kept(self) -> None:
+        """Checks that the results are where they were written; if not, the next attempt starts over."""
+        try:
+            if self._confirm is not None:
+                await self._confirm()
+        except EngineError:
+            self._tracker.start_over()
+            raise
 
     # --- the three stages ---
 

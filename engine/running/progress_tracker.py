@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 from engine.calling.concurrency import Slots
 from engine.calling.retry import EffortCounter
-from engine.errors import EngineError
-from engine.keys.key import Key
+from engine.errors import EngineError, WriteError
+from engine.keys.key import Key, KeyRange
 from engine.model import Counts, Progress, Status
+from engine.mongo.collection_info import is_replaced
 from engine.observing.events import Events
 from engine.observing.timeline import Sample
 from engine.report import RangeReport
@@ -46,6 +47,7 @@ class ProgressTracker:
         slots: the slots of the requests in flight; the range's share of them goes into its timeline.
         progress: called by `report_progress`.
         notes: returns what there is to note by now.
+        collections: the identities of the collections of results, as far as they are known; it may grow.
         clock: monotonic seconds; injected by tests, like `now`.
     """
 
@@ -59,6 +61,7 @@ class ProgressTracker:
         slots: Slots,
         progress: ProgressCallback | None = None,
         notes: Callable[[], Iterable[str]] = tuple,
+        collections: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -67,6 +70,7 @@ class ProgressTracker:
         self._checkpoint_s = checkpoint_s
         self._counter, self._slots, self._progress, self._notes = counter, slots, progress, notes
         self._clock, self._now = clock, now
+        self._collections = {} if collections is None else collections
         self._mark = LowWaterMark(checkpoint.position, checkpoint.counts)
         self._durable = checkpoint.counts
         self._events = Events(run=checkpoint.key_range.run_id, range=checkpoint.key_range.range_id)
@@ -166,6 +170,7 @@ class ProgressTracker:
             reason=None if error is None else type(error).__name__,
             timeline=self._timeline,
             notes=tuple(dict.fromkeys((*self._resumed.notes, *self._notes()))),
+            collections={**self.checkpoint.collections, **self._collections},
             updated_at=self._now(),
         )
         await self._store.save(self.checkpoint)
@@ -254,4 +259,31 @@ def report_of(checkpoint: Checkpoint) -> RangeReport:
         problems=(checkpoint.problem,) if checkpoint.problem else (),
         reason=checkpoint.reason,
         notes=checkpoint.notes,
+    )
+
+
+def report_on(checkpoint: Checkpoint, now: Mapping[str, str]) -> RangeReport:
+    """Makes the report of a range, which has failed if the collections of its results are others now.
+
+    Args:
+        now: the identities of the collections of results that there are.
+    """
+    report = report_of(checkpoint)
+    used = {name: was for name, was in checkpoint.collections.items() if name != "source"}
+    lost = [name.replace("_", " ") for name, was in used.items() if is_replaced(was, now.get(name))]
+    if report.status is not Status.SUCCEEDED or not lost:
+        return report
+    why = f"the collection of its {' and '.join(lost)} was dropped or renamed since; run it again"
+    return replace(report, status=Status.FAILED, problems=(why,), reason=WriteError.__name__)
+
+
+def failed_report(key_range: KeyRange, error: EngineError) -> RangeReport:
+    """Makes the report of a range that an error has ended, of which no checkpoint tells."""
+    return RangeReport(
+        run_id=key_range.run_id,
+        status=Status.FAILED,
+        range_id=key_range.range_id,
+        expected=key_range.expected,
+        problems=(str(error),),
+        reason=type(error).__name__,
     )

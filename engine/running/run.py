@@ -7,28 +7,28 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
-from engine.calling.caller import Caller
-from engine.calling.endpoint import endpoint_of
-from engine.calling.request_size import RequestSize
 from engine.errors import ConfigError, EngineError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
 from engine.model import Status
 from engine.mongo import driver
+from engine.mongo.collection_info import current_identity, is_replaced, source_replaced
 from engine.observing.events import Events
 from engine.planning.plan import Plan
 from engine.planning.planner import plan_into
-from engine.reading.document_source import DocumentSource
 from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from engine.report import RangeReport, RunReport, merge
-from engine.running.batches import Batcher
-from engine.running.deduplication import SentTexts
-from engine.running.pipeline import RangeAttempt
-from engine.running.progress_tracker import ProgressCallback, ProgressTracker, RunProgress, report_of
+from engine.running.attempt import run_attempt
+from engine.running.progress_tracker import (
+    ProgressCallback,
+    RunProgress,
+    failed_report,
+    report_on,
+)
 from engine.settings import Settings
-from engine.storing.checkpoint import Checkpoint, CheckpointStore, MemoryCheckpoints
+from engine.storing.checkpoint import CheckpointStore, MemoryCheckpoints, on_collections
 from engine.storing.mongo_checkpoints import MongoCheckpoints
 from engine.storing.mongo_writer import MongoWriter
 from engine.storing.plan_store import PlanStore
@@ -78,26 +78,40 @@ async def run(
                 parts = source, service, writer_of(plan.run_id), checkpoints, settings, notes
                 return await _run_range(key_range, *parts, progress=progress_of_run.update, turn=turn)
             except EngineError as error:
-                return _failed(key_range, error)
+                return failed_report(key_range, error)
 
     async with opened(as_extractor(extractor)) as service, asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(r, service)) for r in plan.ranges if r.range_id not in done]
     reports = [*done.values(), *(task.result() for task in tasks)]
-    return await _conclude(plan, reports, places, settings)
+    return await _conclude(plan, await _as_stored(reports, plan, places), places, settings, source)
+
+
+async def _as_stored(reports: list[RangeReport], plan: Plan, target: Target | None) -> list[RangeReport]:
+    """The reports, where a range that succeeded may have failed since: its results were dropped."""
+    kept = [] if target is None else await _range_reports(plan, target)
+    stored = {r.range_id: r for r in kept}
+    return [stored.get(r.range_id, r) if r.status is Status.SUCCEEDED else r for r in reports]
 
 
 async def range_reports(plan: Plan, target: driver.AnyDatabase, settings: Settings) -> list[RangeReport]:
-    """Returns the reports of the ranges that have a checkpoint; ranges that never began have none."""
+    """Returns the reports of the ranges that have a checkpoint; ranges that never began have none.
+
+    A range has failed if it wrote into a collection that was dropped or renamed since. A checkpoint of
+    another source does not count.
+    """
     return await _range_reports(plan, Target.of(target, plan.namespace, settings))
 
 
 async def _range_reports(plan: Plan, target: Target) -> list[RangeReport]:
     kept = await MongoCheckpoints(target.checkpoints).of_run(plan.run_id)
     planned = {r.range_id: r for r in plan.ranges}
+    now = await MongoWriter(target, plan.run_id, extractor="").look() if kept else {}
     return [
-        report_of(c)
+        report_on(c, now)
         for c in kept
-        if c.key_range.range_id in planned and c.key_range.covers_same(planned[c.key_range.range_id])
+        if c.key_range.range_id in planned
+        and c.key_range.covers_same(planned[c.key_range.range_id])
+        and c.collections.get("source", plan.source_uuid) in (plan.source_uuid, None, "")
     ]
 
 
@@ -110,23 +124,39 @@ def as_of_now(plan: Plan, reports: Iterable[RangeReport], settings: Settings) ->
         for r in plan.ranges
         if r.range_id not in begun
     ]
-    return _merged(plan, [*reports, *pending], settings)
+    return _merged(plan, [*reports, *pending], settings, plan.problem)
 
 
 async def conclude(
-    plan: Plan, reports: Iterable[RangeReport], target: driver.AnyDatabase | None, settings: Settings
+    plan: Plan,
+    reports: Iterable[RangeReport],
+    target: driver.AnyDatabase | None,
+    settings: Settings,
+    source: driver.AnyCollection | None = None,
 ) -> RunReport:
-    """Merges and reconciles the reports of a run's ranges, and stores the result with the plan."""
+    """Merges and reconciles the reports of a run's ranges, and stores the result with the plan.
+
+    Args:
+        source: the collection that was read. If it is not the planned one any more, the run has failed.
+    """
     places = None if target is None else Target.of(target, plan.namespace, settings)
-    return await _conclude(plan, reports, places, settings)
+    return await _conclude(plan, reports, places, settings, source)
 
 
 async def _conclude(
-    plan: Plan, reports: Iterable[RangeReport], target: Target | None, settings: Settings
+    plan: Plan,
+    reports: Iterable[RangeReport],
+    target: Target | None,
+    settings: Settings,
+    source: driver.AnyCollection | None,
 ) -> RunReport:
-    report = _merged(plan, reports, settings)
+    problem = None
+    if source is not None and is_replaced(plan.source_uuid, await current_identity(source)):
+        problem = str(source_replaced(source))
+    report = _merged(plan, reports, settings, problem)
     if target is not None:
-        await PlanStore(target.plans).finish(plan.run_id, report.to_json(), complete=report.reconciled)
+        store, done = PlanStore(target.plans), report.reconciled
+        await store.finish(plan.run_id, report.to_json(), complete=done, problem=problem)
     events = Events(run=plan.run_id)
     verdict = verdict_of(report)
     tell = events.info if verdict.succeeded else events.warning
@@ -135,7 +165,7 @@ async def _conclude(
     return report
 
 
-def _merged(plan: Plan, reports: Iterable[RangeReport], settings: Settings) -> RunReport:
+def _merged(plan: Plan, reports: Iterable[RangeReport], settings: Settings, problem: str | None) -> RunReport:
     return merge(
         plan.run_id,
         [r.range_id for r in plan.ranges],
@@ -143,17 +173,7 @@ def _merged(plan: Plan, reports: Iterable[RangeReport], settings: Settings) -> R
         expected=plan.documents if plan.exact else None,
         max_dead_letters=settings.max_dead_letters,
         outside=plan.outside,
-    )
-
-
-def _failed(key_range: KeyRange, error: EngineError) -> RangeReport:
-    return RangeReport(
-        run_id=key_range.run_id,
-        status=Status.FAILED,
-        range_id=key_range.range_id,
-        expected=key_range.expected,
-        problems=(str(error),),
-        reason=type(error).__name__,
+        problem=problem,
     )
 
 
@@ -213,8 +233,10 @@ async def _run_range(
     turn: asyncio.Lock | None,
 ) -> RangeReport:
     order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
-    scan = await choose_scan(source, *order)
+    scan = await choose_scan(source, *order, key_range.source_uuid)
+    results = await writer.look() if isinstance(writer, MongoWriter) else {}
     checkpoint = await checkpoints.claim(key_range, scan.fingerprint)
+    checkpoint = on_collections(checkpoint, {"source": scan.source_uuid or "", **results})
     reader = Reader(scan, key_range, settings)
     store = checkpoints, replace(checkpoint, notes=(*checkpoint.notes, *notes))
     return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, turn=turn)
@@ -240,59 +262,3 @@ def _writers(writer: Writer | None, target: Target | None, settings: Settings) -
     if target is None:
         raise ConfigError("neither a target database nor a writer was given: pass one of them")
     return partial(MongoWriter, target, extractor=settings.extractor_label, force=settings.force)
-
-
-async def run_attempt(
-    source: DocumentSource,
-    extractor: Extractor | ExtractFunction,
-    writer: Writer,
-    checkpoints: CheckpointStore,
-    checkpoint: Checkpoint,
-    settings: Settings,
-    *,
-    progress: ProgressCallback | None = None,
-    turn: asyncio.Lock | None = None,
-) -> RangeReport:
-    """Builds the parts of one attempt at a range, and runs it. Arguments are those of `run_range`.
-
-    Args:
-        source: yields the documents.
-        checkpoint: claimed by this attempt.
-    """
-    key_range = checkpoint.key_range
-    async with opened(as_extractor(extractor)) as service:
-        endpoint = endpoint_of(service, settings)
-        caller = Caller(service, endpoint, settings)
-        tracker = ProgressTracker(
-            checkpoints,
-            checkpoint,
-            checkpoint_s=settings.checkpoint_s,
-            counter=caller.counter,
-            slots=endpoint.slots,
-            progress=progress,
-            notes=endpoint.size.notes.values,
-        )
-        attempt = RangeAttempt(
-            source=source,
-            batcher=_batcher(key_range.range_id, endpoint.size, settings, spanning=source.resumes_anywhere),
-            caller=caller,
-            endpoint=endpoint,
-            writer=writer,
-            tracker=tracker,
-            settings=settings,
-            turn=turn or asyncio.Lock(),
-            skip_known=not (settings.force or key_range.fresh),
-        )
-        await attempt.run()
-    return report_of(tracker.checkpoint)
-
-
-def _batcher(range_id: str, size: RequestSize, settings: Settings, *, spanning: bool) -> Batcher:
-    return Batcher(
-        range_id,
-        size,
-        SentTexts(settings.tuning.repeat_cache_texts),
-        text_field=settings.text_field,
-        empty_if_missing=settings.missing_text == "empty",
-        spanning=spanning,
-    )

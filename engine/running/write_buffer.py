@@ -1,4 +1,4 @@
-"""Gathers batches that have their outcomes into groups that are large enough for one write."""
+"""The queues between the stages: batches to extract, and groups of batches large enough for one write."""
 
 from __future__ import annotations
 
@@ -6,18 +6,62 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from engine.calling.caller import Outcome, Refusal
 from engine.errors import Failure
 from engine.keys.bson_values import lookup_key
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.running.batches import Batch
-from engine.running.channel import Channel
 from engine.running.low_water_mark import PendingBatch
 
 Results: TypeAlias = tuple[list[Extraction], list[DeadLetter]]
 """The extractions and dead letters to write for a batch."""
+
+T = TypeVar("T")
+
+
+class Channel(Generic[T]):
+    """Passes items from one stage to the tasks of the next, in order, until it is closed.
+
+    Args:
+        capacity: the most items that wait in it; `put` waits while it is full.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._room = asyncio.Semaphore(capacity)
+        self._items: asyncio.Queue[T | None] = asyncio.Queue()  # None marks the end
+        self._waiting = 0
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    async def put(self, item: T) -> None:
+        """Adds an item; waits until there is room."""
+        await self._room.acquire()
+        self._waiting += 1
+        self._items.put_nowait(item)
+
+    async def get(self) -> T | None:
+        """Returns the next item, or None once the channel is closed and empty."""
+        item = await self._items.get()
+        if item is None:
+            self._items.put_nowait(None)  # the other tasks need the end mark too
+        else:
+            self._waiting -= 1
+            self._room.release()
+        return item
+
+    def close(self) -> None:
+        """Announces that no item will follow."""
+        self._items.put_nowait(None)
+
+    def drop(self) -> None:
+        """Closes the channel and discards the items that wait in it."""
+        while not self._items.empty():
+            self._items.get_nowait()
+        self._waiting = 0
+        self.close()
 
 
 @dataclass(slots=True)

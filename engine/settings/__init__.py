@@ -180,6 +180,11 @@ class Settings(Checked):
     def _check_order_field(cls, value: str) -> str:
         if value.startswith("_id."):
             raise ValueError("a part of _id cannot order the documents; use _id itself or another field")
+        if number := next((part for part in value.split(".") if part.isdecimal()), None):
+            raise ValueError(
+                f"{number} would be a place in an array, which cannot order the documents; copy the value "
+                "into a field of its own and use that"
+            )
         return value
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from typing import Protocol
 from engine.errors import ConfigError, Interrupted
 from engine.keys.key import Key, KeyRange
 from engine.model import Counts, Effort, Status
+from engine.mongo.collection_info import is_replaced
 from engine.observing.timeline import Timeline
 
 
@@ -27,6 +28,8 @@ class Checkpoint:
         owner: token of the attempt that may save the checkpoint; a later claim replaces it.
         timeline: the course of the range over time, over all attempts.
         notes: what the attempts noticed that is no failure, for people.
+        collections: what `source`, `entities` and `dead_letters` were when the range last used them
+            (`collection_info.identity_of`).
     """
 
     key_range: KeyRange
@@ -44,6 +47,7 @@ class Checkpoint:
     reason: str | None = None
     timeline: Timeline = field(default_factory=Timeline)
     notes: tuple[str, ...] = ()
+    collections: Mapping[str, str] = field(default_factory=dict)
 
 
 class CheckpointStore(Protocol):
@@ -136,6 +140,16 @@ def _refuse_changed(stored: Checkpoint, fingerprint: Mapping[str, str]) -> None:
             "settings that it was begun with, or choose another run_id",
             range_id=stored.key_range.range_id,
         )
+
+
+def on_collections(claimed: Checkpoint, now: Mapping[str, str]) -> Checkpoint:
+    """The claimed checkpoint on the collections that there are now.
+
+    If one of them is another than before, what the range has done is not there any more: it starts over.
+    """
+    if not any(is_replaced(was, now.get(name)) for name, was in claimed.collections.items()):
+        return replace(claimed, collections=dict(now))
+    return replace(claimed, collections=dict(now), position=None, counts=Counts())
 
 
 def taken_over(key_range: KeyRange) -> Interrupted:

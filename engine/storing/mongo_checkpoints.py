@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.errors import WriteError
 from engine.keys.key import Key, KeyRange
 from engine.model import Counts, Effort, Status
 from engine.mongo import calls, driver
@@ -42,7 +43,18 @@ class MongoCheckpoints:
         collection = self._collection
         outcome = await calls.write_target(collection, lambda: collection.update_one(mine, {"$set": stored}))
         if outcome.matched_count == 0:
-            raise taken_over(checkpoint.key_range)
+            there = await calls.read_target(
+                collection, lambda: collection.find_one({"_id": mine["_id"]}, {"_id": 1})
+            )
+            raise taken_over(checkpoint.key_range) if there else self._gone(checkpoint.key_range)
+
+    def _gone(self, key_range: KeyRange) -> WriteError:
+        """The error of an attempt whose checkpoint is not there any more; the next one starts over."""
+        return WriteError(
+            f"the checkpoint of range {key_range.range_id} is gone: {driver.namespace(self._collection)} was "
+            "dropped, renamed or cleared meanwhile; run it again",
+            range_id=key_range.range_id,
+        )
 
     async def of_run(self, run_id: str) -> list[Checkpoint]:
         """All checkpoints of a run, in the order of their range ids."""
@@ -88,6 +100,7 @@ def _encode(checkpoint: Checkpoint) -> dict[str, Any]:
         "reason": checkpoint.reason,
         "timeline": checkpoint.timeline.to_document(),
         "notes": list(checkpoint.notes),
+        "collections": dict(checkpoint.collections),
     }
 
 
@@ -106,4 +119,5 @@ def _decode(stored: Mapping[str, Any]) -> Checkpoint:
         reason=stored.get("reason"),
         timeline=Timeline.from_document(stored.get("timeline")),
         notes=tuple(stored.get("notes", ())),
+        collections=stored.get("collections", {}),
     )

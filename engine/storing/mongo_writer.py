@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from engine.errors import Unstorable, WriteError
 from engine.keys.bson_values import lookup_key
 from engine.model import DeadLetter, Extraction
-from engine.mongo import bulk, calls
+from engine.mongo import bulk, calls, driver
+from engine.mongo.collection_info import refuse_replaced_target, target_identity, target_replaced
 from engine.storing.storable import problem_of, problems_of
 from engine.storing.target import Target
+
+T = TypeVar("T")
 
 
 class MongoWriter:
@@ -21,6 +26,9 @@ class MongoWriter:
     It inserts first, because most documents are new and inserts are far faster than upserts. A document that
     comes back as a duplicate key is compared with the stored one, and replaced only if it differs
     (docs/decisions/0004-insert-first.md).
+
+    Attributes:
+        collections: the identities of `entities` and `dead_letters` as first seen, of those that exist.
 
     Args:
         target: made by `target_of`.
@@ -43,6 +51,45 @@ class MongoWriter:
         self._run_id = run_id
         self._now = now
         self._may_resolve: bool | None = None
+        self.collections: dict[str, str] = {}
+        self._watching, self._creating = False, asyncio.Lock()
+
+    async def look(self) -> Mapping[str, str]:
+        """Notes which collections there are, and from now on each new one; returns what is noted."""
+        self._watching = True
+        for name, collection in self._places:
+            if (now := await target_identity(collection)) is not None:
+                self.collections[name] = now
+        return self.collections
+
+    async def refuse_replaced(self) -> None:
+        """Refuses to call anything written that may have been dropped with its collection.
+
+        Raises:
+            WriteError: a collection was dropped or renamed since it was first looked at or written to.
+        """
+        for name, collection in self._places:
+            await refuse_replaced_target(collection, self.collections.get(name))
+
+    @property
+    def _places(self) -> Sequence[tuple[str, driver.Collection]]:
+        return ("entities", self._entities), ("dead_letters", self._dead_letters)
+
+    async def _noting(self, name: str, write: Callable[[], Awaitable[T]]) -> T:
+        """Writes. The first write alone creates the collection and notes which one it is, then others go on.
+
+        Raises:
+            WriteError: the collection was dropped or renamed right after this.
+        """
+        if not self._watching or name in self.collections:
+            return await write()
+        async with self._creating:
+            written, collection = await write(), dict(self._places)[name]
+            now = await target_identity(collection)
+            if now is None:
+                raise target_replaced(collection)
+            self.collections.setdefault(name, now)
+        return written
 
     async def known(self, ids: Sequence[Any]) -> Mapping[Any, str]:
         """The text hashes of stored extractions of the same extractor, by `lookup_key` of the `_id`."""
@@ -60,8 +107,10 @@ class MongoWriter:
             WriteError: something could not be written.
         """
         documents = self._stored(extractions)
+        unchanged: frozenset[Any] = frozenset()
         try:
-            unchanged = await self._store(documents) if documents else frozenset()
+            if documents:
+                unchanged = await self._noting("entities", lambda: self._store(documents))
         except WriteError:
             problems = problems_of(documents)
             if not problems:
@@ -70,7 +119,7 @@ class MongoWriter:
             raise Unstorable(problems, await self.write(storable, dead_letters)) from None
         await self._resolve(extractions)
         for letter in dead_letters:
-            await self._record(letter)
+            await self._noting("dead_letters", partial(self._record, letter))
         return unchanged
 
     async def _find(self, condition: Mapping[str, Any], fields: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -46,9 +46,15 @@ class PlanStore:
         """Removes the plan of a run."""
         await self._write(lambda: self._collection.delete_one({"_id": run_id}))
 
-    async def finish(self, run_id: str, report: Mapping[str, Any], *, complete: bool) -> None:
-        """Stores the report of a run. A complete run is planned again the next time it is asked for."""
-        change = {"$set": {"report": dict(report), "complete": complete}}
+    async def finish(
+        self, run_id: str, report: Mapping[str, Any], *, complete: bool, problem: str | None = None
+    ) -> None:
+        """Stores the report of a run. A complete run is planned again the next time it is asked for.
+
+        Args:
+            problem: what is wrong with the run's collection, although its ranges may have succeeded.
+        """
+        change = {"$set": {"report": dict(report), "complete": complete, "problem": problem}}
         await self._write(lambda: self._collection.update_one({"_id": run_id}, change))
 
     async def _write(self, command: calls.Command[Any]) -> Any:

@@ -1,0 +1,83 @@
+"""Builds the parts of one attempt at a range: its service, batches, progress and pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.calling.caller import Caller
+from engine.calling.endpoint import endpoint_of
+from engine.calling.request_size import RequestSize
+from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.reading.reader import DocumentSource
+from engine.report import RangeReport
+from engine.running.batches import Batcher
+from engine.running.deduplication import SentTexts
+from engine.running.pipeline import RangeAttempt
+from engine.running.progress_tracker import (
+    ProgressCallback,
+    ProgressTracker,
+    report_of,
+)
+from engine.settings import Settings
+from engine.storing.checkpoint import Checkpoint, CheckpointStore
+from engine.storing.mongo_writer import MongoWriter
+from engine.storing.writer import Writer
+
+
+async def run_attempt(
+    source: DocumentSource,
+    extractor: Extractor | ExtractFunction,
+    writer: Writer,
+    checkpoints: CheckpointStore,
+    checkpoint: Checkpoint,
+    settings: Settings,
+    *,
+    progress: ProgressCallback | None = None,
+    turn: asyncio.Lock | None = None,
+) -> RangeReport:
+    """Builds the parts of one attempt at a range, and runs it. Arguments are those of `run_range`.
+
+    Args:
+        source: yields the documents.
+        checkpoint: claimed by this attempt.
+    """
+    key_range = checkpoint.key_range
+    async with opened(as_extractor(extractor)) as service:
+        endpoint = endpoint_of(service, settings)
+        caller = Caller(service, endpoint, settings)
+        target = writer if isinstance(writer, MongoWriter) else None
+        tracker = ProgressTracker(
+            checkpoints,
+            checkpoint,
+            checkpoint_s=settings.checkpoint_s,
+            counter=caller.counter,
+            slots=endpoint.slots,
+            progress=progress,
+            notes=endpoint.size.notes.values,
+            collections=target.collections if target else {},
+        )
+        attempt = RangeAttempt(
+            source=source,
+            batcher=_batcher(key_range.range_id, endpoint.size, settings, spanning=source.resumes_anywhere),
+            caller=caller,
+            endpoint=endpoint,
+            writer=writer,
+            tracker=tracker,
+            settings=settings,
+            turn=turn or asyncio.Lock(),
+            skip_known=not (settings.force or key_range.fresh),
+            confirm=target.refuse_replaced if target else None,
+        )
+        await attempt.run()
+    return report_of(tracker.checkpoint)
+
+
+def _batcher(range_id: str, size: RequestSize, settings: Settings, *, spanning: bool) -> Batcher:
+    return Batcher(
+        range_id,
+        size,
+        SentTexts(settings.tuning.repeat_cache_texts),
+        text_field=settings.text_field,
+        empty_if_missing=settings.missing_text == "empty",
+        spanning=spanning,
+    )
