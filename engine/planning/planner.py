@@ -17,7 +17,7 @@ from engine.mongo.collection_info import current_identity, is_replaced, source_r
 from engine.observing.events import Events
 from engine.planning import query_plan_check, type_counts
 from engine.planning.cross_check import cross_check
-from engine.planning.partitioning import Partition, Sizes, partition_window
+from engine.planning.partitioning import WALKED_DOCUMENTS, Partition, Sizes, partition_window
 from engine.planning.plan import Plan, Proof, check_parameters, parameters_of, run_id_of
 from engine.planning.segments import Segment
 from engine.planning.shards import check_shards
@@ -45,6 +45,7 @@ async def make_plan(
     tuning = settings.tuning
     scan = await choose_scan(collection, settings.order_field, settings.filter, tuning.max_tied_documents)
     stages = await query_plan_check.stages_of_page(scan)
+    await type_counts.refuse_inexact_ids(scan, WALKED_DOCUMENTS)
     await type_counts.refuse_arrays(scan, multikey=query_plan_check.is_multikey(stages))
     query_plan_check.check_query_plan(scan, stages)
     ends = await type_counts.window_ends(scan, window, settings.order_type, settings.order_unit)

@@ -111,6 +111,31 @@ async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
         )
 
 
+async def refuse_inexact_ids(scan: Scan, most: int) -> None:
+    """Refuses an `_id` that no driver can give back: it is or holds a value of a deprecated type.
+
+    Args:
+        most: in a collection of more documents, only the `_id`s themselves are looked at, not their fields.
+
+    Raises:
+        PlanError: there is such an `_id`; the message names it.
+    """
+    if scan.form is QueryForm.FILTER or not await scan.first_id({"_id": {"$type": ["object", "dbPointer"]}}):
+        return
+    found = await scan.first_id({"_id": {"$type": "dbPointer"}})
+    if found is None and await scan.estimated_total() <= most:
+        fields = {"$cond": [{"$eq": [{"$type": "$_id"}, "object"]}, "$_id", {}]}
+        types = {"$map": {"input": {"$objectToArray": fields}, "in": {"$type": "$$this.v"}}}
+        inexact = {"$setIntersection": [types, list(_HIDDEN)]}
+        found = await scan.first_id({"_id": {"$type": "object"}, "$expr": {"$ne": [inexact, []]}})
+    if found is not None:
+        raise PlanError(
+            f"the _id {found['_id']!r} is or holds a value of the deprecated type undefined or DBPointer, "
+            "which no driver can give back: store the document under another _id",
+            document_id=found["_id"],
+        )
+
+
 async def count_outside(scan: Scan, kind: str | None) -> dict[str, int]:
     """Counts, by type, the documents outside the window's type (trap 2, docs/traps.md).
 
@@ -129,31 +154,51 @@ async def count_outside(scan: Scan, kind: str | None) -> dict[str, int]:
 
 async def _by_seeks(scan: Scan, kind: str) -> dict[str, int]:
     """Jumps along the index from type to type: one seek for each type that occurs."""
-    counts: dict[str, int] = {}
+    counts = {hidden: await _count_type(scan, hidden) for hidden in _HIDDEN}
     at, end = bracket_bounds(scan, None)
+    order, next_place = [name for name, _ in BRACKETS], 0
     while at != end and (found := await scan.bracket_at(at, end)) is not None:
         if found == "maxKey":
             counts[found] = await scan.count(scan.order.first(MaxKey()), end)
             break
+        if order.index(found) < next_place:  # a DBPointer, which is decoded like a document
+            found = _HIDDEN["dbPointer"]
+        next_place = order.index(found) + 1
         start, at = bracket_bounds(scan, found)
-        if found in _WITH_STRINGS and found != kind:
-            whole = scan.limited_to({scan.order.fields[0]: {"$type": _WITH_STRINGS[found]}})
-            counts[found] = await scan.count_matching(whole.filter)
+        if found in _COUNTED_BY_TYPE and found != kind:
+            counts[found] = await _count_type(scan, *_COUNTED_BY_TYPE[found])
         elif found != kind:
             counts[_shown(found)] = await scan.count(start, at)
-    return counts
+    return {other: count for other, count in counts.items() if count}
 
 
-_WITH_STRINGS = {"string": ["string", "symbol"], "object": ["object"]}
-"""Brackets that are not counted from key to key: a key that is not UTF-8 could not be named."""
+async def _count_type(scan: Scan, *types: str) -> int:
+    return await scan.count_matching(scan.limited_to({scan.order.fields[0]: {"$type": list(types)}}).filter)
+
+
+_HIDDEN = {"undefined": "minKey", "dbPointer": "regex"}
+"""Deprecated types that no value of a driver stands for, and the bracket whose bounds hold them, too."""
+
+
+_COUNTED_BY_TYPE = {
+    "minKey": ["minKey"],
+    "string": ["string", "symbol"],
+    "object": ["object"],
+    "regex": ["regex"],
+    "javascript": ["javascript", "javascriptWithScope"],
+}
+"""Brackets that are not counted from key to key: a query cannot name a key that is not UTF-8 or of a hidden
+type, and the bounds of the last one reach to the end."""
 
 
 async def _by_type(scan: Scan, kind: str) -> dict[str, int]:
     """Counts each other type by a covered count."""
     name, everything = scan.order.fields[0], bracket_bounds(scan, None)
     counts: dict[str, int] = {}
-    for other, _ in BRACKETS:
-        condition = {name: None} if other == "null" else {name: {"$type": other}}
+    for other in (*(bracket for bracket, _ in BRACKETS), *_HIDDEN, "symbol", "javascriptWithScope"):
+        condition: dict[str, Any] = {name: {"$type": other}}
+        if other == "null":
+            condition = {"$and": [{name: None}, {name: {"$not": {"$type": "undefined"}}}]}
         if other != kind:
             counts[_shown(other)] = await scan.limited_to(condition).count(*everything)
     return {other: count for other, count in counts.items() if count}
