@@ -38,7 +38,7 @@ LARGEST = 30
 """The most documents of a case: a reader that repeats documents fails at more, and does not run forever."""
 
 PROFILE = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,  # the time of an example depends on the server and on other work
     derandomize=True,  # the same examples wherever the tests run
     print_blob=True,

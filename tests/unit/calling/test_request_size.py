@@ -16,6 +16,9 @@ from engine.storing.checkpoint import MemoryCheckpoints
 from tests.support.memory_parts import MemorySource, MemoryWriter, attempt_at
 from tests.support.virtual_time import now_s, run_virtually
 
+USUAL = (1, 2, 8, 10, 16, 25, 32, 33, 48, 50, 60, 63)
+"""Limits of real services, and those that take the most requests to find; `pytest -m long` tries all others."""
+
 DOCUMENTS = 6400
 TEXTS = [f"text number {n}" for n in range(DOCUMENTS)]
 SETTINGS = Settings(min_concurrency=1, max_concurrency=64, batch_texts=64)
@@ -49,7 +52,9 @@ async def simulated(most):
     return service.sizes, list(endpoint.size.notes.values())
 
 
-@pytest.mark.parametrize("most", range(1, 64))
+@pytest.mark.parametrize(
+    "most", [n if n in USUAL else pytest.param(n, marks=pytest.mark.long) for n in range(1, 64)]
+)
 def test_trap_59_each_limit_of_texts_is_learnt_in_few_requests(most):
     """At most 1.1 times the requests that are needed, and ten; and the note has the exact limit."""
     sizes, notes = run_virtually(simulated(most))
