@@ -17,7 +17,7 @@ from tests.support.memory_parts import MemorySource, MemoryWriter, attempt_at
 from tests.support.virtual_time import now_s, run_virtually
 
 USUAL = (1, 2, 8, 10, 16, 25, 32, 33, 48, 50, 60, 63)
-"""Limits of real services, and those that take the most requests to find; `pytest -m long` tries all others."""
+"""Limits of real services, and those that take the most requests to find. `pytest -m long` tries the rest."""
 
 DOCUMENTS = 6400
 TEXTS = [f"text number {n}" for n in range(DOCUMENTS)]
