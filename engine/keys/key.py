@@ -55,12 +55,8 @@ class Order:
 
     @property
     def spec(self) -> list[tuple[str, int]]:
-        """The fields of the index that serves this order, as `createIndex` and `sort` take them."""
+        """The fields as `createIndex` and `sort` take them; indexes in other forms serve it, too."""
         return [(name, 1) for name in self.fields]
-
-    def bounds(self, key: Key) -> list[tuple[str, Any]]:
-        """The Key as the argument of a cursor's `min` or `max`."""
-        return list(zip(self.fields, key.values, strict=True))
 
     def first(self, value: Any) -> Key:
         """The Key before all documents whose first field is `value`."""

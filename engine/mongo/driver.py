@@ -98,7 +98,18 @@ def durable(collection: AnyCollection) -> Collection:
 
 
 async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:
-    """The collection's indexes by name; None for a view, which has no indexes of its own."""
+    """The collection's indexes by name; None for a view, which has no indexes of its own.
+
+    One that is still being built has `buildUUID`, if the server tells it.
+    """
+    if has_server(collection):
+        named = {"listIndexes": collection.name, "cursor": {}, "includeBuildUUIDs": True}
+        try:
+            answer = await collection.database.command(named)
+        except OperationFailure:
+            pass  # a view, no collection, or a server that does not know the option
+        else:
+            return {index["name"]: index for index in map(_described, answer["cursor"]["firstBatch"])}
     try:
         found = await collection.index_information()
     except OperationFailure as error:
@@ -119,6 +130,12 @@ async def is_router(database: Database) -> bool:
             return False
         raise
     return bool(hello.get("msg") == "isdbgrid")
+
+
+def _described(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An index as `index_information` describes it, also one that is still being built."""
+    index = {**entry, **entry.get("spec", {})}
+    return {**index, "key": list(index["key"].items())}
 
 
 async def default_collation(collection: Collection) -> Any:

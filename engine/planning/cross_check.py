@@ -38,7 +38,7 @@ async def cross_check(scan: Scan, segments: Sequence[Segment]) -> tuple[Sequence
     """
     if not driver.has_server(scan.collection):
         return segments, Proof.NONE
-    at = await _operation_time(scan)
+    at = None if scan.capped else await _operation_time(scan)
     if at is not None:
         try:
             return await _check_at_snapshot(scan, segments, at), Proof.SNAPSHOT
@@ -57,8 +57,8 @@ async def _check_at_snapshot(scan: Scan, segments: Sequence[Segment], at: Timest
     if window != _sum(counted):
         raise PlanError(
             f"{driver.namespace(scan.collection)}: at one snapshot time the ranges hold {_sum(counted):,} "
-            f"documents, but their window holds {window:,}. Check the index {scan.index!r} with the validate "
-            "command"
+            f"documents, but their window holds {window:,}. Check the index {scan.index.name!r} with the "
+            "validate command"
         )
     return counted
 
@@ -95,7 +95,7 @@ async def _count_at(scan: Scan, segment: Segment, at: Timestamp | None) -> int:
         "aggregate": scan.collection.name,
         "pipeline": stages,
         "cursor": {},
-        "hint": scan.index or dict(scan.spec),
+        "hint": scan.index.hint,
     }
     answer = await scan.command({**query, "readConcern": concern})
     found = answer["cursor"]["firstBatch"]

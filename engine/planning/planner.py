@@ -46,7 +46,7 @@ async def make_plan(
     scan = await choose_scan(collection, settings.order_field, settings.filter, tuning.max_tied_documents)
     stages = await query_plan_check.stages_of_page(scan)
     await type_counts.refuse_inexact_ids(scan, WALKED_DOCUMENTS)
-    await type_counts.refuse_arrays(scan, multikey=query_plan_check.is_multikey(stages))
+    await type_counts.refuse_arrays(scan, multikey=query_plan_check.is_multikey(scan, stages))
     query_plan_check.check_query_plan(scan, stages)
     ends = await type_counts.window_ends(scan, window, settings.order_type, settings.order_unit)
     outside = await type_counts.count_outside(scan, ends.kind)
@@ -65,7 +65,7 @@ async def make_plan(
         documents=sum(segment.documents for segment in segments),
         outside=outside,
         form=scan.form,
-        index=scan.index,
+        index=None if scan.of_view else scan.index.name,
         strategy=partition.strategy,
         estimate=partition.estimate,
         proof=proof,

@@ -10,11 +10,11 @@ from bson.min_key import MinKey
 
 from engine.errors import PlanError, SourceError
 from engine.keys.key import Key
+from engine.keys.order_index import missing_index
 from engine.model import QueryForm
 from engine.mongo import driver
 from engine.reading.filters import range_filter
 from engine.reading.scan import Scan
-from engine.reading.unreadable import missing_index
 
 FORBIDDEN = {"COLLSCAN": "would scan the whole collection", "SORT": "would sort in memory"}
 """Stages that the query of a page must not have."""
@@ -47,14 +47,28 @@ def check_query_plan(scan: Scan, stages: Iterable[Mapping[str, Any]]) -> None:
     """
     for stage in stages:
         reasons = [f"reading a page {does}" for name, does in FORBIDDEN.items() if stage["stage"] == name]
+        if reasons and scan.of_view and scan.index.name:
+            behind = scan.index.collection
+            raise PlanError(
+                f"{driver.namespace(scan.collection)} is a view that does more than filter: {reasons[0]}, "
+                f"although {behind} has the index {scan.index.name!r}. Read {behind} with the setting "
+                "filter, or write the view to a collection by $merge"
+            )
         reasons += [f"its index {does}" for name, does in LEAVES_OUT.items() if stage.get(name)]
         if reasons:
-            raise PlanError(missing_index(scan.collection, scan.order, reasons))
+            where, behind = driver.namespace(scan.collection), scan.index.collection
+            raise PlanError(missing_index(where, scan.order, reasons, behind=behind))
 
 
-def is_multikey(stages: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the index holds, or once held, several keys of one document."""
-    return any(stage.get("isMultiKey") for stage in stages)
+def is_multikey(scan: Scan, stages: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the index holds, or once held, several values of the order field of one document.
+
+    Arrays in other fields of the index do no harm: the server gives each document once.
+    """
+    name = scan.order.fields[0]
+    return any(
+        stage.get("isMultiKey") and stage.get("multiKeyPaths", {}).get(name, [name]) for stage in stages
+    )
 
 
 async def _explain(scan: Scan) -> Any:
@@ -64,7 +78,8 @@ async def _explain(scan: Scan) -> Any:
         return await scan.command({"explain": _page_query(scan)})
     except SourceError as error:
         if error.code == BAD_VALUE and await _is_answered_without_hint(scan):
-            raise PlanError(missing_index(scan.collection, scan.order, [])) from error
+            where, behind = driver.namespace(scan.collection), scan.index.collection
+            raise PlanError(missing_index(where, scan.order, [], behind=behind)) from error
         raise
 
 
@@ -82,14 +97,15 @@ def _page_query(scan: Scan) -> dict[str, Any]:
     fields = scan.order.fields
     query: dict[str, Any] = {"find": scan.collection.name, "sort": dict(scan.spec), "limit": 1000}
     if scan.form is QueryForm.INDEX_BOUNDS:
-        bounds = {"min": dict.fromkeys(fields, MinKey()), "max": dict.fromkeys(fields, MaxKey())}
-        return {**query, "filter": scan.filter, "hint": scan.index, **bounds}
+        low, high = (dict(scan.index.bound(Key((end,) * len(fields)))) for end in (MinKey(), MaxKey()))
+        bounds = {"min": high, "max": low} if scan.index.descending else {"min": low, "max": high}
+        return {**query, "filter": scan.filter, "hint": scan.index.hint, **bounds}
     ends = [Key((value,) * len(fields)) for value in (0, 1)]
     if scan.form is QueryForm.WHOLE_TIES:
         ends = [scan.order.first(key.values[0]) for key in ends]
     middle = range_filter(scan.order, *ends)
     condition = {"$and": [scan.filter, middle]} if scan.filter else middle
-    return {**query, "filter": condition, "hint": dict(scan.spec)}
+    return {**query, "filter": condition, "hint": scan.index.hint}
 
 
 def _stages(explained: Any) -> Iterator[Mapping[str, Any]]:

@@ -9,11 +9,12 @@ from typing import Any
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine.errors import ConfigError, PlanError
+from engine.errors import ConfigError, PlanError, SourceError
 from engine.keys.bson_values import BRACKETS
 from engine.keys.key import Key
 from engine.keys.window import Window, window_bound
 from engine.model import QueryForm
+from engine.mongo.calls import EXECUTION_TIMEOUT
 from engine.reading.scan import Scan
 
 
@@ -84,12 +85,16 @@ async def _has(scan: Scan, kind: str) -> bool:
     return await of_type(scan, kind).key_at(*bracket_bounds(scan, kind)) is not None
 
 
+SEARCH_MS = 10_000
+"""The longest search for a document with an array, which reads the whole collection if there is none."""
+
+
 async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
     """Refuses arrays in the order field: they put one document in several ranges (trap 6, docs/traps.md).
 
     Args:
-        multikey: whether the index is multikey. If not, no document has an array, and none is searched. The
-            filter form may have no index of its own, and always searches.
+        multikey: whether the index is multikey in the order field. If not, no document has an array there,
+            and none is searched. The filter form may have no index of its own, and always searches.
 
     Raises:
         PlanError: a document has an array, which the message names; or the index is still multikey.
@@ -97,18 +102,33 @@ async def refuse_arrays(scan: Scan, *, multikey: bool) -> None:
     name = scan.order.fields[0]
     if name == "_id" or (scan.form is not QueryForm.FILTER and not multikey):
         return
-    found = await scan.first_id({name: {"$type": "array"}})
+    index = f"index {scan.index.name!r} is multikey: " if multikey else ""
+    where = f"{name} or a field above it" if "." in name else name
+    found = await _with_array(scan)
     if found is not None:
         raise PlanError(
-            f"{name} holds an array in the document with _id {found['_id']!r}: it would be in several "
-            "ranges. Give it a single value, or choose another order_field",
+            f"{index}{where} holds an array in the document with _id {found['_id']!r}, which would be in "
+            "several ranges. Give it a single value, then drop the index and create it again; or choose "
+            "another order_field",
             document_id=found["_id"],
         )
     if scan.form is not QueryForm.FILTER:
         raise PlanError(
-            f"index {scan.index!r} is multikey: {name} or a field above it holds, or once held, an array. "
-            "Remove it, then drop the index and create it again"
+            f"{index}{where} holds, or once held, an array. Remove it, then drop the index and create it "
+            "again; or choose another order_field"
         )
+
+
+async def _with_array(scan: Scan) -> Any:
+    """A document that has an array in the order field or above it; None if none was found in time."""
+    parts = scan.order.fields[0].split(".")
+    paths = [".".join(parts[: n + 1]) for n in range(len(parts))]
+    try:
+        return await scan.first_id({"$or": [{path: {"$type": "array"}} for path in paths]}, SEARCH_MS)
+    except SourceError as error:
+        if error.code == EXECUTION_TIMEOUT and scan.form is not QueryForm.FILTER:
+            return None
+        raise
 
 
 async def refuse_inexact_ids(scan: Scan, most: int) -> None:

@@ -8,14 +8,18 @@ from typing import Any, ClassVar
 
 from bson.binary import UUID_SUBTYPE, Binary
 from bson.max_key import MaxKey
+from bson.min_key import MinKey
 
 from engine.errors import PlanError
 from engine.keys.bson_values import lookup_key
 from engine.keys.key import Key
+from engine.keys.order_index import missing_index
 from engine.model import QueryForm
+from engine.mongo import calls, driver
+from engine.reading import unreadable
 from engine.reading.filters import both, filter_after_ties, interval_filter
 from engine.reading.scan import Scan
-from engine.reading.unreadable import missing_index, not_moving
+from engine.reading.unreadable import not_moving
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,18 @@ class BoundsScan(Scan):
         limit: int,
     ) -> Awaitable[list[dict[str, Any]]]:
         """Sends the query as a command if it names the UUID, which is as fast."""
+        if self.index.clustered and dict(sort)["_id"] < 0:  # the server refuses bounds there
+            found = super()._cursor(start, stop, fields).sort(sort).skip(skip).limit(self.reply_limit(limit))
+            return found.to_list(length=None)  # type: ignore[no-any-return]
         if not self.names_uuid:
             return super()._find(start, stop, fields, sort, skip, limit)
-        bounds = {"min": dict(self.order.bounds(start))}
-        if not isinstance(stop.values[0], MaxKey):
-            bounds["max"] = dict(self.order.bounds(stop))
+        bounds = {name: dict(bound) for name, bound in self._bounds(start, stop).items()}
         page = {"skip": skip, "limit": limit, "batchSize": limit, "singleBatch": True}
         query = {
             "filter": self._selected(start, stop),
             "projection": fields,
             "sort": dict(sort),
-            "hint": self.index,
+            "hint": self.index.hint,
         }
         return self.first_batch({**query, **bounds, **page})
 
@@ -96,12 +101,87 @@ class BoundsScan(Scan):
         return both(self.filter, interval)
 
     def _cursor(self, start: Key, stop: Key, projection: Mapping[str, int]) -> Any:
-        cursor = (
-            self.collection.find(self._selected(start, stop), projection)
-            .hint(self.index)
-            .min(self.order.bounds(start))
+        cursor = self.collection.find(self._selected(start, stop), projection).hint(self.index.hint)
+        bounds = self._bounds(start, stop)
+        cursor = cursor.min(bounds["min"]) if "min" in bounds else cursor
+        return cursor.max(bounds["max"]) if "max" in bounds else cursor
+
+    def _bounds(self, start: Key, stop: Key) -> dict[str, list[tuple[str, Any]]]:
+        """`min` and, unless the range has no end, `max` of the query."""
+        bounds = {"min": self.index.bound(start)}
+        return bounds if isinstance(stop.values[0], MaxKey) else {**bounds, "max": self.index.bound(stop)}
+
+
+@dataclass(frozen=True)
+class DescendingScan(BoundsScan):
+    """Asks by the bounds of a descending index, which the server reads backward.
+
+    The server includes the bound that comes first in the index, and excludes the other. In ascending order,
+    a descending index so gives the documents after `start`, up to and including `stop`. The document at
+    `start` is therefore looked up, and the one at `stop` is taken out.
+    """
+
+    async def _fetch(
+        self,
+        start: Key,
+        stop: Key,
+        *,
+        limit: int,
+        projection: dict[str, int] | None = None,
+        skip: int = 0,
+        backward: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Reads as `Scan._fetch` does."""
+        first = await self._at(start, projection)
+        if backward:
+            return await self._fetch_backward(
+                first, start, stop, limit=limit, projection=projection, skip=skip
+            )
+        if first and not skip and limit == 1:
+            return first
+        taken = first if not skip else []
+        more, after = limit - len(taken), max(0, skip - len(first))
+        found = await super()._fetch(start, stop, limit=more, projection=projection, skip=after)
+        if found and await self._is_at(found[-1], stop):
+            del found[-1]
+        return taken + found
+
+    async def _fetch_backward(
+        self, first: list[dict[str, Any]], start: Key, stop: Key, *, skip: int, **part: Any
+    ) -> list[dict[str, Any]]:
+        """The documents of `[start, stop)` from the end; `first` is the one at `start`, if there is one."""
+        last = [] if isinstance(stop.values[0], MaxKey) else await self._at(stop, None)
+        at = skip + len(last)
+        found = await super()._fetch(start, stop, skip=at, backward=True, **part)
+        if found or not skip:
+            return found or first
+        before = await super()._fetch(start, stop, limit=1, skip=at - 1, backward=True)
+        return first if before else []
+
+    async def _is_at(self, document: dict[str, Any], key: Key) -> bool:
+        """Whether the document is the one at a Key; the server compares the values."""
+        between = isinstance(key.values[-1], MinKey) and not isinstance(document["_id"], MinKey)
+        if between or isinstance(key.values[0], MaxKey):
+            return False
+        there = [lookup_key(found["_id"]) for found in await self._at(key, None)]
+        return there == [lookup_key(document["_id"])]
+
+    async def _at(self, key: Key, projection: dict[str, int] | None) -> list[dict[str, Any]]:
+        """The document with exactly these key values, if there is one."""
+        here = {name: {"$eq": value} for name, value in zip(self.order.fields, key.values, strict=True)}
+        fields = projection or dict.fromkeys(("_id", *self.order.fields), 1)
+        collection, condition = self.collection, both(self.filter, here)
+
+        def find(chosen: Mapping[str, int]) -> Awaitable[list[dict[str, Any]]]:
+            return collection.find(condition, chosen).limit(1).to_list(length=None)
+
+        return await calls.read_source(
+            collection, lambda: unreadable.documents(collection, self.order, find, fields)
         )
-        return cursor if isinstance(stop.values[0], MaxKey) else cursor.max(self.order.bounds(stop))
+
+    def _bounds(self, start: Key, stop: Key) -> dict[str, list[tuple[str, Any]]]:
+        bounds = {"max": self.index.bound(start)}
+        return bounds if isinstance(stop.values[0], MaxKey) else {**bounds, "min": self.index.bound(stop)}
 
 
 @dataclass(frozen=True)
@@ -117,7 +197,7 @@ class FilterScan(Scan):
 
 @dataclass(frozen=True)
 class WholeTiesScan(Scan):
-    """Asks by a filter on the order field alone, because the index lacks `_id`.
+    """Asks by a filter on the order field alone, because the index does not order ties by `_id`.
 
     A page ends with all documents of its last order value, because the index does not order them.
 
@@ -188,9 +268,10 @@ class WholeTiesScan(Scan):
         if ties > self.most_ties:
             reason = (
                 f"more than {self.most_ties:,} documents (tuning.max_tied_documents) have "
-                f"{self.order.fields[0]} {value!r}, and index {self.index!r} cannot tell them apart"
+                f"{self.order.fields[0]} {value!r}, and index {self.index.name!r} cannot tell them apart"
             )
-            raise PlanError(missing_index(self.collection, self.order, [reason]))
+            where, behind = driver.namespace(self.collection), self.index.collection
+            raise PlanError(missing_index(where, self.order, [reason], behind=behind))
 
     async def count(self, start: Key, stop: Key) -> int:
         """Counts by the `count` command: both ends lie between two values."""

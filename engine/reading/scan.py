@@ -237,7 +237,7 @@ class Scan(Source, ABC):
         condition = self.condition(start, stop)
         if self.behind_router:
             return await self.count_matching(condition)
-        query = {"count": self.collection.name, "query": condition, "hint": self.index}
+        query = {"count": self.collection.name, "query": condition, "hint": self.index.hint}
         return int((await self.command(query))["n"])
 
     async def sample(self, start: Key, stop: Key, size: int) -> list[Key]:
@@ -256,4 +256,4 @@ class Scan(Source, ABC):
         return [Key(self.order.values_of(document)) for document in found]
 
     def _cursor(self, start: Key, stop: Key, projection: Mapping[str, int]) -> Any:
-        return self.collection.find(self.condition(start, stop), projection).hint(self.spec)
+        return self.collection.find(self.condition(start, stop), projection).hint(self.index.hint)

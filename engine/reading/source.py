@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from typing import Any, Self
 
 from bson import json_util
 
-from engine.keys.bson_values import EXACT_CODEC, STRICT
+from engine.errors import SourceError
+from engine.keys.bson_values import EXACT_CODEC, STRICT, bracket_of
 from engine.keys.key import Order
+from engine.keys.order_index import OrderIndex
 from engine.mongo import calls, driver
+from engine.mongo.calls import EXECUTION_TIMEOUT
 from engine.mongo.collection_info import refuse_replaced_source
 from engine.reading.filters import both
+
+SEARCH_MS = 5_000
+"""The longest search for a document that has the order field. After it, one is assumed to be there."""
+
+MOST_NAMES = 8
+"""How many names a message lists."""
+
+ORDERED = ("date", "number")
+"""Types of the fields that are proposed as an order."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +33,10 @@ class Source:
     """One collection, the order in which it is read, and what is known of it.
 
     Attributes:
-        index: name of the index that serves the order; None on a view.
+        index: the index that serves the order; that of the collection behind a view.
         filter: the user's extra filter.
         collation: the collation of the collection, which is the index's too; None for the simple collation.
+        capped: whether the collection is capped: then no snapshot of it can be read.
         behind_router: whether `mongos` answers, behind which the collection may be spread over shards.
         utf8_handler: what the client has chosen for texts that are not UTF-8; keys are always exact.
         source_uuid: what the collection was when the scan was made (`collection_info.identity_of`).
@@ -30,17 +44,24 @@ class Source:
 
     collection: driver.Collection
     order: Order
-    index: str | None
+    index: OrderIndex
     filter: dict[str, Any] = field(default_factory=dict)
     collation: Mapping[str, Any] | None = None
+    capped: bool = field(default=False, kw_only=True)
     behind_router: bool = field(default=False, kw_only=True)
     utf8_handler: str = field(default=STRICT, kw_only=True)
     source_uuid: str | None = field(default=None, kw_only=True)
 
     @property
     def spec(self) -> list[tuple[str, int]]:
-        """The fields of the index, by which every query sorts."""
+        """The fields that every query sorts by, and their directions."""
         return self.order.spec
+
+    @property
+    def of_view(self) -> bool:
+        """Whether this reads a view, by an index of the collection behind it."""
+        name: str = self.collection.name
+        return self.index.collection != name
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -69,10 +90,17 @@ class Source:
         }
         return await calls.read_source(self.collection, lambda: database.command(query, **how))
 
-    async def first_id(self, condition: Mapping[str, Any]) -> Any:
-        """A document that fulfils the condition, with its `_id` alone; None if there is none."""
+    async def first_id(self, condition: Mapping[str, Any], most_ms: int = 0) -> Any:
+        """A document that fulfils the condition, with its `_id` alone; None if there is none.
+
+        Raises:
+            SourceError: the server could not be read, or the search took longer than `most_ms`, if given.
+        """
         collection = self.collection
-        return await calls.read_source(collection, lambda: collection.find_one(condition, {"_id": 1}))
+        limits: dict[str, Any] = {"max_time_ms": most_ms} if most_ms else {}
+        return await calls.read_source(
+            collection, lambda: collection.find_one(condition, {"_id": 1}, **limits)
+        )
 
     async def find_ids(self, ids: Sequence[Any]) -> list[Any]:
         """Those of the `_id`s that the collection has, whatever the filter.
@@ -116,3 +144,68 @@ class Source:
     def limited_to(self, condition: dict[str, Any]) -> Self:
         """The same scan, limited to the documents that also fulfil the condition."""
         return replace(self, filter=both(self.filter, condition))
+
+
+async def missing_collection(collection: driver.Collection) -> str:
+    """The message that there is no such collection, with the names that there are, the nearest first."""
+    database = collection.database
+    names = await calls.read_source(database, database.list_collection_names)
+    names = nearest(collection.name, [name for name in names if not name.startswith("system.")])
+    if names:
+        there = f"{database.name} has {', '.join(names)}"
+    else:
+        databases = nearest(database.name, await _database_names(database))
+        there = f"database {database.name} has no collections"
+        there += f"; the databases are {', '.join(databases)}" if databases else ""
+    return f"there is no collection {driver.namespace(collection)}: {there}"
+
+
+async def _database_names(database: driver.Database) -> list[str]:
+    """The databases that this login sees; none if it may not list them."""
+    try:
+        names = await calls.read_source(database, database.client.list_database_names)
+    except SourceError:
+        return []
+    return [name for name in names if name not in ("admin", "config", "local")]
+
+
+async def missing_field(collection: driver.Collection, name: str) -> str | None:
+    """The message that no document has the order field, with fields that could take its place.
+
+    None if a document has it, or if it is not known after `SEARCH_MS`. No value is told, only names.
+    """
+    if name == "_id" or not driver.has_server(collection):
+        return None
+    has_it: dict[str, Any] = {name: {"$exists": True}}
+    try:
+        found = await calls.read_source(
+            collection, lambda: collection.find_one(has_it, {"_id": 1}, max_time_ms=SEARCH_MS)
+        )
+        one = None if found else await calls.read_source(collection, collection.find_one)
+    except SourceError as error:
+        if error.code == EXECUTION_TIMEOUT:
+            return None
+        raise
+    if one is None:
+        return None
+    others = nearest(name, [path for path, value in _fields(one) if bracket_of(value) in ORDERED])
+    listed = f": documents have {', '.join(others)}" if others else ""
+    where = driver.namespace(collection)
+    return f"no document of {where} has a field {name}{listed}. Choose another order_field"
+
+
+def nearest(wanted: str, names: Sequence[str]) -> list[str]:
+    """At most `MOST_NAMES` of the names, those most like the wanted one first."""
+    by_likeness = sorted(names, key=lambda name: -SequenceMatcher(None, wanted.lower(), name.lower()).ratio())
+    return by_likeness[:MOST_NAMES]
+
+
+def _fields(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """The paths and values of a document's fields but `_id`, also of those in embedded documents."""
+    found: list[tuple[str, Any]] = []
+    for name, value in document.items():
+        if not prefix and name == "_id":
+            continue
+        inside = isinstance(value, Mapping)
+        found += _fields(value, f"{prefix}{name}.") if inside else [(f"{prefix}{name}", value)]
+    return found

@@ -132,17 +132,6 @@ def _unusable(document_id: Any, name: str, value: Any, place: str) -> SourceErro
     )
 
 
-def missing_index(collection: driver.Collection, order: Order, reasons: list[str]) -> str:
-    """The message that the order has no usable index, with the reasons and the command that creates one."""
-    spec = ", ".join(f'"{name}": 1' for name in order.fields)
-    why = "".join(f"; {reason}" for reason in reasons)
-    return (
-        f"{driver.namespace(collection)} has no full index on ({', '.join(order.fields)}), and reading it in "
-        f"order would sort the whole collection{why}. "
-        f'Create it: db.getCollection("{collection.name}").createIndex({{{spec}}})'
-    )
-
-
 def not_moving(collection: driver.Collection, order: Order, document_id: Any) -> SourceError:
     """The error that reading would not move on from a document, but repeat or leave out others."""
     fields = " and ".join(dict.fromkeys((order.fields[0], "_id")))

@@ -20,7 +20,7 @@ WRONG = {
     "pattern": ({"order_type": "string", "order_unit": "%d.%m.%Y"}, "do not sort by time"),
     "unit": ({"order_type": "number", "start": "2025-01-01"}, "for times, set order_unit to s, ms or us"),
     "type": ({"order_type": "string"}, "set order_type='date'"),
-    "index": ({"order_field": "sent_at"}, 'createIndex({"sent_at": 1, "_id": 1})'),
+    "index": ({"order_field": "text"}, 'createIndex({"text": 1, "_id": 1})'),
     "setting": ({"text_field": "$text"}, "setting text_field = '$text'"),
     "name": ({"collection": "a$b"}, "collection names must not contain '$'"),
     "connection": ({"mongo_conn_id": "nowhere"}, "The conn_id `nowhere` isn't defined"),

@@ -220,7 +220,7 @@ def test_repair_that_fails_exits_1(workplace):
     [
         (["--repair"], "either --service-url or --extractor"),
         (["--start", "2021-01-01", "--end", "2020-01-01"], "is after end"),
-        (["-s", "order_field=sent_at"], "createIndex"),
+        (["-s", "order_field=text"], "createIndex"),
         (["-s", "page_document=5"], "did you mean 'tuning.page_documents'"),
         (["--limit", "-1"], "--limit"),
     ],
@@ -241,7 +241,7 @@ def test_verify_exits_2_for_a_usage_or_configuration_error(workplace, arguments,
         (["--start", "yesterday"], "start='yesterday' is not an ISO-8601"),
         (["--extractor", "mine:nothing"], "can be imported"),
         (["--service-url", "http://127.0.0.1:1"], "either --service-url or --extractor"),
-        (["-s", "order_field=sent_at"], 'createIndex({"sent_at": 1, "_id": 1})'),
+        (["-s", "order_field=text"], 'createIndex({"text": 1, "_id": 1})'),
     ],
 )
 def test_a_usage_or_configuration_error_exits_2_in_one_line(workplace, arguments, says):

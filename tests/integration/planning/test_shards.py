@@ -18,10 +18,11 @@ from pymongo.monitoring import CommandListener
 
 from engine import PlanError, Settings, SourceError, Tuning, Window, load_plan, plan_ranges, run, verify
 from engine.keys.key import Key, Order
+from engine.keys.order_index import OrderIndex
 from engine.mongo import driver
 from engine.planning.shards import check_shards
 from engine.reading.query_forms import BoundsScan, FilterScan
-from tests.support.samples import fill, first_word, message
+from tests.support.samples import INDEX, fill, first_word, message
 
 pytestmark = pytest.mark.asyncio
 
@@ -155,8 +156,9 @@ async def test_the_filter_takes_nothing_from_the_bounds(pymongo_database):
     await collection.insert_many(documents)
     await collection.create_index([("at", 1), ("_id", 1)], name="at")
     order = Order.of("at")
-    plain = BoundsScan(collection, order, "at")
-    routed = BoundsScan(collection, order, "at", behind_router=True)
+    index = OrderIndex(collection.name, "at", tuple(order.spec))
+    plain = BoundsScan(collection, order, index)
+    routed = BoundsScan(collection, order, index, behind_router=True)
     everything = await plain.fetch(*WHOLE, limit=1000)
     keys = [Key(order.values_of(document)) for document in everything]
     for start in (WHOLE[0], *keys):
@@ -180,7 +182,8 @@ async def test_an_id_on_two_shards_is_refused_with_the_way_out(source):
     )
     twice = source.database["twice"]
     await shard(twice, user=1)
-    scan = FilterScan(twice, Order.of("created_at"), None, behind_router=True)
+    index = OrderIndex("messages", None, tuple(INDEX))
+    scan = FilterScan(twice, Order.of("created_at"), index, behind_router=True)
     with pytest.raises(
         PlanError, match=r"twice is sharded by \(user\).* 7 occurs twice.*shard key begins"
     ) as raised:

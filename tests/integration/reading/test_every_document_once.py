@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,19 +19,15 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymongo import AsyncMongoClient
-from pymongo.errors import BulkWriteError
 
 from engine import Key, KeyRange, PlanError, Settings, Window, plan_ranges
 from engine.keys.bson_values import identity
-from engine.mongo.driver import exact
 from engine.reading.reader import Reader
 from tests.support.bson_strategies import values
+from tests.support.index_shapes import SHAPES, TIED, Server, form_of
 from tests.support.samples import DAY, INDEX
 from tests.support.scans import scan_of
 from tests.support.settings import settings_with
-
-COLLATION = {"locale": "en", "strength": 2}
-"""Case makes no difference: nothing that Python's `==` or `<` knows."""
 
 LARGEST = 30
 """The most documents of a case: a reader that repeats documents fails at more, and does not run forever."""
@@ -158,35 +153,6 @@ SAME = [(n, "aA"[n % 2]) for n in range(20)]
 # --- the server ---
 
 
-class Server:
-    """A database whose collections and views are made once; tests run coroutines on its loop."""
-
-    def __init__(self, runner, client):
-        self.run, self.client = runner.run, client
-        self.database = client[f"test_{uuid.uuid4().hex[:12]}"]
-
-    async def prepare(self):
-        """Makes a plain and a collated collection, each with a view; the same with an index without `_id`."""
-        for name, options in (("plain", {}), ("collated", {"collation": COLLATION})):
-            collection = await self.database.create_collection(name, **options)
-            await collection.create_index(INDEX)
-            await self.database.create_collection(f"{name}_view", viewOn=name, pipeline=[], **options)
-            tied = await self.database.create_collection(f"{name}_ties", **options)
-            await tied.create_index(INDEX[:1])
-
-    async def holding(self, case, form):
-        """Fills the collection with the case's documents, without those whose `_id` is already used."""
-        suffix = "_ties" if form == "whole_ties" else ""
-        collection = exact(self.database[("collated" if case.collated else "plain") + suffix])
-        await collection.delete_many({})
-        try:
-            if case.documents:
-                await collection.insert_many(case.documents, ordered=False)
-        except BulkWriteError as error:
-            assert {e["code"] for e in error.details["writeErrors"]} == {11000}  # noqa: PT017 - part of setting up
-        return collection
-
-
 @pytest.fixture(scope="module")
 def server(mongod_uri):
     """A server with an event loop of its own, because Hypothesis calls synchronous functions."""
@@ -250,10 +216,10 @@ async def read_range(source, collection, key_range, case):
     return found
 
 
-async def covers(server, case, form):
+async def covers(server, case, shape):
     """Checks that planning and reading a case finds what one query finds, and that counts by type agree."""
-    collection = await server.holding(case, form)
-    source = server.database[f"{collection.name}_view"] if form == "filter" else collection
+    collection = await server.holding(case, shape)
+    source = server.database[f"{collection.name} view"] if shape == "filter" else collection
     by_key = [("_id", 1)] if case.settings.order_field == "_id" else INDEX
     everything = await collection.find(in_window(case), {"_id": 1}).sort(by_key).to_list()
     total, inside = [await collection.count_documents(f) for f in ({}, of_type(case))]
@@ -263,18 +229,18 @@ async def covers(server, case, form):
         assert "has no value of type" in str(error)  # noqa: PT017 - a refusal is right only then
         assert inside == 0 < total
         return
-    assert plan.form == form
+    assert plan.form == form_of(shape)
     assert inside + sum(plan.outside.values()) == total
     assert plan.documents == len(everything) or not plan.exact
     found = [i for r in plan.ranges for i in await read_range(source, collection, r, case)]
     wanted = [identity(document["_id"]) for document in everything]
-    if form == "whole_ties":  # this form does not order ties
+    if shape in TIED:
         assert len(found) == len(wanted)
         found, wanted = set(found), set(wanted)
     assert found == wanted
 
 
-@pytest.mark.parametrize("form", ["index_bounds", "filter", "whole_ties"])
+@pytest.mark.parametrize("shape", ["index_bounds", "filter", "whole_ties"])
 @given(case=cases("created_at"))
 @example(known(FIVE, range_documents=5, page_documents=2, cuts=(2, 1), deleting=True))
 @example(known([(0, float("nan")), (1, float("nan"))], order_type="number"))
@@ -284,17 +250,25 @@ async def covers(server, case, form):
 @example(known([(0, datetime(9999, 12, 31, 23, 59, 59, 999000, UTC))]))
 @example(known([(0, DatetimeMS(2**63 - 1))]))
 @PROFILE
-def test_ranges_read_what_one_query_finds_in_the_order_of_a_field(server, form, case):
+def test_ranges_read_what_one_query_finds_in_the_order_of_a_field(server, shape, case):
     """Dates, numbers or strings are the order; `_id`s of any type break ties."""
-    server.run(covers(server, case, form))
+    server.run(covers(server, case, shape))
 
 
-@pytest.mark.parametrize("form", ["index_bounds", "filter"])
+@pytest.mark.parametrize("shape", SHAPES)
+@given(case=cases("created_at"))
+@settings(PROFILE, max_examples=12)
+def test_ranges_read_what_one_query_finds_by_any_index_that_begins_with_the_field(server, shape, case):
+    """Descending and longer indexes serve the order, and those without `_id` its values."""
+    server.run(covers(server, case, shape))
+
+
+@pytest.mark.parametrize("shape", ["index_bounds", "filter", "clustered"])
 @given(case=cases("_id"))
 @example(known(FIVE, order_field="_id", range_documents=5, page_documents=2, cuts=(2, 1), deleting=True))
 @example(known([(Code("f"), DAY)], order_field="_id", window=Window(DAY, DAY)))
 @example(known([("a", DAY)], order_field="_id", collated=True))
 @PROFILE
-def test_ranges_read_what_one_query_finds_in_the_order_of_the_id(server, form, case):
+def test_ranges_read_what_one_query_finds_in_the_order_of_the_id(server, shape, case):
     """Without a window `_id`s have any type; a window of times contains ObjectIds."""
-    server.run(covers(server, case, form))
+    server.run(covers(server, case, shape))
