@@ -77,6 +77,10 @@ class ExtractionError(EngineError):
         self.retry_after_s = retry_after_s
 
 
+class WrongAnswer(ExtractionError):
+    """The service has answered, and its answer cannot be true for the texts that it was sent."""
+
+
 class WriteError(EngineError):
     """Extractions or dead letters could not be written durably."""
 

@@ -1,12 +1,19 @@
-"""Checks what a service answered, whatever its format. Pure."""
+"""Checks what a service answered, whatever its format. Pure.
+
+`check_answer` checks the entities of any extractor. `alike` compares the text that a service gives for an
+entity with the document, where the service writes it in its own way.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from math import inf
 from typing import Any
+from unicodedata import normalize
 
-from engine.errors import ExtractionError
+from engine.errors import WrongAnswer
 from engine.model import Entity
 
 
@@ -17,14 +24,14 @@ def check_answer(texts: Sequence[str], answer: Any) -> list[tuple[Entity, ...]]:
     because documents with the same text share them.
 
     Raises:
-        ExtractionError: the answer breaks one of these rules: as many results as texts; offsets that are
+        WrongAnswer: the answer breaks one of these rules: as many results as texts; offsets that are
             integers, in order and inside the text; labels that are strings; scores that are finite numbers
             or None; and an entity text that equals `text[start:end]`. The message says which text's answer
             is wrong, without showing the text.
     """
     if not isinstance(answer, Sequence) or len(answer) != len(texts):
         got = len(answer) if isinstance(answer, Sequence) else type(answer).__name__
-        raise ExtractionError(f"the service returned {got} results for {len(texts)} texts")
+        raise WrongAnswer(f"the service returned {got} results for {len(texts)} texts")
     return [
         () if type(entities) is list and not entities else _check_entities(text, entities, at)
         for at, (text, entities) in enumerate(zip(texts, answer, strict=True))
@@ -53,7 +60,7 @@ def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
     except TypeError as error:
         problem = str(error)
     if problem:
-        raise ExtractionError(f"the answer to text {at} of the request is wrong: {problem}")
+        raise WrongAnswer(f"the answer to text {at} of the request is wrong: {problem}")
     return checked
 
 
@@ -71,3 +78,79 @@ def _fault(text: str, start: Any, end: Any, label: Any, surface: Any, score: Any
         return None
     got = score if isinstance(score, float) else type(score).__name__
     return f"the score must be a finite number, got {got}"
+
+
+# --- the text of an entity, as tokenizers write it ---
+
+COMPARED_CHARS = 500
+"""Characters of an entity's text that are compared, at most: the time for one is bounded."""
+
+NEARBY_CHARS = 64
+"""Characters before and after an entity in which its text is looked for, if it is not at its offsets."""
+
+_UNKNOWN = re.compile(r"\[UNK\]|<unk>|\ufffd", re.IGNORECASE)
+"""What tokenizers write for what they do not know, and decoders for half a character."""
+
+_ESCAPES = re.compile(r"-[LR][RSC]B-")
+"""Brackets as the Penn Treebank writes them."""
+
+_LETTERS = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "Ġ": "", "Ċ": ""}
+)
+"""Letters that have no decomposition; and the marks of byte-level tokenizers for a blank and a line break."""
+
+_BYTE_LEVEL = {
+    **{chr(byte): byte for byte in (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))},
+    **dict(zip(map(chr, range(0x100, 0x144)), (*range(0x21), *range(0x7F, 0xA1), 0xAD), strict=True)),
+}
+"""The bytes that byte-level tokenizers stand for by characters: `bytes_to_unicode` in GPT-2's encoder.py."""
+
+
+def alike(given: str, text: str, start: int, end: int) -> bool:
+    """Tells whether a service that gives this text for an entity can mean `text[start:end]`.
+
+    Tokenizers drop blanks, cases and accents, and mark pieces of words (`##`, U+2581). So letters and digits
+    are compared, without case and accents. Where these differ, it is a wrong answer if the given text stands
+    beside the offsets, as it does if the service has trimmed or normalised its input, or if the two have
+    nothing in common, as when a batch is answered in another order. What the tokenizer does not know
+    (`[UNK]`) may be anything.
+    """
+    surface = text[start:end]
+    if given == surface:
+        return True
+    given, form = given[:COMPARED_CHARS], _folded(surface[:COMPARED_CHARS])
+    if _same(given, form) or _same(_from_bytes(given), form):
+        return True
+    word = _folded(given)
+    nearby = text[max(0, start - NEARBY_CHARS) : min(end, start + COMPARED_CHARS) + NEARBY_CHARS]
+    if not word or not form or word in _folded(nearby):
+        return False
+    pairs, others = set(pairwise(word)), set(pairwise(form))
+    return 2 * len(pairs & others) >= max(1, min(len(pairs), len(others)))
+
+
+def _same(given: str, form: str) -> bool:
+    """Tells whether the known parts of what is given stand in the folded text of the document, in order."""
+    parts = [_folded(part) for part in _UNKNOWN.split(given)]
+    if len(parts) == 1:
+        return parts[0] == form or (bool(parts[0]) and parts[0] in form)
+    at = 0
+    for part in parts:
+        found = form.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
+
+
+def _folded(text: str) -> str:
+    """Returns the letters and digits of a text, without case and accents."""
+    plain = _ESCAPES.sub("", text).translate(_LETTERS)
+    return "".join(c for c in normalize("NFKD", plain).casefold().translate(_LETTERS) if c.isalnum())
+
+
+def _from_bytes(given: str) -> str:
+    """Returns what a byte-level tokenizer means by its token; half a character is U+FFFD."""
+    if not all(c in _BYTE_LEVEL for c in given):
+        return given
+    return bytes(_BYTE_LEVEL[c] for c in given).decode("utf-8", "replace")

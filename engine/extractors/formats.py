@@ -34,8 +34,9 @@ class Format:
         refusals: parts of an error body that mean that the input is refused, whatever the status.
         throttles: parts of an error body that mean "try again later", whatever the status.
         offsets: the unit that the service counts in.
-        surface: whether the service returns the text of its entities; it is then compared with the document.
-            If not, `response` sets the text to "".
+        surface: whether the service returns the text of its entities as it stands in the document; it is
+            then compared exactly. If not, `response` sets the text to "", or to the service's own form of it
+            (another case, without blanks), which is compared leniently (`answer_check.alike`).
         batch_texts: largest number of texts in a request; None means any number.
         query: parameters of the query string.
         headers: sent with every request, such as the content type of a body that is not JSON.

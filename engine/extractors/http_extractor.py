@@ -16,7 +16,7 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from engine.errors import ConfigError, ExtractionError, Failure
+from engine.errors import ConfigError, ExtractionError, Failure, WrongAnswer
 from engine.extractors.extractor import T
 from engine.extractors.formats import Format, body_of, entities_of, format_named, query_of
 from engine.extractors.http_answers import json_of, refusal_of, translated
@@ -167,7 +167,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         try:
             return read()
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise ExtractionError(
+            raise WrongAnswer(
                 f"the answer does not have the shape of format {self._format.name!r} "
                 f"({type(error).__name__}: {error})",
                 status=200,

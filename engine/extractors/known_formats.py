@@ -61,10 +61,7 @@ def hugging_face_response(texts: Sequence[str], answer: Any) -> list[list[Entity
 
 
 def _grouped(tokens: Iterable[Mapping[str, Any]]) -> list[Entity]:
-    """Keeps groups as they are, and joins tokens tagged B- and I- into entities.
-
-    `word` is not used as the entity's text, because it is the tokenizer's form of it.
-    """
+    """Keeps groups as they are, and joins tokens tagged B- and I- into entities."""
     groups: list[list[Mapping[str, Any]]] = []
     for token in tokens:
         if groups and "entity" in token and _continues(groups[-1][-1], token):
@@ -89,10 +86,14 @@ def _label(token: Mapping[str, Any]) -> str:
 
 
 def _entity_of(group: Sequence[Mapping[str, Any]]) -> Entity:
-    """Makes one entity; its score is the mean over its tokens, as in the pipeline's strategy `simple`."""
+    """Makes one entity; its score is the mean over its tokens, as in the pipeline's strategy `simple`.
+
+    Its text is `word`, which is the tokenizer's form of it: `##` and blanks are not compared.
+    """
     first, last = group[0], group[-1]
+    word = "".join(token.get("word") or "" for token in group)
     label = first["entity_group"] if "entity_group" in first else _label(first)
-    return Entity(first["start"], last["end"], label, "", fmean(token["score"] for token in group))
+    return Entity(first["start"], last["end"], label, word, fmean(token["score"] for token in group))
 
 
 def corenlp_request(texts: Sequence[str]) -> Any:
@@ -102,10 +103,10 @@ def corenlp_request(texts: Sequence[str]) -> Any:
 
 
 def corenlp_response(_texts: Sequence[str], answer: Any) -> list[list[Entity]]:
-    """Reads `sentences[].entitymentions[]`. Their `text` is not compared: it may be joined tokens."""
+    """Reads `sentences[].entitymentions[]`; their `text` may be joined tokens, with other blanks."""
     return [
         [
-            Entity(e["characterOffsetBegin"], e["characterOffsetEnd"], e["ner"], "")
+            Entity(e["characterOffsetBegin"], e["characterOffsetEnd"], e["ner"], e.get("text") or "")
             for sentence in answer["sentences"]
             for e in sentence["entitymentions"]
         ]

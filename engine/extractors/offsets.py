@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import accumulate
 
-from engine.errors import ConfigError, ExtractionError
+from engine.errors import ConfigError, ExtractionError, WrongAnswer
+from engine.extractors.answer_check import alike
 from engine.model import Entity
 
 # --- units ---
@@ -68,17 +69,31 @@ def to_code_points(text: str, entities: Iterable[Entity], unit: OffsetUnit, *, s
 
     Args:
         entities: with offsets in `unit`.
-        surface: whether the entities have their text already; if not, they get `text[start:end]`.
+        surface: whether the entities have their text exactly. If not, they get `text[start:end]`; a text
+            that they have otherwise must be like it.
 
     Raises:
-        ExtractionError: an offset is outside the text or inside a character.
+        WrongAnswer: an offset is outside the text or inside a character, or the text of an entity is
+            another one than that at its offsets.
     """
     convert = _converter(text, unit)
     converted = []
     for start, end, label, given, score in entities:
         first, last = convert(start), convert(end)
+        if not surface and given:
+            _compare(given, text, first, last)
         converted.append(Entity(first, last, label, given if surface else text[first:last], score))
     return converted
+
+
+def _compare(given: str, text: str, first: int, last: int) -> None:
+    """Raises WrongAnswer if the text of an entity is not like that at its offsets."""
+    valid = type(first) is type(last) is int and 0 <= first <= last <= len(text)
+    if valid and not alike(given, text, first, last):  # other offsets are refused by `check_answer`
+        raise WrongAnswer(
+            f"the text of an entity is not that at {first}..{last}: the service counts offsets in another "
+            "unit, changes the texts that it gets, or answers in another order"
+        )
 
 
 def _converter(text: str, unit: OffsetUnit) -> Callable[[int], int]:
@@ -96,7 +111,7 @@ def _converter(text: str, unit: OffsetUnit) -> Callable[[int], int]:
         if offset not in boundaries:
             size = max(boundaries)
             where = "inside a character of" if 0 < offset < size else "outside"
-            raise ExtractionError(
+            raise WrongAnswer(
                 f"offset {offset} in {unit.noun} is {where} a text of length {size}: wrong unit of offsets?"
             )
         return boundaries[offset]

@@ -71,7 +71,7 @@ def spans(entities):
 
 
 def test_hugging_face_groups():
-    """`aggregation_strategy` simple gives groups; `word` is not used as the entity's text."""
+    """`aggregation_strategy` simple gives groups; the entity's text is the document's, not `word`."""
     assert HUGGING_FACE.request([ENZO])["inputs"] == ENZO
     assert HUGGING_FACE.request([ENZO])["parameters"] == {"aggregation_strategy": "simple"}
     expected = [Entity(0, 4, "PER", "Enzo", 0.996), Entity(22, 24, "ORG", "UN", 0.999)]
@@ -101,11 +101,10 @@ def test_hugging_face_tokens_are_put_together():
 def test_hugging_face_neighbours_stay_apart():
     """B- begins a new entity, and so does another label or a token in between."""
     text = "Ann Bob Rome"
-    token = {"score": 0.9, "word": "x"}
     tokens = [
-        {**token, "entity": "B-PER", "start": 0, "end": 3, "index": 1},
-        {**token, "entity": "B-PER", "start": 4, "end": 7, "index": 2},
-        {**token, "entity": "I-LOC", "start": 8, "end": 12, "index": 3},
+        {"score": 0.9, "word": "Ann", "entity": "B-PER", "start": 0, "end": 3, "index": 1},
+        {"score": 0.9, "word": "Bob", "entity": "B-PER", "start": 4, "end": 7, "index": 2},
+        {"score": 0.9, "word": "Rome", "entity": "I-LOC", "start": 8, "end": 12, "index": 3},
     ]
     assert spans(read(HUGGING_FACE, [text], tokens)[0]) == [("PER", "Ann"), ("PER", "Bob"), ("LOC", "Rome")]
     apart = [{**tokens[0], "entity": "I-PER"}, {**tokens[2], "entity": "I-PER"}]
@@ -156,9 +155,9 @@ OBAMA_ANSWER = {
 }
 
 
-def mention(begin, end):
+def mention(begin, end, text=".@MatthewDaddario"):
     """An answer of CoreNLP with one mention."""
-    found = {"text": "x", "characterOffsetBegin": begin, "characterOffsetEnd": end, "ner": "PERSON"}
+    found = {"text": text, "characterOffsetBegin": begin, "characterOffsetEnd": end, "ner": "PERSON"}
     return {"sentences": [{"index": 0, "entitymentions": [found]}]}
 
 
