@@ -10,9 +10,12 @@ import bson
 from pymongo import ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.collection import Collection as SyncCollection
 from pymongo.common import MAX_BSON_SIZE
+from pymongo.database import Database as SyncDatabase
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
+from engine.errors import ConfigError
 from engine.keys.bson_values import AWARE_CODEC, EXACT_CODEC, STRICT
 from engine.mongo.error_classes import is_overload
 
@@ -65,7 +68,16 @@ def has_server(handle: Place) -> bool:
 
 
 def _takes_options(handle: Place) -> bool:
-    """Whether `with_options` works. mongomock-motor raises, or returns an object of mongomock instead."""
+    """Whether `with_options` works. mongomock-motor raises, or returns an object of mongomock instead.
+
+    Raises:
+        ConfigError: the client is synchronous.
+    """
+    if isinstance(handle, SyncCollection | SyncDatabase):
+        raise ConfigError(
+            f"{namespace(handle)} is of pymongo.MongoClient, which is synchronous: give one of "
+            "pymongo.AsyncMongoClient, or of Motor's AsyncIOMotorClient"
+        )
     try:
         changed = handle.with_options(codec_options=EXACT_CODEC)
     except NotImplementedError:

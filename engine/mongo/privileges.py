@@ -52,6 +52,11 @@ async def check_source(source: driver.AnyCollection) -> None:
         ConfigError: the login failed or lacks a privilege; names collection and action.
         SourceError: the server did not answer.
     """
+    if driver.has_server(source) and source.read_concern.level == "snapshot":
+        raise ConfigError(
+            f"{driver.namespace(source)} would be read with readConcernLevel=snapshot, which counting does "
+            "not allow: leave it out of the address; planning compares its counts at a snapshot by itself"
+        )
     await _check(driver.exact(source).database, needs_of_source(source.name), calls.read_source)
 
 
