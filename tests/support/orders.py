@@ -93,4 +93,6 @@ ORDERS = [
         {"order_field": "_id", "order_type": "string", "order_unit": Z},
     ),
     Order("mixed _id", lambda at: at, id_of=_of_any_type),
+    Order("descending index", lambda at: at, index=(("created_at", -1), ("_id", -1))),
+    Order("longer index", lambda at: at, index=(("created_at", 1), ("_id", 1), ("text", 1))),
 ]
