@@ -173,6 +173,11 @@ class Settings(Checked):
     @field_validator("filter")
     @classmethod
     def _parse_extended_json(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if found := _REFUSED & _operators(value):
+            raise ValueError(
+                f"{min(found)} cannot be used: it needs an index of its own, or counting does not allow it, "
+                "or it selects other documents each time. Use operators such as $regex, $geoWithin and $expr"
+            )
         return _extended(value)  # type: ignore[no-any-return]
 
     @field_validator("order_field")
@@ -281,3 +286,13 @@ def _extended(value: Any) -> Any:
     if isinstance(value, dict):
         return json_util.object_hook({name: _extended(item) for name, item in value.items()})
     return value
+
+
+_REFUSED = frozenset({"$text", "$near", "$nearSphere", "$where", "$sampleRate", "$rand"})
+
+
+def _operators(value: Any) -> set[str]:
+    """The operators in a filter, at any depth."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    names = {name for name in value if name.startswith("$")} if isinstance(value, dict) else set()
+    return names.union(*map(_operators, inner))
