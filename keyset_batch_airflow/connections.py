@@ -69,6 +69,8 @@ def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor
         offsets=extra.get("offsets"),
         parameters=extra.get("parameters"),
         tls=tls_of(connection),
+        trust_env=settings.trust_env,
+        max_answer_bytes=settings.tuning.max_answer_bytes,
     )
 
 

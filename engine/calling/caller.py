@@ -21,7 +21,8 @@ from engine.calling.endpoint import Endpoint
 from engine.calling.retry import Call, EffortCounter
 from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown, classify
 from engine.extractors.answer_check import check_answer
-from engine.extractors.extractor import Extractor
+from engine.extractors.extractor import ExtractFunction, Extractor
+from engine.extractors.http.sent_again import SENT_AGAIN
 from engine.extractors.redaction import redact
 from engine.model import DeadLetter, Entity
 from engine.observing import metrics
@@ -195,27 +196,26 @@ class Caller:
                     made.count = 0
                 made.count += 1
                 # Only what succeeds from here on shows that the service works now.
-                made.successes_before = endpoint.successes
-                made.outages_before = endpoint.circuit.outages
+                made.successes_before, made.outages_before = endpoint.successes, endpoint.circuit.outages
                 began = endpoint.clock()
-                return await self._request(texts)
+                return await self._request(texts, self._extractor.extract)
         except Exception:
             if began is not None:
                 call.spent_s += endpoint.clock() - began
             raise
 
-    async def _request(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+    async def _request(self, texts: Sequence[str], ask: ExtractFunction) -> list[tuple[Entity, ...]]:
         """Makes one request. The service is called here and nowhere else, probes included.
 
-        The engine keeps the time itself, whatever the extractor is. An extractor that was cancelled from
-        within has failed; only a cancellation of this task ends the range.
+        The engine keeps the time itself. Only a cancellation of this task ends the range, none from within.
         """
         self.counter.requests += 1
+        SENT_AGAIN.set(self.counter.count_sent_again)
         limit_s = self._settings.request_timeout_s + self._settings.text_timeout_s * len(texts)
         try:
             with self._metrics.request(texts):
                 async with asyncio.timeout(limit_s) as timeout:
-                    return check_answer(texts, await self._extractor.extract(texts))
+                    return check_answer(texts, await ask(texts))
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -258,7 +258,7 @@ class Caller:
         text = self._endpoint.known_good
         try:
             async with self._endpoint.attempt([text], retried=True):
-                await self._request([text])
+                await self._request([text], getattr(self._extractor, "probe", self._extractor.extract))
         except (ConfigError, Interrupted):
             raise
         except Exception as error:

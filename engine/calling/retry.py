@@ -42,6 +42,11 @@ class EffortCounter:
         self.throttled += failure is Failure.THROTTLED
         self.refused += failure is Failure.PERMANENT
 
+    def count_sent_again(self) -> None:
+        """Counts a request that the extractor has sent a second time, within one attempt."""
+        self.requests += 1
+        self.count_retry(Failure.TRANSIENT)
+
     @property
     def effort(self) -> Effort:
         """The counts so far."""

@@ -139,6 +139,8 @@ def service_from(
         text_timeout_s=settings.text_timeout_s,
         offsets=offsets,
         parameters=_object(parameters),
+        trust_env=settings.trust_env,
+        max_answer_bytes=settings.tuning.max_answer_bytes,
     )
 
 

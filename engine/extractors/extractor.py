@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import aiohttp
 
 from engine.errors import ConfigError
-from engine.extractors.http_answers import translated
+from engine.extractors.http.answers import cause_of, translated
 from engine.model import Entity
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class FunctionExtractor:
         try:
             return await pending
         except aiohttp.ClientError as error:
-            raise translated(error) from error
+            raise translated(error) from cause_of(error)
 
 
 def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:

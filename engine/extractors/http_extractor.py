@@ -7,31 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import aiohttp
-from yarl import URL
 
 from engine.errors import ConfigError, ExtractionError, Failure, WrongAnswer
 from engine.extractors.extractor import T
 from engine.extractors.formats import Format, body_of, entities_of, format_named, query_of
-from engine.extractors.http_answers import json_of, refusal_of, translated
+from engine.extractors.http.addresses import header_secrets, service_address
+from engine.extractors.http.answers import AnswerReader, cause_of, translated
+from engine.extractors.http.connections import Connections
 from engine.extractors.offsets import CANARY_TEXT, OffsetUnit, detect_unit, parse_unit
 from engine.model import Entity
 from engine.observing.events import Events
 
+Send: TypeAlias = Callable[[bytes, aiohttp.ClientTimeout], Awaitable[tuple[aiohttp.ClientResponse, bytes]]]
+
 
 class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
-    """Calls a NER service over HTTP, through one session.
+    """Calls a NER service over HTTP, over connections that it keeps.
 
     Use it as an asynchronous context manager, or let `run` and `run_range` open it; entering it again while
-    it is open shares the session. Before the first text, it sends a known text of its own, the canary, and
-    checks in which unit the service counts offsets (`engine.extractors.offsets`). The canary is not retried,
-    and no document is blamed if it fails.
+    it is open shares the connections. Before the first text, it sends a known text of its own, the canary,
+    and checks in which unit the service counts offsets (`engine.extractors.offsets`). The canary is not
+    retried, and no document is blamed if it fails. No redirect is followed.
 
     Args:
         url: address of the service; its path, if it has one, replaces that of the format.
@@ -44,6 +47,8 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             `{"labels": [...]}`), or of the query string in a format that has one.
         canary: whether to send the canary.
         tls: trusted authorities and client certificate for https; by default the authorities of the system.
+        trust_env: whether to go through the proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name.
+        max_answer_bytes: largest answer, after decompression.
 
     Attributes:
         batch_texts: largest number of texts in a request; None means any number.
@@ -52,7 +57,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         ConfigError: the address is not an http(s) URL, or the format or the unit is unknown.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (all but the address are by keyword, and have defaults)
         self,
         url: str,
         *,
@@ -64,31 +69,33 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         parameters: Mapping[str, Any] | None = None,
         canary: bool = True,
         tls: ssl.SSLContext | None = None,
+        trust_env: bool = False,
+        max_answer_bytes: int = 64 << 20,
     ) -> None:
         self._format = format_named(format) if isinstance(format, str) else format
         self._parameters = dict(parameters or {})
-        self._url = _endpoint(url, self._format, self._parameters)
-        self._headers = {"Content-Type": "application/json", **self._format.headers, **(headers or {})}
+        address = service_address(url, self._format.path, query_of(self._format, self._parameters))
+        headers = {"Content-Type": "application/json", **self._format.headers, **(headers or {})}
+        secrets = (*address.secrets, *header_secrets(headers))
+        self._answers = AnswerReader(self._format, address.url, secrets)
+        self._connect = partial(
+            Connections, address.url, headers, tls=tls, trust_env=trust_env, max_bytes=max_answer_bytes
+        )
         self._timeout = cache(lambda texts: aiohttp.ClientTimeout(total=timeout_s + text_timeout_s * texts))
         self._unit = parse_unit(offsets or self._format.offsets)
         self.batch_texts = self._format.batch_texts
-        self._tls: ssl.SSLContext | bool = tls or True
         self._canary = canary
         self._canary_due = canary
         self._wrong_unit: str | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
+        self._works = False
         self._entered = 0
 
     async def __aenter__(self) -> Self:
-        """Opens the session, unless it is open already."""
+        """Makes ready to connect, unless that is done already."""
         self._entered += 1
-        if self._session is None:
-            # The engine limits the requests in flight; a second limit here would only hide that.
-            connector = aiohttp.TCPConnector(limit=0, ssl=self._tls)
-            # No cookies: a service that sets them would slow down each request.
-            self._session = aiohttp.ClientSession(
-                connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
-            )
+        if self._connections is None:
+            self._connections, self._works = self._connect(), False
             self._canary_due, self._wrong_unit = self._canary, None
             self._alone = asyncio.Lock()
         return self
@@ -96,11 +103,11 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the session when the last user has left."""
+        """Closes the connections when the last user has left."""
         self._entered -= 1
-        if self._entered == 0 and self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._entered == 0 and self._connections is not None:
+            await self._connections.close()
+            self._connections = None
 
     async def prepare(self) -> None:
         """Sends the canary, unless that has been done; the engine calls this before each attempt."""
@@ -115,7 +122,17 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             ConfigError: the extractor is not open, the texts are too many for the format, or the service
                 counts offsets in another unit.
         """
-        if self._session is None:
+        return await self._extracted(texts, anew=False)
+
+    async def probe(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
+        """Does the same as `extract` over a new connection.
+
+        The engine asks so whether the service works: a kept connection may be dead while the service is not.
+        """
+        return await self._extracted(texts, anew=True)
+
+    async def _extracted(self, texts: Sequence[str], *, anew: bool) -> Sequence[list[Entity]]:
+        if self._connections is None:
             raise ConfigError("HttpExtractor is not open: use `async with HttpExtractor(...) as extractor`")
         if self.batch_texts is not None and len(texts) > self.batch_texts:
             raise ConfigError(
@@ -125,17 +142,18 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         await self.prepare()
         if self._wrong_unit is not None:
             raise ConfigError(self._wrong_unit)
-        answer = await self._answer(self._session, texts)
+        send = self._connections.post_once if anew else self._connections.post
+        answer = await self._answer(send, texts)
         return self._parsed(lambda: entities_of(self._format, self._unit, texts, answer))
 
     async def _send_canary(self) -> None:
         """Sends the canary, while all other calls wait for its result."""
         async with self._alone:
-            if not self._canary_due or self._session is None:
+            if not self._canary_due or self._connections is None:
                 return
             events = Events(format=self._format.name, offsets=self._unit)
             try:
-                answer = await self._answer(self._session, [CANARY_TEXT])
+                answer = await self._answer(self._connections.post, [CANARY_TEXT])
                 (found,) = self._parsed(lambda: self._format.response([CANARY_TEXT], answer))
                 detected = detect_unit(found, self._unit)
             except (ExtractionError, ValueError) as error:
@@ -145,22 +163,22 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
                 events.info("canary_answered", shown=detected)
             self._canary_due = False
 
-    async def _answer(self, session: aiohttp.ClientSession, texts: Sequence[str]) -> Any:
+    async def _answer(self, send: Send, texts: Sequence[str]) -> Any:
         """Sends one request and returns the JSON of its answer."""
         timeout = self._timeout(len(texts))
         data = body_of(self._format, texts, self._parameters)
         try:
-            async with session.post(self._url, data=data, timeout=timeout) as response:
-                body = await response.read()
+            response, body = await send(data, timeout)
         except TimeoutError as error:
             raise ExtractionError(
                 f"no answer within {timeout.total:g} s", failure=Failure.TRANSIENT
-            ) from error
+            ) from cause_of(error)
         except aiohttp.ClientError as error:
-            raise translated(error) from error
+            raise translated(error, works=self._works) from cause_of(error)
+        self._works = True
         if response.status >= 300:  # noqa: PLR2004
-            raise refusal_of(self._format, texts, response, body)
-        return json_of(texts, response, body)
+            raise self._answers.refusal_of(texts, response, body)
+        return self._answers.json_of(texts, response, body)
 
     def _parsed(self, read: Callable[[], T]) -> T:
         """Calls `read`, and raises an ExtractionError if the answer has another shape than the format's."""
@@ -172,17 +190,6 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
                 f"({type(error).__name__}: {error})",
                 status=200,
             ) from error
-
-
-def _endpoint(url: str, shape: Format, parameters: Mapping[str, Any]) -> URL:
-    """Returns the URL of requests. A path or query given in the address wins over the format's."""
-    address = URL(url)
-    if address.scheme not in ("http", "https") or not address.host:
-        raise ConfigError(f"service url {url!r} is not an http(s) address; give one such as http://host:8080")
-    if address.path in ("", "/"):
-        address = address.with_path(shape.path).with_query(address.query)
-    missing = {n: value for n, value in query_of(shape, parameters).items() if n not in address.query}
-    return address.update_query(missing)
 
 
 def _unit_problem(detected: OffsetUnit | None, declared: OffsetUnit) -> str | None:

@@ -17,12 +17,20 @@ _decode: Callable[[bytes], Any] | None = _orjson and _orjson.loads
 _encode: Callable[[Any], bytes] | None = _orjson and _orjson.dumps
 
 
-def decoded(body: bytes) -> Any:
+def decoded(body: bytes, charset: str | None = None) -> Any:
     """Decodes the body of an answer. What orjson refuses, the standard library may still understand.
+
+    Args:
+        charset: the encoding that the answer declares, if it is none of UTF-8, UTF-16 and UTF-32. A body that
+            is not in it is read as if none was declared.
 
     Raises:
         ValueError: the body is not JSON.
+        RecursionError: it is nested too deeply.
     """
+    if charset is not None:
+        with suppress(UnicodeDecodeError):
+            return _DECODER.decode(body.decode(charset))
     if _decode is not None:
         with suppress(ValueError):  # control characters, NaN, another encoding, or not JSON
             return _decode(body)

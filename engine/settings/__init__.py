@@ -94,6 +94,7 @@ class Settings(Checked):
     max_outage_s: float = Field(
         900.0, ge=0, description="If the service is down for longer, the range stops as `interrupted`."
     )
+    trust_env: bool = Field(False, description="Obey `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.")
     extractor_name: str = Field("ner", min_length=1, description="Name of the extractor in stored results.")
     extractor_version: str = Field(
         "1",

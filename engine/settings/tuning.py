@@ -102,6 +102,9 @@ class Tuning(Checked):
     timeout_charge_s: float = Field(
         5.0, ge=0, description="Time for which an attempt that timed out still counts as in flight."
     )
+    max_answer_bytes: int = Field(
+        64 << 20, ge=1024, description="Largest answer of the service, after decompression."
+    )
     batch_attempts: int = Field(
         3,
         ge=1,

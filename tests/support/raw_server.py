@@ -1,6 +1,6 @@
-"""A server of raw bytes: it answers what no HTTP library would send, and closes connections as it likes.
+r"""A server of raw bytes: it answers what no HTTP library would send, and closes connections as it likes.
 
-    async with raw_server(lambda request: Reply(b"HTTP/1.1 200 OK\r\n...")) as server: ...
+async with raw_server(lambda request: Reply(b"HTTP/1.1 200 OK\r\n...")) as server: ...
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ async def raw_server(
 
 
 def answer(body: bytes | Any, status: str = "200 OK", **headers: str) -> bytes:
-    """An answer with these headers; `Content_Type="x"` becomes `Content-Type: x`. JSON unless bytes are given."""
+    """An answer with these headers, `Content_Type="x"` for `Content-Type: x`. The body is JSON, or bytes."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {"Content-Type": "application/json", "Content-Length": str(len(data))}
     named |= {name.replace("_", "-"): value for name, value in headers.items()}

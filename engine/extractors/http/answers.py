@@ -66,12 +66,13 @@ class AnswerReader:
             return decoded(body, charset_of(response.headers.get("Content-Type")))
         except (ValueError, RecursionError) as error:
             claimed = "json" in response.content_type or response.status in _EMPTY
-            beginning = self._beginning(texts, response, body)
+            what, begin = f"HTTP {response.status}: an empty answer", ""
+            if body:
+                what = "the answer is not JSON"
+                begin = f" that begin with {self._beginning(texts, response, body)!r}"
             raise ExtractionError(
-                f"the answer is not JSON: content type {response.content_type}, {len(body)} bytes that begin "
-                f"with {beginning!r}" + ("" if claimed else "; is a proxy in the way?")
-                if body
-                else f"HTTP {response.status}: an empty answer",
+                f"{what}: content type {response.content_type}, {len(body)} bytes{begin}"
+                + ("" if claimed else "; is a proxy in the way?"),
                 failure=Failure.PERMANENT if claimed else Failure.TRANSIENT,
                 status=response.status,
             ) from (None if self.secrets else error)
@@ -102,15 +103,10 @@ class AnswerReader:
             target = shown(str(self.url.join(URL(location)))) if location else "no address"
         except ValueError:
             target = shown("")
+        told = redact(without_secrets(target, self.secrets), texts)
         return ExtractionError(
-            redact(
-                without_secrets(
-                    f"HTTP {response.status}: the service redirects to {target}, and no redirect is followed, so "
-                    "that texts and keys go nowhere else; give the address that answers (or log in there first)",
-                    self.secrets,
-                ),
-                texts,
-            ),
+            f"HTTP {response.status}: the service redirects to {told}; no redirect is followed, because "
+            "texts and keys would go to an address that nobody has given; set the address that answers",
             status=response.status,
         )
 
@@ -177,7 +173,7 @@ def _plain(error: BaseException) -> str:
 
 
 def _answered(error: aiohttp.ClientResponseError) -> ExtractionError:
-    """The error for a status that a function has raised (`raise_for_status`), or that a proxy has answered."""
+    """The error for a status that a function has raised (`raise_for_status`), or that a proxy has sent."""
     hint = retry_after_s(error.headers, datetime.now(UTC)) if error.headers is not None else None
     who = "the proxy: " if isinstance(error, aiohttp.ClientHttpProxyError) else ""
     return ExtractionError(
@@ -194,7 +190,9 @@ def _broken_http(error: aiohttp.ClientError) -> str | None:
     aiohttp gives such answers the status 400, which no service has sent, and quotes their bytes.
     """
     cause = error.__cause__
-    if not isinstance(cause, HttpProcessingError) or isinstance(cause, ContentLengthError | TransferEncodingError):
+    if not isinstance(cause, HttpProcessingError) or isinstance(
+        cause, ContentLengthError | TransferEncodingError
+    ):
         return None
     said = cause.message.splitlines()[0].partition(" b'")[0].rstrip(": ")
     if "content-encoding" in said.lower():

@@ -15,10 +15,11 @@ from yarl import URL
 from engine.errors import ConfigError, ExtractionError
 from engine.extractors.http.addresses import shown
 from engine.extractors.http.answers import MAX_HEADER_BYTES
+from engine.extractors.http.sent_again import SENT_AGAIN
 
 KEEP_ALIVE_S = 4.0
-"""Seconds that a connection is kept without a request. Many servers close theirs after 5 s, and a request that
-is sent at that moment is lost."""
+"""Seconds that a connection is kept without a request. Many servers close theirs after 5 s, and a request
+that is sent at that moment is lost."""
 
 _LOST = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)
 """How aiohttp says that a connection was closed."""
@@ -80,7 +81,7 @@ class Connections:
             for session in (self._kept, self._once):
                 stack.push_async_callback(session.close)
 
-    async def post(self, body: bytes, timeout: aiohttp.ClientTimeout) -> tuple[aiohttp.ClientResponse, bytes]:
+    async def post(self, body: bytes, within: aiohttp.ClientTimeout) -> tuple[aiohttp.ClientResponse, bytes]:
         """Sends a request over a kept connection; returns the answer and its body.
 
         A connection that was used before may have been closed by the server meanwhile. If it gives no byte
@@ -92,7 +93,7 @@ class Connections:
         answered = False
         try:
             async with self._kept.post(
-                self._url, data=body, timeout=timeout, allow_redirects=False
+                self._url, data=body, timeout=within, allow_redirects=False
             ) as response:
                 answered = True
                 return response, await self._body_of(response)
@@ -102,10 +103,11 @@ class Connections:
         finally:
             if self._connector.got_new:
                 self._connector.got_new.discard(asyncio.current_task())
-        return await self.post_once(body, timeout)
+        SENT_AGAIN.get()()
+        return await self.post_once(body, within)
 
     async def post_once(
-        self, body: bytes, timeout: aiohttp.ClientTimeout
+        self, body: bytes, within: aiohttp.ClientTimeout
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         """Sends a request over a new connection, which is closed after it.
 
@@ -114,9 +116,7 @@ class Connections:
             TimeoutError: it took too long.
             ExtractionError: the answer is too large.
         """
-        async with self._once.post(
-            self._url, data=body, timeout=timeout, allow_redirects=False
-        ) as response:
+        async with self._once.post(self._url, data=body, timeout=within, allow_redirects=False) as response:
             return response, await self._body_of(response)
 
     async def _body_of(self, response: aiohttp.ClientResponse) -> bytes:

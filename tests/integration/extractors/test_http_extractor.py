@@ -70,7 +70,7 @@ async def test_corenlp_gets_the_text_itself_and_its_properties_in_the_query():
     answer = json.dumps({"sentences": [{"entitymentions": [mention]}]})
     async with serving(text_answer(answer, "application/json")) as (url, seen):
         found = await ask(url, ["😀 Ann"], format="corenlp")
-        await ask(f"{url}/nlp?properties=mine&pipelineLanguage=de", ["Ann is"], format="corenlp")
+        await ask(f"{url}/nlp?properties=mine&pipelineLanguage=de", ["Dr Ann"], format="corenlp")
 
     assert found == [[Entity(2, 5, "PERSON", "Ann")]]
     (request, body), (other, _) = seen
