@@ -17,6 +17,8 @@ from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
 
 from engine.errors import ConfigError
+from engine.extractors.formats import format_named
+from engine.extractors.http.addresses import joined, service_address
 from engine.extractors.http_extractor import HttpExtractor
 from engine.mongo.clients import client_of
 from engine.settings import Settings
@@ -61,8 +63,8 @@ def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor
             f"{', '.join(sorted(SERVICE_EXTRAS))}"
         )
     return HttpExtractor(
-        service_url(connection, str(extra.get("path", ""))),
-        format=params["service_format"],
+        _checked(connection, str(extra.get("path", ""))),
+        format=format_named(params["service_format"]),
         headers={**_authorization(connection), **extra.get("headers", {})},
         timeout_s=settings.request_timeout_s,
         text_timeout_s=settings.text_timeout_s,
@@ -84,8 +86,17 @@ def service_url(connection: Any, path: str = "") -> str:
     if "@" in host:
         raise ConfigError(f"connection {connection.conn_id!r}: login and password have fields of their own")
     base = host if "://" in host else f"{connection.schema or 'http'}://{host}"
-    port = f":{connection.port}" if connection.port else ""
-    return f"{base.rstrip('/')}{port}/{path.lstrip('/')}"
+    return joined(base, connection.port, path)
+
+
+def _checked(connection: Any, path: str = "") -> str:
+    """The address of a Connection, once it is known to be one; a message names the Connection."""
+    url = service_url(connection, path)
+    try:
+        service_address(url, "/", {})
+    except ConfigError as error:
+        raise ConfigError(f"connection {connection.conn_id!r}: {error}") from None
+    return url
 
 
 def tls_of(connection: Any) -> ssl.SSLContext | None:
@@ -138,7 +149,7 @@ def pool_slots(conn_id: str, pool: str) -> int:
         httpx.HTTPError: the server does not answer, or answers with an error of its own.
     """
     connection = Connection.get(conn_id)
-    url, tls = service_url(connection), tls_of(connection)
+    url, tls = _checked(connection), tls_of(connection)
     with httpx.Client(base_url=url, verify=tls or True, timeout=API_TIMEOUT_S) as client:
         token = _token(client, connection)
         answer = client.get(f"api/v2/pools/{pool}", headers={"Authorization": f"Bearer {token}"})
@@ -163,4 +174,6 @@ def _refuse_errors(answer: httpx.Response, problem: str) -> None:
     """Raises if the answer is an error. For a 4xx it is a `ConfigError`, which no retry would change."""
     if answer.is_client_error:
         raise ConfigError(f"{problem} (status {answer.status_code})")
-    answer.raise_for_status()
+    if answer.is_error or answer.is_redirect:  # httpx would show the address
+        told = f"{problem} (status {answer.status_code})"
+        raise httpx.HTTPStatusError(told, request=answer.request, response=answer)

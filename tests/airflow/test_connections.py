@@ -26,6 +26,9 @@ def connections(tasks):
         ({"host": "ner", "schema": "https"}, "https://ner/"),
         ({"host": "https://ner.example"}, "https://ner.example/"),
         ({"host": "ner", "port": 80, "extra": {"path": "/v2/extract"}}, "http://ner:80/v2/extract"),
+        ({"host": "https://ner.example/v2", "port": 8443}, "https://ner.example:8443/v2"),
+        ({"host": "https://ner.example/v2?sig=a%2Fb"}, "https://ner.example/v2?sig=a%2Fb"),
+        ({"host": "ner?a=1", "extra": {"path": "extract?code=x%3D"}}, "http://ner/extract?a=1&code=x%3D"),
     ],
 )
 def test_the_address_of_the_service(connections, connection, fields, url):
@@ -78,15 +81,21 @@ def test_an_unknown_extra_of_the_service_is_refused(connections, connection):
         ({"extra": {"verify": "/nowhere.pem"}}, "extra verify, cert: .*No such file"),
         ({"extra": {"cert": "/nowhere.pem"}}, "extra verify, cert: .*No such file"),
         ({"host": "https://me:secret@ner"}, "login and password have fields of their own"),
+        ({"host": "ner:secret"}, "service url 'an address that cannot be read' is not"),
+        ({"host": "htp://ner?code=secret"}, "service url 'htp://ner/' is not an http"),
+        (
+            {"host": "", "extra": {"path": "x?code=secret"}},
+            "service url 'an address that cannot be read' is not",
+        ),
     ],
-    ids=["unverified", "no authority", "no certificate", "login in the address"],
+    ids=["unverified", "no authority", "no certificate", "login", "port", "scheme", "no host"],
 )
 def test_a_service_is_verified_and_its_address_has_no_login(connections, connection, fields, message):
     """Insecure options are refused, and a missing file is named."""
     connection(**{"conn_type": "http", "schema": "https", "host": "ner", **fields})
     with pytest.raises(ConfigError, match=f"connection 'given': {message}") as raised:
         connections.extractor_of({"service_conn_id": "given", "service_format": "native"}, Settings())
-    assert "secret" not in str(raised.value)
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_options_of_the_mongodb_connection_reach_the_driver(connections, connection):

@@ -106,6 +106,20 @@ def service_address(given: str, path: str, query: Mapping[str, str]) -> ServiceA
     return ServiceAddress(url, shown(given), (login, *login.split(":", 1), own_query, *values))
 
 
+def joined(base: str, port: int | None, path: str) -> str:
+    """Returns an address with a port and a further path; the query of both is kept.
+
+    >>> joined("https://ner.example/v2?code=1", 8443, "extract?lang=de")
+    'https://ner.example:8443/v2/extract?code=1&lang=de'
+    """
+    scheme, authority, own, query = _PARTS.fullmatch(base).groups(default="")  # type: ignore[union-attr]
+    path, _, further = path.partition("?")
+    if path or not own:
+        own = f"{own.rstrip('/')}/{path.lstrip('/')}"
+    whole = "&".join(part for part in (query, further) if part)
+    return f"{scheme}://{authority}{f':{port}' if port else ''}{own}{'?' if whole else ''}{whole}"
+
+
 def shown(address: str) -> str:
     """Returns what of an address may be shown: scheme, host, port and path.
 

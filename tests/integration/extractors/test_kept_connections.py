@@ -73,10 +73,12 @@ async def test_an_answer_that_broke_off_is_not_asked_for_again_at_once(begun):
 
 async def test_a_new_connection_that_gives_no_answer_counts():
     """It cannot be stale."""
-    async with raw_server(lambda _: Reply(then="close")) as server:
-        async with HttpExtractor(server.url, canary=False) as extractor:
-            with pytest.raises(ExtractionError, match="disconnected") as raised:
-                await extractor.extract(["Ada"])
+    async with (
+        raw_server(lambda _: Reply(then="close")) as server,
+        HttpExtractor(server.url, canary=False) as extractor,
+    ):
+        with pytest.raises(ExtractionError, match="disconnected") as raised:
+            await extractor.extract(["Ada"])
     assert (raised.value.failure, len(server.requests)) == (Failure.TRANSIENT, 1)
 
 
@@ -86,11 +88,13 @@ async def test_trap_58_a_probe_goes_over_a_new_connection():
     def handler(request):
         return Reply(no_entities(request)) if request.number == 1 else Reply(then="hang")
 
-    async with raw_server(handler) as server:
-        async with HttpExtractor(server.url, canary=False, timeout_s=5) as extractor:
-            await extractor.extract(["Ada"])
-            async with asyncio.timeout(2):
-                assert await extractor.probe(["Ada"]) == [[]]
+    async with (
+        raw_server(handler) as server,
+        HttpExtractor(server.url, canary=False, timeout_s=5) as extractor,
+    ):
+        await extractor.extract(["Ada"])
+        async with asyncio.timeout(2):
+            assert await extractor.probe(["Ada"]) == [[]]
     assert [(request.connection, request.number) for request in server.requests] == [(1, 1), (2, 1)]
 
 

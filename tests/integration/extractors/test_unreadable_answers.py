@@ -46,9 +46,11 @@ async def failing(extractor):
 async def test_an_answer_that_breaks_http_is_told_in_plain_words(name):
     """There is no status, because the service sent none; from the start it is permanent, so the run ends."""
     data, told = BROKEN[name]
-    async with raw_server(lambda _: Reply(data, "close")) as server:
-        async with HttpExtractor(f"{server.url}/?code=SECRET", canary=False) as extractor:
-            error = await failing(extractor)
+    async with (
+        raw_server(lambda _: Reply(data, "close")) as server,
+        HttpExtractor(f"{server.url}/?code=SECRET", canary=False) as extractor,
+    ):
+        error = await failing(extractor)
 
     assert told in str(error)
     assert (error.failure, error.status) == (Failure.PERMANENT, None)
@@ -71,9 +73,11 @@ async def test_a_broken_answer_among_right_ones_may_be_an_accident():
 @pytest.mark.parametrize("size", [9_000, 60_000])
 async def test_headers_up_to_64_kib_are_read(size):
     """Gateways add such: traces, policies, tokens."""
-    async with raw_server(lambda request: Reply(no_entities(request, X_Policy="x" * size))) as server:
-        async with HttpExtractor(server.url, canary=False) as extractor:
-            assert await extractor.extract(["Ada"]) == [[]]
+    async with (
+        raw_server(lambda request: Reply(no_entities(request, X_Policy="x" * size))) as server,
+        HttpExtractor(server.url, canary=False) as extractor,
+    ):
+        assert await extractor.extract(["Ada"]) == [[]]
 
 
 def bomb(encoding):
@@ -87,12 +91,14 @@ def bomb(encoding):
 async def test_a_small_body_that_inflates_is_cut_off(encoding):
     """The answer is refused at the bound, and memory stays near it."""
     reply = Reply(answer(bomb(encoding), Content_Encoding=encoding))
-    async with raw_server(lambda _: reply) as server:
-        async with HttpExtractor(server.url, canary=False, max_answer_bytes=8 << 20) as extractor:
-            tracemalloc.start()
-            error = await failing(extractor)
-            _, peak = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
+    async with (
+        raw_server(lambda _: reply) as server,
+        HttpExtractor(server.url, canary=False, max_answer_bytes=8 << 20) as extractor,
+    ):
+        tracemalloc.start()
+        error = await failing(extractor)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
 
     assert (error.failure, error.status) == (Failure.PERMANENT, 200)
     assert "more than 8388608 bytes (tuning.max_answer_bytes)" in str(error)
@@ -107,20 +113,24 @@ async def test_a_large_answer_is_refused_or_allowed(chunked):
     if chunked:
         piece = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
         data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + piece
-    async with raw_server(lambda _: Reply(data)) as server:
-        async with HttpExtractor(server.url, canary=False, max_answer_bytes=100_000) as extractor:
-            assert "more than 100000 bytes" in str(await failing(extractor))
-        async with HttpExtractor(server.url, canary=False, max_answer_bytes=101_000) as extractor:
-            assert await extractor.extract(["Ada"]) == [[]]
+    async with (
+        raw_server(lambda _: Reply(data)) as server,
+        HttpExtractor(server.url, canary=False, max_answer_bytes=100_000) as extractor,
+    ):
+        assert "more than 100000 bytes" in str(await failing(extractor))
+        async with HttpExtractor(server.url, canary=False, max_answer_bytes=101_000) as allowing:
+            assert await allowing.extract(["Ada"]) == [[]]
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "205 Reset Content"])
 async def test_an_empty_answer_is_called_so(status):
     """No proxy is suspected, and no attempt is repeated."""
     data = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
-    async with raw_server(lambda _: Reply(data)) as server:
-        async with HttpExtractor(server.url, canary=False) as extractor:
-            error = await failing(extractor)
+    async with (
+        raw_server(lambda _: Reply(data)) as server,
+        HttpExtractor(server.url, canary=False) as extractor,
+    ):
+        error = await failing(extractor)
     assert str(error).startswith(f"HTTP {status[:3]}: an empty answer")
     assert (error.failure, error.status) == (Failure.PERMANENT, int(status[:3]))
 
@@ -146,9 +156,11 @@ async def test_a_declared_charset_is_obeyed(charset, codec):
     entity = {"start": 4, "end": 10, "label": "PERSON", "text": NAMES[4:10], "score": None}
     body = json.dumps({"results": [[entity]], "by": "Ã©"}, ensure_ascii=False).encode(codec, "replace")
     reply = Reply(answer(body, Content_Type=f"application/json; charset={charset}"))
-    async with raw_server(lambda _: reply) as server:
-        async with HttpExtractor(server.url, canary=False) as extractor:
-            ((found,),) = await extractor.extract([NAMES])
+    async with (
+        raw_server(lambda _: reply) as server,
+        HttpExtractor(server.url, canary=False) as extractor,
+    ):
+        ((found,),) = await extractor.extract([NAMES])
     assert found.text == "Müller"
 
 
@@ -156,6 +168,8 @@ async def test_an_error_in_a_declared_charset_is_told_rightly():
     """The message would have question marks else."""
     body = '{"error": "ungültig"}'.encode("latin-1")
     reply = Reply(answer(body, "422 No", Content_Type="application/json; charset=latin1"))
-    async with raw_server(lambda _: reply) as server:
-        async with HttpExtractor(server.url, canary=False) as extractor:
-            assert "ungültig" in str(await failing(extractor))
+    async with (
+        raw_server(lambda _: reply) as server,
+        HttpExtractor(server.url, canary=False) as extractor,
+    ):
+        assert "ungültig" in str(await failing(extractor))
