@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.errors import ConfigError, Failure
 from engine.extractors import known_formats as services
+from engine.extractors.item_errors import item_error
 from engine.extractors.json_bodies import encoded
 from engine.extractors.offsets import OffsetUnit, to_code_points
 from engine.model import Entity
@@ -64,7 +65,9 @@ FORMATS = {
             "/analyze",
             services.presidio_request,
             services.presidio_response,
-            refusals=("No text provided",),
+            # The last two come with status 500: a text beyond spaCy's limit, and a language or an entity that
+            # no recognizer of the server knows.
+            refusals=("No text provided", "[E088]", "No matching recognizers"),
             surface=False,
         ),
         Format(
@@ -156,10 +159,16 @@ def entities_of(shape: Format, unit: OffsetUnit, texts: Sequence[str], answer: A
     """Returns the entities of each text, with offsets in code points and with their texts, still unchecked.
 
     Raises:
-        ExtractionError: an offset is outside its text or inside a character. Other errors are those of the
+        ExtractionError: an offset is outside its text or inside a character, or the answer reports errors of
+            texts in place of results. Other errors are those of the
             format's `response`.
     """
-    found = shape.response(texts, answer)
+    try:
+        found = shape.response(texts, answer)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        if (reported := item_error(texts, answer)) is not None:
+            raise reported from None
+        raise
     if (unit is OffsetUnit.CODE_POINTS and shape.surface) or len(found) != len(texts):
         return found
     return [

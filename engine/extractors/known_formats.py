@@ -61,10 +61,10 @@ def hugging_face_response(texts: Sequence[str], answer: Any) -> list[list[Entity
 
 
 def _grouped(tokens: Iterable[Mapping[str, Any]]) -> list[Entity]:
-    """Keeps groups as they are, and joins tokens tagged B- and I- into entities."""
+    """Joins tokens, or groups that the service has not joined, into entities by their tags."""
     groups: list[list[Mapping[str, Any]]] = []
     for token in tokens:
-        if groups and "entity" in token and _continues(groups[-1][-1], token):
+        if groups and _continues(groups[-1][-1], token):
             groups[-1].append(token)
         else:
             groups.append([token])
@@ -74,15 +74,35 @@ def _grouped(tokens: Iterable[Mapping[str, Any]]) -> list[Entity]:
 def _continues(previous: Mapping[str, Any], token: Mapping[str, Any]) -> bool:
     """Tells whether a token continues the entity of the token before: it comes next and has the same label.
 
-    B- begins another entity, except in the middle of a word, whose pieces models also tag with B-.
+    A tag that begins an entity begins another one, and after one that ends an entity comes another one, too,
+    except in the middle of a word, whose pieces models tag alike. Pipelines join B- and I- to groups, but
+    give the tokens of the other tags as groups of their own: such a group continues one that it touches.
     """
-    begins = token["entity"].startswith("B-") and not token["word"].startswith("##")
-    following = token["index"] == previous["index"] + 1
-    return following and not begins and _label(token) == _label(previous)
+    (tag, label), (before, same) = _tag(token), _tag(previous)
+    if label != same:
+        return False
+    if "entity" not in token:
+        touches = token["start"] - previous["end"] in (0, 1)
+        return touches and tag in _CONTINUING and before not in _ENDING
+    if token["index"] != previous["index"] + 1:
+        return False
+    return token["word"].startswith("##") or not (tag in _BEGINNING or before in _ENDING)
 
 
-def _label(token: Mapping[str, Any]) -> str:
-    return str(token["entity"]).removeprefix("B-").removeprefix("I-")
+_BEGINNING, _CONTINUING, _ENDING = frozenset("BSU"), frozenset("IEL"), frozenset("ESLU")
+"""Tags before the label: B-, I-; also E- and S- for the end and for a single token (BIOES), which others call
+L- and U- (BILOU)."""
+
+_NO_TAG = frozenset({"E-MAIL", "E-COMMERCE", "S-BAHN", "U-BAHN", "U-BOAT"})
+"""Labels that only look like a tag and a label."""
+
+
+def _tag(token: Mapping[str, Any]) -> tuple[str, str]:
+    """The tag of a token or group, "" if it has none, and its label."""
+    given = str(token["entity"] if "entity" in token else token["entity_group"])
+    tag, dash, label = given.partition("-")
+    tagged = dash and tag in "BIESLU" and len(tag) == 1 and label and given.upper() not in _NO_TAG
+    return (tag, label) if tagged else ("", given)
 
 
 def _entity_of(group: Sequence[Mapping[str, Any]]) -> Entity:
@@ -92,7 +112,7 @@ def _entity_of(group: Sequence[Mapping[str, Any]]) -> Entity:
     """
     first, last = group[0], group[-1]
     word = "".join(token.get("word") or "" for token in group)
-    label = first["entity_group"] if "entity_group" in first else _label(first)
+    label = _tag(first)[1]
     return Entity(first["start"], last["end"], label, word, fmean(token["score"] for token in group))
 
 
@@ -139,8 +159,9 @@ def comprehend_response(texts: Sequence[str], answer: Any) -> list[list[Entity]]
     if answer["ErrorList"]:
         raise _comprehend_error(answer["ErrorList"])
     found = {result["Index"]: result["Entities"] for result in answer["ResultList"]}
-    if sorted(found) != list(range(len(texts))):
-        raise ValueError(f"results for texts {sorted(found)} and no errors, but {len(texts)} texts were sent")
+    indexes = sorted(result["Index"] for result in answer["ResultList"])
+    if indexes != list(range(len(texts))):
+        raise ValueError(f"results for texts {indexes} and no errors, but {len(texts)} texts were sent")
     return [
         [Entity(e["BeginOffset"], e["EndOffset"], e["Type"], e["Text"], e["Score"]) for e in found[at]]
         for at in range(len(texts))

@@ -17,6 +17,7 @@ from engine.errors import ExtractionError, Failure
 from engine.extractors.formats import FORMATS, Format, failure_of
 from engine.extractors.http.addresses import shown, without_addresses, without_secrets
 from engine.extractors.http.waits import reset_s, retry_after_s
+from engine.extractors.item_errors import MULTI_STATUS, item_error
 from engine.extractors.json_bodies import decoded
 from engine.extractors.redaction import redact
 
@@ -58,12 +59,12 @@ class AnswerReader:
         """Returns the body as JSON, whatever its content type, because frameworks serve JSON as text/html.
 
         Raises:
-            ExtractionError: the body is empty or not JSON. If its content type does not claim JSON either, it
-                is probably the page of a proxy: that says nothing about the texts, so the failure is
-                transient.
+            ExtractionError: the body is empty or not JSON, or reports errors of texts. If its content type
+                does not claim JSON either, it is probably the page of a proxy: that says nothing about the
+                texts, so the failure is transient.
         """
         try:
-            return decoded(body, charset_of(response.headers.get("Content-Type")))
+            answer = decoded(body, charset_of(response.headers.get("Content-Type")))
         except (ValueError, RecursionError) as error:
             claimed = "json" in response.content_type or response.status in _EMPTY
             what, begin = f"HTTP {response.status}: an empty answer", ""
@@ -76,6 +77,9 @@ class AnswerReader:
                 failure=Failure.PERMANENT if claimed else Failure.TRANSIENT,
                 status=response.status,
             ) from (None if self.secrets else error)
+        if response.status == MULTI_STATUS and (reported := item_error(texts, answer)) is not None:
+            raise reported
+        return answer
 
     def refusal_of(
         self, texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes

@@ -40,6 +40,18 @@ def test_trap_18_presidio_answers_500_to_bad_input():
     assert failure_of(NATIVE, 500, body, hinted=False) is Failure.TRANSIENT
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        "[E088] Text of length 1000001 exceeds maximum of 1000000.",
+        "No matching recognizers were found to serve the request.",
+    ],
+)
+def test_trap_18_refusals_of_presidio_are_no_outage(error):
+    """A text beyond the limit of spaCy, and a language that no recognizer knows: with status 500, too."""
+    assert failure_of(PRESIDIO, 500, error, hinted=False) is Failure.PERMANENT
+
+
 def test_trap_18_some_services_say_later_with_other_statuses():
     """Comprehend uses 400 (see its API reference), Hugging Face 503 while a model loads."""
     body = '{"__type":"TooManyRequestsException","Message":"Rate exceeded"}'

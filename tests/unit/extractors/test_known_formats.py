@@ -250,6 +250,14 @@ def test_comprehend_loses_no_text():
         read(COMPREHEND, ["a", "b"], {"ResultList": [{"Index": 0, "Entities": []}], "ErrorList": []})
 
 
+@pytest.mark.parametrize("indexes", [(0, 1, 1), (0, 0), (0, 2), (1, 2)])
+def test_comprehend_with_an_index_twice_or_of_no_text_is_a_wrong_answer(indexes):
+    """One of the two results would be lost, or be another text's."""
+    results = [{"Index": at, "Entities": []} for at in indexes]
+    with pytest.raises(ValueError, match="2 texts were sent"):
+        read(COMPREHEND, ["a", "b"], {"ResultList": results, "ErrorList": []})
+
+
 def test_parameters_stand_where_the_format_has_them():
     """They go into the JSON body, or into the query string of a format that has one."""
     assert json.loads(body_of(PRESIDIO, ["a"], {"language": "de"})) == {"text": "a", "language": "de"}
