@@ -21,7 +21,7 @@ from engine.calling.endpoint import Endpoint
 from engine.calling.retry import Call, EffortCounter
 from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown, classify
 from engine.extractors.answer_check import check_answer
-from engine.extractors.extractor import ExtractFunction, Extractor
+from engine.extractors.extractor import ExtractFunction, Extractor, Preparable
 from engine.extractors.http.sent_again import SENT_AGAIN
 from engine.extractors.redaction import redact
 from engine.model import DeadLetter, Entity
@@ -101,7 +101,7 @@ class Caller:
     ) -> None:
         self.counter = EffortCounter()
         self._extractor, self._endpoint, self._settings, self._now = extractor, endpoint, settings, now
-        self._prepare = getattr(extractor, "prepare", None)
+        self._preparable = extractor if isinstance(extractor, Preparable) else None
         self._metrics = metrics.current()
 
     async def extract(self, texts: Sequence[str]) -> list[Outcome]:
@@ -186,9 +186,9 @@ class Caller:
 
     async def _try(self, texts: Sequence[str], made: _Attempts, call: Call[Any]) -> list[tuple[Entity, ...]]:
         """Makes one attempt, as soon as the endpoint lets it start."""
-        if self._prepare is not None:
-            await self._prepare()
         endpoint, began = self._endpoint, None
+        if self._preparable is not None and not self._preparable.ready:
+            await endpoint.wait_until_ready(self._preparable)
         try:
             async with endpoint.attempt(texts, self._probe, retried=made.count > 0):
                 if made.outages_before != endpoint.circuit.outages:  # the first one after an outage
@@ -215,7 +215,7 @@ class Caller:
         try:
             with self._metrics.request(texts):
                 async with asyncio.timeout(limit_s) as timeout:
-                    return check_answer(texts, await ask(texts))
+                    return self._endpoint.learn_from(texts, check_answer(texts, await ask(texts)))
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -255,7 +255,7 @@ class Caller:
         Raises:
             ExtractionError: it refuses for good, and nothing has ever gone through: a wrong address or token.
         """
-        text = self._endpoint.known_good
+        text = self._endpoint.probe_text
         try:
             async with self._endpoint.attempt([text], retried=True):
                 await self._request([text], getattr(self._extractor, "probe", self._extractor.extract))

@@ -25,14 +25,12 @@ from engine.calling.concurrency import RESULTS, Slots
 from engine.calling.request_size import RequestSize
 from engine.calling.retry import RetryPolicy
 from engine.calling.retry_quota import RetryQuota
-from engine.errors import ExtractionError, Failure, classify
-from engine.extractors.extractor import Extractor, FunctionExtractor
-from engine.model import Sleep
+from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, WrongAnswer, classify
+from engine.extractors.extractor import Extractor, FunctionExtractor, Preparable
+from engine.extractors.offsets import PROBE_TEXT
+from engine.model import Entity, Sleep
 from engine.observing.events import Events
 from engine.settings import Settings
-
-PROBE_TEXT = "Ada Lovelace met Charles Babbage in London in 1833."
-"""Sent to ask whether the service works at all, as long as no other text has gone through."""
 
 
 @dataclass
@@ -73,7 +71,6 @@ class Endpoint:
         retries: repeats calls that failed; its quota is shared by all calls.
         circuit: tells whether the service works.
         successes: attempts that have succeeded.
-        known_good: a text that has gone through, for probes.
 
     Args:
         most_texts: texts a request at most; by default `batch_texts`.
@@ -107,7 +104,8 @@ class Endpoint:
             rng=rng,
         )
         self.successes = 0
-        self.known_good = PROBE_TEXT
+        self._passed = self._with_entities = ""
+        self._answers_wrongly = False
 
     def serves(self, settings: Settings) -> bool:
         """Whether these settings call the service as the endpoint's own do."""
@@ -128,10 +126,50 @@ class Endpoint:
         self.circuit.record_success()
         self.size.passed(texts)
         self.successes += 1
-        self.known_good = texts[0]
+        self._passed = texts[0]
+
+    def learn_from(self, texts: Sequence[str], found: list[tuple[Entity, ...]]) -> list[tuple[Entity, ...]]:
+        """Remembers a text with entities, for probes; returns what was found."""
+        if not self._with_entities:
+            with_entities = (text for text, entities in zip(texts, found, strict=True) if entities)
+            self._with_entities = next(with_entities, "")
+        return found
+
+    @property
+    def probe_text(self) -> str:
+        """The text that shows whether the service works: one that has passed, best one with entities.
+
+        A service may give entities in a wrong way, and answer texts without entities rightly. So if a wrong
+        answer was seen, and nothing with entities has passed, it is a text known to have some.
+        """
+        if self._with_entities:
+            return self._with_entities
+        return PROBE_TEXT if self._answers_wrongly else self._passed or PROBE_TEXT
+
+    async def wait_until_ready(self, extractor: Preparable) -> None:
+        """Waits until the extractor may send texts. What it asks for that is repeated as probes are.
+
+        Raises:
+            ConfigError: the service cannot be used as it is set up.
+            ServiceDown: it did not work for `max_outage_s`.
+        """
+
+        async def prepared() -> Exception | None:
+            try:
+                await extractor.prepare()
+            except (ConfigError, Interrupted):
+                raise
+            except Exception as error:  # noqa: BLE001  (an extractor may raise anything)
+                return error
+            return None
+
+        self.circuit.open()
+        await self.circuit.wait_until_closed(prepared)
 
     def record_failure(self, error: Exception) -> None:
         """Records a request that failed, and the wait that the service asked for."""
+        if classify(error) is Failure.PERMANENT:  # if a probe is refused otherwise, another text is better
+            self._answers_wrongly = isinstance(error, WrongAnswer)
         if classify(error) is not Failure.THROTTLED:  # a busy service works
             self.circuit.record_failure()
             return

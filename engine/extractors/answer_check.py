@@ -38,6 +38,15 @@ def check_answer(texts: Sequence[str], answer: Any) -> list[tuple[Entity, ...]]:
     ]
 
 
+def as_entities(found: Any) -> list[Entity]:
+    """Returns entities that may be given as dicts of their fields.
+
+    Raises:
+        TypeError: they are neither.
+    """
+    return [entity if isinstance(entity, Entity) else Entity(**entity) for entity in found]
+
+
 def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
     size = len(text)
     problem: str | None = None
@@ -45,8 +54,7 @@ def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
         checked = tuple(entities)
         for entity in checked:
             if not isinstance(entity, Entity):
-                made = [e if isinstance(e, Entity) else Entity(**e) for e in checked]
-                return _check_entities(text, made, at)
+                return _check_entities(text, as_entities(checked), at)
             start, end, label, surface, score = entity
             if not (
                 type(start) is int

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from inspect import isawaitable
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import aiohttp
 
 from engine.errors import ConfigError
 from engine.extractors.http.answers import cause_of, translated
 from engine.model import Entity
-
-T = TypeVar("T")
 
 
 @runtime_checkable
@@ -25,6 +23,25 @@ class Extractor(Protocol):
 
     async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
         """Makes one attempt for all the texts; raises if any of them fails."""
+        ...
+
+
+@runtime_checkable
+class Preparable(Extractor, Protocol):
+    """An extractor that asks the service something before the first text is sent."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether texts may be sent."""
+        ...
+
+    async def prepare(self) -> None:
+        """Makes one attempt to become ready.
+
+        Raises:
+            ConfigError: the service cannot be used as it is set up.
+            Exception: what may pass; the extractor is not ready, and may be asked again.
+        """
         ...
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from engine.errors import ConfigError, Failure
+from engine.errors import ConfigError, Failure, WrongAnswer
 from engine.extractors import known_formats as services
+from engine.extractors.http.json_bodies import encoded
 from engine.extractors.item_errors import item_error
-from engine.extractors.json_bodies import encoded
 from engine.extractors.offsets import OffsetUnit, to_code_points
 from engine.model import Entity
+
+T = TypeVar("T")
 
 THROTTLED_STATUS = 429
 TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
@@ -155,20 +157,50 @@ def query_of(shape: Format, parameters: Mapping[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in query.items()}
 
 
+_OTHER_SHAPE = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+
+
+def read_as(shape: Format, read: Callable[[], T]) -> T:
+    """Calls `read`, and raises a WrongAnswer if the answer has another shape than the format's."""
+    try:
+        return read()
+    except _OTHER_SHAPE as error:
+        raise WrongAnswer(
+            f"the answer does not have the shape of format {shape.name!r} ({type(error).__name__}: {error})",
+            status=200,
+        ) from error
+
+
+def found_in(shape: Format, texts: Sequence[str], answer: Any) -> list[list[Entity]]:
+    """Returns the entities of each text as the format reads them, with offsets in the service's unit.
+
+    Raises:
+        KeyError, TypeError, ValueError, IndexError, AttributeError: the answer has another shape.
+        ExtractionError: it reports errors of texts in place of results.
+    """
+    try:
+        return shape.response(texts, answer)
+    except _OTHER_SHAPE:
+        if (reported := item_error(texts, answer)) is not None:
+            raise reported from None
+        raise
+
+
 def entities_of(shape: Format, unit: OffsetUnit, texts: Sequence[str], answer: Any) -> Sequence[list[Entity]]:
     """Returns the entities of each text, with offsets in code points and with their texts, still unchecked.
 
     Raises:
-        ExtractionError: an offset is outside its text or inside a character, or the answer reports errors of
-            texts in place of results. Other errors are those of the
-            format's `response`.
+        WrongAnswer: the answer has another shape, an offset is outside its text or inside a character, or
+            the text of an entity is not that at its offsets.
+        ExtractionError: the answer reports errors of texts in place of results.
     """
-    try:
-        found = shape.response(texts, answer)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        if (reported := item_error(texts, answer)) is not None:
-            raise reported from None
-        raise
+    return read_as(shape, lambda: _entities_of(shape, unit, texts, answer))
+
+
+def _entities_of(
+    shape: Format, unit: OffsetUnit, texts: Sequence[str], answer: Any
+) -> Sequence[list[Entity]]:
+    found = found_in(shape, texts, answer)
     if (unit is OffsetUnit.CODE_POINTS and shape.surface) or len(found) != len(texts):
         return found
     return [

@@ -5,7 +5,6 @@ Each call is one attempt. The engine retries, isolates texts that fail, and coun
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,15 +14,14 @@ from typing import Any, Self, TypeAlias
 
 import aiohttp
 
-from engine.errors import ConfigError, ExtractionError, Failure, WrongAnswer
-from engine.extractors.extractor import T
+from engine.errors import ConfigError, ExtractionError, Failure
+from engine.extractors.canary import Canary
 from engine.extractors.formats import Format, body_of, entities_of, format_named, query_of
 from engine.extractors.http.addresses import header_secrets, service_address
 from engine.extractors.http.answers import AnswerReader, cause_of, translated
 from engine.extractors.http.connections import Connections
-from engine.extractors.offsets import CANARY_TEXT, OffsetUnit, detect_unit, parse_unit
+from engine.extractors.offsets import parse_unit
 from engine.model import Entity
-from engine.observing.events import Events
 
 Send: TypeAlias = Callable[[bytes, aiohttp.ClientTimeout], Awaitable[tuple[aiohttp.ClientResponse, bytes]]]
 
@@ -32,9 +30,8 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
     """Calls a NER service over HTTP, over connections that it keeps.
 
     Use it as an asynchronous context manager, or let `run` and `run_range` open it; entering it again while
-    it is open shares the connections. Before the first text, it sends a known text of its own, the canary,
-    and checks in which unit the service counts offsets (`engine.extractors.offsets`). The canary is not
-    retried, and no document is blamed if it fails. No redirect is followed.
+    it is open shares the connections. No redirect is followed. Before the first text, it sends known texts of
+    its own (`canary.py`), and no text is sent before these are answered, or refused for good.
 
     Args:
         url: address of the service; its path, if it has one, replaces that of the format.
@@ -84,9 +81,8 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._timeout = cache(lambda texts: aiohttp.ClientTimeout(total=timeout_s + text_timeout_s * texts))
         self._unit = parse_unit(offsets or self._format.offsets)
         self.batch_texts = self._format.batch_texts
-        self._canary = canary
-        self._canary_due = canary
-        self._wrong_unit: str | None = None
+        self._with_canary = canary
+        self._canary: Canary | None = None
         self._connections: Connections | None = None
         self._works = False
         self._entered = 0
@@ -96,8 +92,8 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._entered += 1
         if self._connections is None:
             self._connections, self._works = self._connect(), False
-            self._canary_due, self._wrong_unit = self._canary, None
-            self._alone = asyncio.Lock()
+            ask = partial(self._answer, self._connections.post)
+            self._canary = Canary(self._format, self._unit, ask) if self._with_canary else None
         return self
 
     async def __aexit__(
@@ -109,18 +105,28 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             await self._connections.close()
             self._connections = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether texts may be sent: the canary was answered rightly, or refused for good."""
+        return self._canary is None or self._canary.ready
+
     async def prepare(self) -> None:
-        """Sends the canary, unless that has been done; the engine calls this before each attempt."""
-        if self._canary_due:
-            await self._send_canary()
+        """Sends the canary, unless that has been done, while all other calls wait for its result.
+
+        Raises:
+            ConfigError: the answer shows that the service cannot be used so; no text will be sent.
+            ExtractionError: the failure may pass, and the canary is still due.
+        """
+        if self._canary is not None:
+            await self._canary.send()
 
     async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
         """Sends one request, after the canary if that has not been sent yet.
 
         Raises:
             ExtractionError: with its failure class, status and `Retry-After`.
-            ConfigError: the extractor is not open, the texts are too many for the format, or the service
-                counts offsets in another unit.
+            ConfigError: the extractor is not open, the texts are too many for the format, or the canary has
+                shown that the service cannot be used so.
         """
         return await self._extracted(texts, anew=False)
 
@@ -139,29 +145,11 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
                 f"format {self._format.name!r} takes {self.batch_texts} texts a request at most, "
                 f"got {len(texts)}"
             )
-        await self.prepare()
-        if self._wrong_unit is not None:
-            raise ConfigError(self._wrong_unit)
+        if not self.ready:
+            await self.prepare()
         send = self._connections.post_once if anew else self._connections.post
         answer = await self._answer(send, texts)
-        return self._parsed(lambda: entities_of(self._format, self._unit, texts, answer))
-
-    async def _send_canary(self) -> None:
-        """Sends the canary, while all other calls wait for its result."""
-        async with self._alone:
-            if not self._canary_due or self._connections is None:
-                return
-            events = Events(format=self._format.name, offsets=self._unit)
-            try:
-                answer = await self._answer(self._connections.post, [CANARY_TEXT])
-                (found,) = self._parsed(lambda: self._format.response([CANARY_TEXT], answer))
-                detected = detect_unit(found, self._unit)
-            except (ExtractionError, ValueError) as error:
-                events.warning("canary_failed", problem=error)
-            else:
-                self._wrong_unit = _unit_problem(detected, self._unit)
-                events.info("canary_answered", shown=detected)
-            self._canary_due = False
+        return entities_of(self._format, self._unit, texts, answer)
 
     async def _answer(self, send: Send, texts: Sequence[str]) -> Any:
         """Sends one request and returns the JSON of its answer."""
@@ -179,24 +167,3 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         if response.status >= 300:  # noqa: PLR2004
             raise self._answers.refusal_of(texts, response, body)
         return self._answers.json_of(texts, response, body)
-
-    def _parsed(self, read: Callable[[], T]) -> T:
-        """Calls `read`, and raises an ExtractionError if the answer has another shape than the format's."""
-        try:
-            return read()
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise WrongAnswer(
-                f"the answer does not have the shape of format {self._format.name!r} "
-                f"({type(error).__name__}: {error})",
-                status=200,
-            ) from error
-
-
-def _unit_problem(detected: OffsetUnit | None, declared: OffsetUnit) -> str | None:
-    """Says what to do if the canary shows another unit than the declared one; None if it does not."""
-    if detected is None or detected is declared:
-        return None
-    return (
-        f"the service counts offsets in {detected.noun}, not in {declared.noun}: "
-        f"set offsets={detected.value!r} (of HttpExtractor; --offsets; extra of the Airflow Connection)"
-    )

@@ -2,8 +2,9 @@
 
 The engine keeps offsets in code points, so that `text[start:end]` is the entity's text. Services also count
 UTF-16 code units, bytes or graphemes: in "😀 Paris" the name begins at 2 in code points, at 3 in UTF-16, at 5
-in UTF-8. `to_code_points` converts an answer. `detect_unit` tells from the answer to `CANARY_TEXT`, whose
-names begin at different offsets in each unit, which unit a service counts in.
+in UTF-8. `to_code_points` converts an answer. `detect_unit` tells from the answer to the canary, whose names
+begin at different offsets in each unit, which unit a service counts in; `canary_problem` tells also whether
+it counts in another text than it was sent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import accumulate
+from typing import TypeAlias
 
 from engine.errors import ConfigError, ExtractionError, WrongAnswer
 from engine.extractors.answer_check import alike
@@ -152,10 +154,24 @@ def _graphemes(text: str) -> Sequence[str]:
 
 # --- canary ---
 
-CANARY_TEXT = "At the cafe\u0301 \N{GRINNING FACE} Barack Obama met Angela Merkel in Paris."
-"""Sent before the first text. Its accent and its emoji make the units disagree about where the names are."""
+CANARY_TEXTS = (
+    "    At the re\u0301sume\u0301 \N{GRINNING FACE} 7%20 \n\nBarack Obama met Angela Merkel in Paris. \t\n",
+    "   \N{HONEYBEE}\N{HONEYBEE} In a cafe\u0301, 9%25 off\r\nMarie Curie met Albert Einstein in Berlin. \n",
+)
+"""Sent before the first text, in one request where the format takes several texts.
 
-_NAMES = ("Barack Obama", "Angela Merkel", "Paris")
+Whatever makes offsets differ stands before the names: blanks, accents that can be composed, emoji, a percent
+sign and line breaks. In the first text, UTF-16 shifts offsets by one, and whatever a service may take out of
+it or compose shifts them by two or more, so that two faults do not cancel out.
+"""
+
+CANARY_TEXT = CANARY_TEXTS[0]
+"""The one that is sent where a format takes a single text."""
+
+PROBE_TEXT = "Ada Lovelace met Charles Babbage in London in 1833."
+"""Sent to ask whether the service works at all: plain, and with entities for most services."""
+
+_NAMES = ("Barack Obama", "Angela Merkel", "Paris", "Marie Curie", "Albert Einstein", "Berlin")
 
 CANARY_NAMES = frozenset({*_NAMES, *(word for name in _NAMES for word in name.split())})
 """The entity texts that count as found. A service may find part of a name, or other entities too."""
@@ -163,19 +179,62 @@ CANARY_NAMES = frozenset({*_NAMES, *(word for name in _NAMES for word in name.sp
 _CHEAP_UNITS = (OffsetUnit.CODE_POINTS, OffsetUnit.UTF16, OffsetUnit.UTF8)
 """Tried before graphemes, whose package takes a tenth of a second to import."""
 
+_MOST_SHIFT = 16
+"""What a service takes out of a canary shifts the offsets of the names by fewer characters."""
 
-def detect_unit(found: Sequence[Entity], declared: OffsetUnit) -> OffsetUnit | None:
+Answered: TypeAlias = Sequence[tuple[str, Sequence[Entity]]]
+"""Texts of the canary, each with the entities that the service gives for it, with offsets in its own unit."""
+
+
+def detect_unit(answered: Answered, declared: OffsetUnit) -> OffsetUnit | None:
     """Returns the unit in which most of the found entities are names of the canary; None if there is none.
 
     Args:
-        found: as the service gave them; only their offsets are used.
         declared: the unit preferred where several fit equally well.
     """
-    hits = {unit: _hits(found, unit) for unit in OffsetUnit if unit in (declared, *_CHEAP_UNITS)}
+    hits = {unit: _hits(answered, unit) for unit in OffsetUnit if unit in (declared, *_CHEAP_UNITS)}
     if not any(hits.values()) and _can_count_graphemes():
-        hits[OffsetUnit.GRAPHEMES] = _hits(found, OffsetUnit.GRAPHEMES)
+        hits[OffsetUnit.GRAPHEMES] = _hits(answered, OffsetUnit.GRAPHEMES)
     best = max(hits, key=lambda unit: (hits[unit], unit is declared))
     return best if hits[best] else None
+
+
+def canary_problem(answered: Answered, declared: OffsetUnit) -> str | None:
+    """Says what is wrong with the offsets of an answer to the canary; None if nothing is.
+
+    Of several explanations it is the one that finds most names, because a short one may be met by chance.
+    """
+    detected = detect_unit(answered, declared) or declared
+    texts, found = zip(*answered, strict=True)
+    hits = _hits(answered, detected)
+    swapped = _hits(list(zip(texts, reversed(found), strict=True)), declared)
+    shifts = [_shift(text, entities, declared) for text, entities in answered]
+    if sum(names for _, names in shifts) > max(hits, swapped):
+        by = next(by for by, _ in shifts if by)
+        return (
+            f"the service's offsets are {abs(by)} characters too {'low' if by > 0 else 'high'}: it trims, "
+            "normalises or decodes the texts that it gets, and counts in what is left; put that right in the "
+            "service"
+        )
+    if swapped > hits:
+        return (
+            "the service answers a batch of texts in another order than it was sent: put that right in the "
+            "service, or set batch_texts=1"
+        )
+    if detected is not declared:
+        return (
+            f"the service counts offsets in {detected.noun}, not in {declared.noun}: "
+            f"set offsets={detected.value!r} (of HttpExtractor; --offsets; extra of the Airflow Connection)"
+        )
+    return None
+
+
+def _shift(text: str, entities: Sequence[Entity], unit: OffsetUnit) -> tuple[int, int]:
+    """Returns by how many characters offsets must be moved to find most names, and how many that finds."""
+    shifts = sorted(range(-_MOST_SHIFT, _MOST_SHIFT + 1), key=abs)
+    hits = {by: _hits([(text, entities)], unit, by) for by in shifts}
+    best = max(hits, key=lambda by: hits[by])
+    return best, hits[best]
 
 
 def _can_count_graphemes() -> bool:
@@ -186,13 +245,18 @@ def _can_count_graphemes() -> bool:
     return True
 
 
-def _hits(found: Sequence[Entity], unit: OffsetUnit) -> int:
-    return sum(_canary_slice(entity, unit) in CANARY_NAMES for entity in found)
+def _hits(answered: Answered, unit: OffsetUnit, shift: int = 0) -> int:
+    return sum(
+        _slice(text, entity, unit, shift) in CANARY_NAMES
+        for text, entities in answered
+        for entity in entities
+    )
 
 
-def _canary_slice(entity: Entity, unit: OffsetUnit) -> str:
-    """Returns the part of the canary that the entity's offsets select; "" if they are invalid in the unit."""
+def _slice(text: str, entity: Entity, unit: OffsetUnit, shift: int) -> str:
+    """Returns the part of a text that the entity's offsets select; "" if they are invalid in the unit."""
     try:
-        return to_code_points(CANARY_TEXT, [entity], unit, surface=False)[0].text
+        (found,) = to_code_points(text, [entity._replace(text="")], unit, surface=True)
+        return text[max(0, found.start + shift) : max(0, found.end + shift)]
     except (ExtractionError, TypeError):
         return ""

@@ -17,7 +17,7 @@ import pytest
 from pymongo import MongoClient
 
 from demo.servers.connections import mongo_connection
-from engine.extractors.offsets import CANARY_TEXT
+from engine.extractors.offsets import CANARY_TEXTS
 from tests.support.in_place import parsed, run_in_place
 from tests.support.ner_service import serve_in_thread
 from tests.support.places import DAGS
@@ -67,7 +67,7 @@ def sent(service):
     """How often the text of each document was sent, without the canary, which each task sends once."""
 
     def counted():
-        return Counter({text: times for text, times in service.received.items() if text != CANARY_TEXT})
+        return Counter({text: times for text, times in service.received.items() if text not in CANARY_TEXTS})
 
     return counted
 

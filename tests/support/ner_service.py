@@ -3,8 +3,9 @@
     async with FaultyService(flaky=Flaky(0.2, [status(503), reset])) as service: ...
     with serve_in_thread() as service: ...
 
-It speaks the engine's native format (`POST /extract`) and Presidio's (`POST /analyze`). It finds entities by
-a rule that tests can apply themselves (`entities_of`), and records every request.
+It speaks the engine's native format (`POST /extract`), Presidio's (`POST /analyze`) and Hugging Face's
+(`POST /`). It finds entities by a rule that tests can apply themselves (`entities_of`), and records every
+request.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ class FaultyService:
     async def __aenter__(self):
         application = web.Application(client_max_size=16 << 20)
         application.add_routes([web.post("/extract", self._native), web.post("/analyze", self._presidio)])
+        application.add_routes([web.post("/", self._hugging_face)])
         self._runner = web.AppRunner(
             application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None
         )
@@ -130,7 +132,13 @@ class FaultyService:
         texts = body if isinstance(body, list) else [body]
         if not all(texts):
             return await status(500, {"error": "No text provided"})(request, texts)
-        results = [_presidio_entities(text) for text in texts]
+        results = [presidio_entities(entities_of(text)) for text in texts]
+        return await self._served(request, texts, results if isinstance(body, list) else results[0])
+
+    async def _hugging_face(self, request: web.Request) -> web.StreamResponse:
+        body = (await request.json())["inputs"]
+        texts = body if isinstance(body, list) else [body]
+        results = [hugging_face_entities(entities_of(text)) for text in texts]
         return await self._served(request, texts, results if isinstance(body, list) else results[0])
 
     async def _served(self, request: web.Request, texts: Sequence[str], answer: Any) -> web.StreamResponse:
@@ -179,7 +187,8 @@ def _seconds(header: str) -> float | None:
     return float(header) if header.isdigit() else None
 
 
-def _presidio_entities(text: str) -> list[Entity]:
+def presidio_entities(found: Sequence[Entity]) -> list[Entity]:
+    """The entities in Presidio's format."""
     return [
         {
             "start": e["start"],
@@ -188,7 +197,21 @@ def _presidio_entities(text: str) -> list[Entity]:
             "entity_type": e["label"],
             "analysis_explanation": None,
         }
-        for e in entities_of(text)
+        for e in found
+    ]
+
+
+def hugging_face_entities(found: Sequence[Entity]) -> list[Entity]:
+    """The entities in Hugging Face's format, with the text as a tokenizer writes it."""
+    return [
+        {
+            "entity_group": e["label"],
+            "score": e["score"],
+            "word": e["text"].lower(),
+            "start": e["start"],
+            "end": e["end"],
+        }
+        for e in found
     ]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from engine.extractors.offsets import CANARY_TEXT
+from engine.extractors.offsets import CANARY_TEXTS
 from engine.model import Status
 from tests.support.ner_service import FaultyService
 
@@ -73,7 +73,7 @@ class Places:
 
 def sent(service: FaultyService) -> Counter[str]:
     """How often each document's text was sent. The canary, which each task sends once, is left out."""
-    return Counter({text: times for text, times in service.received.items() if text != CANARY_TEXT})
+    return Counter({text: times for text, times in service.received.items() if text not in CANARY_TEXTS})
 
 
 def expect_all_done_and_little_again(places: Places, service: FaultyService) -> None:

@@ -16,9 +16,9 @@ from yarl import URL
 from engine.errors import ExtractionError, Failure
 from engine.extractors.formats import FORMATS, Format, failure_of
 from engine.extractors.http.addresses import shown, without_addresses, without_secrets
+from engine.extractors.http.json_bodies import decoded
 from engine.extractors.http.waits import reset_s, retry_after_s
 from engine.extractors.item_errors import MULTI_STATUS, item_error
-from engine.extractors.json_bodies import decoded
 from engine.extractors.redaction import redact
 
 _TRUST = (

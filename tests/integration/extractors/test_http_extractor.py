@@ -168,8 +168,8 @@ async def test_a_format_bounds_the_texts_of_a_request():
 
 async def test_an_extractor_opened_again_sends_a_canary_again():
     """The service may have been replaced meanwhile."""
-    async with serving(text_answer('{"results": [[]]}', "application/json")) as (url, seen):
-        extractor = HttpExtractor(url)
+    async with serving(text_answer('{"entities": []}', "application/json")) as (url, seen):
+        extractor = HttpExtractor(url, format="gliner")
         for _ in range(2):
             async with extractor:
                 await extractor.extract(["a"])

@@ -142,8 +142,11 @@ async def test_what_prepares_an_attempt_holds_no_slot():
     endpoint, taken = Endpoint(QUICK), []
 
     class WithCanary(Service):
+        ready = False
+
         async def prepare(self):
             taken.append(endpoint.slots.taken)
+            self.ready = True
 
     assert await Caller(WithCanary(), endpoint, QUICK).extract(["a"]) == [()]
     assert taken == [0]

@@ -32,7 +32,7 @@ def test_native():
 @pytest.mark.parametrize("nothing", [None, 0, False])
 def test_trap_26_no_list_is_not_no_entities(nothing):
     """A service that returns null for a text has failed on it; it has not said that there are no entities."""
-    with pytest.raises(TypeError, match="not iterable"):
+    with pytest.raises(ExtractionError, match="not iterable"):
         read(NATIVE, ["a", "b"], {"results": [[], nothing]})
 
 
@@ -246,7 +246,9 @@ def test_trap_18_comprehend_tells_failures_with_status_200(codes, failure):
 
 def test_comprehend_loses_no_text():
     """A text that is neither among the results nor among the errors is an error."""
-    with pytest.raises(ValueError, match=r"results for texts \[0\] and no errors, but 2 texts were sent"):
+    with pytest.raises(
+        ExtractionError, match=r"results for texts \[0\] and no errors, but 2 texts were sent"
+    ):
         read(COMPREHEND, ["a", "b"], {"ResultList": [{"Index": 0, "Entities": []}], "ErrorList": []})
 
 
@@ -254,7 +256,7 @@ def test_comprehend_loses_no_text():
 def test_comprehend_with_an_index_twice_or_of_no_text_is_a_wrong_answer(indexes):
     """One of the two results would be lost, or be another text's."""
     results = [{"Index": at, "Entities": []} for at in indexes]
-    with pytest.raises(ValueError, match="2 texts were sent"):
+    with pytest.raises(ExtractionError, match="2 texts were sent"):
         read(COMPREHEND, ["a", "b"], {"ResultList": results, "ErrorList": []})
 
 

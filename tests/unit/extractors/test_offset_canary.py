@@ -36,20 +36,20 @@ def _counted(at, unit):
 @pytest.mark.parametrize("names", [("Paris",), ("Obama",), ("Barack Obama", "Angela Merkel", "Paris")])
 def test_one_name_is_enough_to_tell_any_unit(unit, declared, names):
     """It is enough whatever the format declares, and with a part of a name too."""
-    assert detect_unit(found_by(unit, *names), declared) is unit
+    assert detect_unit([(CANARY_TEXT, found_by(unit, *names))], declared) is unit
 
 
 def test_other_findings_do_not_confuse():
     """A service may also find a date, half a word, or everything."""
     others = [Entity(3, 6, "X", "the"), Entity(0, 2, "X", "At"), Entity(0, 500, "X", "")]
     found = [*others, *found_by(OffsetUnit.UTF16, "Angela Merkel")]
-    assert detect_unit(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF16
+    assert detect_unit([(CANARY_TEXT, found)], OffsetUnit.CODE_POINTS) is OffsetUnit.UTF16
 
 
 @pytest.mark.parametrize("found", [[], [Entity(0, 2, "X", "At")], [Entity(None, "x", "X", "")]])
 def test_nothing_is_concluded_from_nothing(found):
     """If no name was found, or no offsets were given, no unit is detected."""
-    assert detect_unit(found, OffsetUnit.CODE_POINTS) is None
+    assert detect_unit([(CANARY_TEXT, found)], OffsetUnit.CODE_POINTS) is None
 
 
 def test_it_works_without_the_package_for_graphemes(monkeypatch):
@@ -57,12 +57,15 @@ def test_it_works_without_the_package_for_graphemes(monkeypatch):
     found = found_by(OffsetUnit.UTF8, "Paris")
     unknown = found_by(OffsetUnit.GRAPHEMES, "Paris")
     monkeypatch.setitem(sys.modules, "regex", None)
-    assert detect_unit(found, OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
-    assert detect_unit(unknown, OffsetUnit.CODE_POINTS) is None
+    assert detect_unit([(CANARY_TEXT, found)], OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
+    assert detect_unit([(CANARY_TEXT, unknown)], OffsetUnit.CODE_POINTS) is None
 
 
 def test_the_package_for_graphemes_is_not_imported_where_another_unit_fits(monkeypatch):
     """The import takes a tenth of a second in each process."""
     monkeypatch.delitem(sys.modules, "regex", raising=False)
-    assert detect_unit(found_by(OffsetUnit.UTF8, "Paris"), OffsetUnit.CODE_POINTS) is OffsetUnit.UTF8
+    assert (
+        detect_unit([(CANARY_TEXT, found_by(OffsetUnit.UTF8, "Paris"))], OffsetUnit.CODE_POINTS)
+        is OffsetUnit.UTF8
+    )
     assert "regex" not in sys.modules

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.extractors import json_bodies
-from engine.extractors.json_bodies import decoded, encoded
+from engine.extractors.http import json_bodies
+from engine.extractors.http.json_bodies import decoded, encoded
 
 WAYS = ["orjson", "json"]
 
