@@ -58,7 +58,16 @@ numbers = st.sampled_from(
     [float("nan"), Decimal128("NaN"), float("-inf"), -1, 0, -0.0, 1, 1.5, Int64(2**60), Decimal128("1.5")]
 )
 strings = st.sampled_from(["", "a", "A", "b", "B", "2020-01-01", "ä", "z", "\x00"])
-OF_TYPE = {"date": dates, "number": numbers, "string": strings}
+moments = st.sampled_from([DAY, DAY + timedelta(seconds=1), datetime(1970, 1, 1, tzinfo=UTC)])
+object_ids = st.builds(
+    lambda at, end: ObjectId(ObjectId.from_datetime(at).binary[:11] + end),
+    moments,
+    st.sampled_from([b"\0", b"\1", b"\xff"]),
+)
+stamps = st.builds(
+    lambda at, inc: Timestamp(int(at.timestamp()), inc), moments, st.sampled_from([0, 1, 2**32 - 1])
+)
+OF_TYPE = {"date": dates, "number": numbers, "string": strings, "objectId": object_ids, "timestamp": stamps}
 others = st.sampled_from([None, MinKey(), MaxKey(), {}, {"x": 1}, True, ObjectId("0" * 24), Timestamp(1, 1)])
 
 ids = st.one_of(
@@ -110,6 +119,8 @@ WINDOWS = {
     "date": ordered_pairs(st.sampled_from(_edges)),
     "number": ordered_pairs(st.sampled_from([-1, 0, 1, 1.5, 2, 2**60])),
     "string": ordered_pairs(st.sampled_from(["a", "b", "z"])),
+    "objectId": ordered_pairs(object_ids),
+    "timestamp": ordered_pairs(stamps),
     "_id": ordered_pairs(st.integers(0, 30).map(lambda n: DAY + timedelta(seconds=n))),
 }
 
@@ -117,12 +128,12 @@ WINDOWS = {
 @st.composite
 def cases(draw, order_field):
     """Cases with pages and ranges of 1 to 11 documents."""
-    types = ["date"] if order_field == "_id" else ["date", "date", "number", "string"]
+    types = ["date", "date", *(kind for kind in OF_TYPE if kind != "date")]
     order_type = draw(st.sampled_from(types))
     sizes = st.integers(1, 11)
     return Case(
         draw(documents_of(order_type)),
-        draw(WINDOWS["_id" if order_field == "_id" else order_type]),
+        draw(WINDOWS["_id" if (order_field, order_type) == ("_id", "date") else order_type]),
         settings_with(
             order_field=order_field,
             order_type=order_type,
@@ -171,14 +182,15 @@ def of_type(case):
     """A filter for the documents with the type of the case's window."""
     if case.settings.order_field != "_id":
         return {"created_at": {"$type": case.settings.order_type}}
-    return {} if case.window == Window() else {"_id": {"$type": "objectId"}}
+    kind = "objectId" if case.settings.order_type == "date" else case.settings.order_type
+    return {} if case.window == Window() else {"_id": {"$type": kind}}
 
 
 def in_window(case):
     """A filter for the documents of the window."""
     ends = {"$gte": case.window.start, "$lt": case.window.end}
     ends = {operator: end for operator, end in ends.items() if end is not None}
-    if case.settings.order_field == "_id":
+    if (case.settings.order_field, case.settings.order_type) == ("_id", "date"):
         ends = {operator: ObjectId.from_datetime(end) for operator, end in ends.items()}
     return {"$and": [of_type(case), {case.settings.order_field: ends}]} if ends else of_type(case)
 
