@@ -80,12 +80,12 @@ async def replay(
     notes = await check_options(places, source, RESULTS)
     await privileges.check_source(source)
     await places.check_replay()
+    scan = await _scan(source, settings)
+    inside = scan.limited_to(await _window_filter(scan, window, settings))
     letters = UnresolvedLetters(places.dead_letters, settings.tuning.page_documents, kinds)
     count = await letters.count(limit)
     reports = []
     if count:
-        scan = await _scan(source, settings)
-        inside = scan.limited_to(await _window_filter(scan, window, settings))
         absent = partial(letters.resolve_deleted, source=scan, run_id=run_id)
         documents = DocumentsByKey(letters.pages(limit), inside, settings.text_field, absent)
         key_range = _everything(scan, run_id, None if inside.filter else count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,11 @@ class OrderIndex:
     def hint(self) -> Any:
         """What `hint` takes: the name, because several indexes may have the same fields."""
         return self.name or dict(self.keys)
+
+    @property
+    def creation(self) -> str:
+        """What creates it again."""
+        return f"Create it again: {_created(self.collection, self.keys)})"
 
     def serves(self, order: Order) -> bool:
         """Whether it has all fields of the order first, in one direction; else it serves the first alone."""
@@ -83,7 +88,11 @@ def missing_index(
 
 
 def _creation(name: str, order: Order, taken: Collection[str]) -> str:
-    spec = ", ".join(f'"{field}": 1' for field in order.fields)
     usual = "_".join(f"{field}_1" for field in order.fields)
     named = f', {{"name": "{usual}_full"}}' if usual in taken else ""
-    return f'Create it: db.getCollection("{name}").createIndex({{{spec}}}{named})'
+    return f"Create it: {_created(name, order.spec)}{named})"
+
+
+def _created(name: str, keys: Iterable[tuple[str, int]]) -> str:
+    spec = ", ".join(f'"{field}": {to}' for field, to in keys)
+    return f'db.getCollection("{name}").createIndex({{{spec}}}'

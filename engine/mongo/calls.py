@@ -12,6 +12,7 @@ from `unreadable.py`, which reads around a document that cannot be decoded.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -72,6 +73,9 @@ ADVICE = {
     "bring those that hold data back, then run it again",
 }
 """What to do about an error, by its code."""
+
+_DETAILS = re.compile(r" \(configured timeouts|, Timeout: |, Topology Description: ")
+"""Where the driver's message begins to describe its timeouts and every server of the set."""
 
 _ANSWER = "an answer of the server"
 _MAJORITY = "a majority of the replica set that confirms a write"
@@ -211,8 +215,12 @@ def _reason(error: Exception, answer: Answer, code: int | None) -> str:
         return f"a document is refused ({type(error).__name__})"
     if isinstance(error, OperationFailure) and code is not None:
         named = ", ".join(filter(None, [f"code {code}", answer.get("codeName")]))
-        return f"{answer.get('errmsg') or error} ({named})"
-    return str(error).partition(" (configured timeouts")[0]  # what follows describes every server of the set
+        return f"{_in_one_line(answer.get('errmsg') or error)} ({named})"
+    return _in_one_line(_DETAILS.split(str(error), maxsplit=1)[0])
+
+
+def _in_one_line(text: object) -> str:
+    return " ".join(str(text).split())
 
 
 def _shows_documents(error: Exception) -> bool:

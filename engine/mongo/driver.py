@@ -7,6 +7,8 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo import ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -52,6 +54,8 @@ NO_LIST_INDEXES = frozenset({166, 168})
 COMMAND_NOT_FOUND = 59
 """Server code of a server that does not know a command: it is older, or not MongoDB's."""
 
+RAW_CODEC: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+
 _HAS_SERVER: dict[type, bool] = {}
 
 
@@ -89,6 +93,11 @@ def exact(collection: AnyCollection) -> Collection:
     """The same collection, which decodes so that every BSON value survives a round trip."""
     changed = collection.with_options(codec_options=EXACT_CODEC) if has_server(collection) else collection
     return cast(Collection, changed)
+
+
+def undecoded(collection: Collection) -> AsyncCollection[Any]:
+    """The same collection, whose documents are the bytes that the server has."""
+    return collection.with_options(codec_options=RAW_CODEC)
 
 
 def utf8_handler(collection: AnyCollection) -> str:

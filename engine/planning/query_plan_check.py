@@ -8,7 +8,7 @@ from typing import Any
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
-from engine.errors import PlanError, SourceError
+from engine.errors import PlanError
 from engine.keys.key import Key
 from engine.keys.order_index import missing_index
 from engine.model import QueryForm
@@ -24,9 +24,6 @@ LEAVES_OUT = {
     "isSparse": "is sparse and leaves documents out",
 }
 """Properties of an index that would lose documents. The index behind a view can be seen only here."""
-
-BAD_VALUE = 2
-"""Server code BadValue: no index has the name of the hint, or a filter is wrong."""
 
 
 async def stages_of_page(scan: Scan) -> list[Mapping[str, Any]]:
@@ -74,23 +71,7 @@ def is_multikey(scan: Scan, stages: Iterable[Mapping[str, Any]]) -> bool:
 async def _explain(scan: Scan) -> Any:
     if not driver.has_server(scan.collection):
         return {}
-    try:
-        return await scan.command({"explain": _page_query(scan)})
-    except SourceError as error:
-        if error.code == BAD_VALUE and await _is_answered_without_hint(scan):
-            where, behind = driver.namespace(scan.collection), scan.index.collection
-            raise PlanError(missing_index(where, scan.order, [], behind=behind)) from error
-        raise
-
-
-async def _is_answered_without_hint(scan: Scan) -> bool:
-    """Whether the hint alone is wrong. A wrong filter has the same code, and a view does not list indexes."""
-    query = {name: value for name, value in _page_query(scan).items() if name not in ("hint", "min", "max")}
-    try:
-        await scan.command({"explain": query})
-    except SourceError:
-        return False
-    return True
+    return await scan.command({"explain": _page_query(scan)})
 
 
 def _page_query(scan: Scan) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from engine.keys.window import Window, window_bound
 from engine.model import QueryForm
 from engine.mongo.calls import EXECUTION_TIMEOUT
 from engine.reading.scan import Scan
+from engine.reading.unreadable import inexact_id
 
 
 def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:
@@ -136,6 +137,7 @@ async def refuse_inexact_ids(scan: Scan, most: int) -> None:
 
     Args:
         most: in a collection of more documents, only the `_id`s themselves are looked at, not their fields.
+            What is not found here, deeper or in a view, is found on its page (`Scan.fetch`).
 
     Raises:
         PlanError: there is such an `_id`; the message names it.
@@ -149,11 +151,7 @@ async def refuse_inexact_ids(scan: Scan, most: int) -> None:
         inexact = {"$setIntersection": [types, list(_HIDDEN)]}
         found = await scan.first_id({"_id": {"$type": "object"}, "$expr": {"$ne": [inexact, []]}})
     if found is not None:
-        raise PlanError(
-            f"the _id {found['_id']!r} is or holds a value of the deprecated type undefined or DBPointer, "
-            "which no driver can give back: store the document under another _id",
-            document_id=found["_id"],
-        )
+        raise PlanError(inexact_id(found["_id"]), document_id=found["_id"])
 
 
 async def count_outside(scan: Scan, kind: str | None) -> dict[str, int]:

@@ -21,11 +21,8 @@ from engine.mongo import calls, driver
 from engine.mongo.collection_info import UUID_MISMATCH, source_replaced
 from engine.reading import unreadable
 from engine.reading.filters import COUNTABLE, both, range_filter
-from engine.reading.source import Source
+from engine.reading.source import BAD_HINT, Source
 from engine.reading.unreadable import not_moving, same_id
-
-BAD_HINT = 2
-"""Server code BadValue: among others, the collection has no index of the hint's name any more."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,8 @@ class Scan(Source, ABC):
         """Returns what `_fetch` does, if a query can name each key.
 
         Raises:
-            SourceError: a key holds bytes that are not UTF-8, or an array; the message names the document.
+            SourceError: a key holds bytes that are not UTF-8, an array, or a value that no driver gives back;
+                the message names the document.
         """
         found = await self._fetch(
             start, stop, limit=limit, projection=projection, skip=skip, backward=backward
@@ -61,7 +59,20 @@ class Scan(Source, ABC):
         place = driver.namespace(self.collection)
         unreadable.refuse_arrays(self.order, found, place)
         unreadable.refuse_unusable_keys(self.order, found, place)
+        if driver.has_server(self.collection) and unreadable.may_be_inexact(found):
+            await self._refuse_inexact_ids(start, stop, limit, skip, backward=backward)
         return found
+
+    async def _refuse_inexact_ids(
+        self, start: Key, stop: Key, limit: int, skip: int, *, backward: bool
+    ) -> None:
+        """Reads the `_id`s of documents once more, as bytes, and refuses those that a driver changes."""
+        find = replace(self, collection=driver.undecoded(self.collection))._find  # noqa: SLF001  (its own)
+        sort = [(name, -1 if backward else 1) for name, _ in self.spec]
+        stored = await calls.read_source(
+            self.collection, lambda: find(start, stop, {"_id": 1}, sort, skip, limit)
+        )
+        unreadable.refuse_inexact_ids(self.collection, stored)
 
     async def _fetch(
         self,
@@ -84,6 +95,7 @@ class Scan(Source, ABC):
 
         Raises:
             SourceError: the server could not be read, or the collection was dropped or renamed.
+            PlanError: the index was dropped or hidden.
         """
         fields = projection or dict.fromkeys(("_id", *self.order.fields), 1)
         # The index gives this order already, but a sharded cluster merges the shards by the sort.
@@ -102,6 +114,7 @@ class Scan(Source, ABC):
                 raise source_replaced(self.collection) from error
             if error.code in (BAD_HINT, unreadable.QUERY_PLAN_KILLED):
                 await self.refuse_replaced()
+            await self.refuse_lost_index(error)
             await unreadable.refuse_stored_array(self.collection, self.order, error)
             raise
         if not found:

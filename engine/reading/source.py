@@ -9,14 +9,17 @@ from typing import Any, Self
 
 from bson import json_util
 
-from engine.errors import SourceError
+from engine.errors import PlanError, SourceError
 from engine.keys.bson_values import EXACT_CODEC, STRICT, bracket_of
 from engine.keys.key import Order
-from engine.keys.order_index import OrderIndex
+from engine.keys.order_index import OrderIndex, missing_index
 from engine.mongo import calls, driver
 from engine.mongo.calls import EXECUTION_TIMEOUT
 from engine.mongo.collection_info import refuse_replaced_source
 from engine.reading.filters import both
+
+BAD_HINT = 2
+"""Server code BadValue: among others, no index that may be used has the name of the hint."""
 
 SEARCH_MS = 5_000
 """The longest search for a document that has the order field. After it, one is assumed to be there."""
@@ -81,8 +84,42 @@ class Source:
         """
         await refuse_replaced_source(self.collection, self.source_uuid)
 
+    async def refuse_lost_index(self, error: SourceError) -> None:
+        """Tells the refusal of a query with a hint as the index that is gone, if the hint is the reason.
+
+        A wrong filter has the same code, and a view does not list indexes: the filter is tried alone.
+
+        Raises:
+            PlanError: names the index; the message holds the `createIndex` to run.
+        """
+        if error.code != BAD_HINT:
+            return
+        alone = {"find": self.collection.name, "filter": self.filter, "limit": 1}
+        try:
+            await self._sent({"explain": alone})
+        except SourceError:
+            return
+        lost = f"index {self.index.name!r}, by which it was read, was dropped or hidden"
+        where, index = driver.namespace(self.collection), self.index
+        reasons, ways = ([lost], [index.creation]) if index.name else ([], [])
+        message = missing_index(where, self.order, reasons, behind=index.collection, ways=ways)
+        raise PlanError(message) from error
+
     async def command(self, query: dict[str, Any]) -> Any:
-        """Sends a reading command by the read preference of the collection, and returns the answer."""
+        """Sends a reading command by the read preference of the collection, and returns the answer.
+
+        Raises:
+            PlanError: the command has a hint, and its index is gone.
+            SourceError: the server could not be read.
+        """
+        try:
+            return await self._sent(query)
+        except SourceError as error:
+            if "hint" in query.get("explain", query):
+                await self.refuse_lost_index(error)
+            raise
+
+    async def _sent(self, query: dict[str, Any]) -> Any:
         database = self.collection.database
         how: dict[str, Any] = {
             "read_preference": self.collection.read_preference,

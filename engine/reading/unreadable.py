@@ -6,13 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import bson
 from bson.datetime_ms import DatetimeMS
+from bson.dbref import DBRef
 from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
 
 from engine.errors import SourceError
-from engine.keys.bson_values import holds_array, lookup_key, value_at
+from engine.keys.bson_values import EXACT_CODEC, holds_array, lookup_key, value_at
 from engine.keys.key import Key, Order
 from engine.keys.utf8 import first_problem, is_encodable, readable
 from engine.model import Unreadable
@@ -129,6 +132,54 @@ def _unusable(document_id: Any, name: str, value: Any, place: str) -> SourceErro
         f"{place}: {what} {first_problem(value)}. No query can name it: store the document with UTF-8 there, "
         "or leave it out with filter",
         document_id=document_id,
+    )
+
+
+def may_be_inexact(found: Sequence[Document]) -> bool:
+    """Whether an `_id` may hold undefined, which is decoded as None, or a DBPointer, which is as a DBRef."""
+    ids = [document.get("_id") for document in found]
+    return not {dict, DBRef}.isdisjoint(map(type, ids)) and any(map(_may_hide, ids))
+
+
+def _may_hide(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(inner is None or _may_hide(inner) for inner in value.values())
+    if isinstance(value, list):
+        return any(inner is None or _may_hide(inner) for inner in value)
+    return isinstance(value, DBRef)
+
+
+def refuse_inexact_ids(collection: driver.Collection, stored: Sequence[RawBSONDocument]) -> None:
+    """Refuses an `_id` that a driver does not give back: reading from its Key would repeat or lose documents.
+
+    Args:
+        stored: the bytes of documents that have an `_id` and nothing else.
+
+    Raises:
+        SourceError: names the `_id` (trap 7, docs/traps.md).
+    """
+    for document in stored:
+        decoded = bson.decode(document.raw, codec_options=EXACT_CODEC)
+        again = bson.encode(decoded, codec_options=EXACT_CODEC)
+        # A symbol comes back as a string, which is the same `_id`: only the byte of its type differs.
+        alike = len(again) == len(document.raw)
+        if not alike or any(
+            one not in (other, _SYMBOL) for one, other in zip(document.raw, again, strict=True)
+        ):
+            raise SourceError(
+                f"{driver.namespace(collection)}: {inexact_id(decoded['_id'])}", document_id=decoded["_id"]
+            )
+
+
+_SYMBOL = 14
+"""The type of a symbol in BSON."""
+
+
+def inexact_id(document_id: Any) -> str:
+    """The message that an `_id` holds a value that is lost when it is read."""
+    return (
+        f"the _id {document_id!r} is or holds a value of the deprecated type undefined or DBPointer, "
+        "which no driver can give back: store the document under another _id"
     )
 
 

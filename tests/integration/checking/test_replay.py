@@ -220,11 +220,14 @@ async def test_without_letters_nothing_is_asked(messages):
     [
         (Window("2020-01-02", "2020-01-01"), "is after end"),
         (Window("yesterday"), "is not an ISO-8601"),
+        (Window(None, 17), "give a datetime"),
     ],
 )
-async def test_a_wrong_window_is_refused(messages, window, says):
-    """It is refused with the same error as in a plan."""
-    await failed(messages)
+@pytest.mark.parametrize("letters", [True, False])
+async def test_a_wrong_window_is_refused(messages, window, says, letters):
+    """It is refused with the same error as in a plan, also if there is nothing to replay."""
+    if letters:
+        await failed(messages)
     with pytest.raises(ConfigError, match=says):
         await replay(window, extractor=Service(), **places(messages))
 

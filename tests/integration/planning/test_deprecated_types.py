@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 
 import pytest
+from bson import DBRef
 
-from engine import PlanError, Status, Window, plan_ranges, run, verify
+from engine import EngineError, PlanError, Status, Window, plan_ranges, run, verify
+from engine.planning import planner
 from tests.support.checking import SMALL, places
+from tests.support.index_shapes import DOWN
 from tests.support.raw_documents import (
+    ARRAY,
     CODE,
     DB_POINTER,
     DOCUMENT,
@@ -20,7 +25,7 @@ from tests.support.raw_documents import (
     raw,
     string,
 )
-from tests.support.samples import DAY, fill, first_word, message
+from tests.support.samples import DAY, INDEX, fill, first_word, message
 from tests.support.settings import settings_with
 
 pytestmark = pytest.mark.asyncio
@@ -97,3 +102,62 @@ async def test_an_id_that_no_driver_gives_back_is_refused(pymongo_database, bad,
         await run(Window(), extractor=first_word, **places(collection, settings))
     with pytest.raises(PlanError, match="the _id .* deprecated type undefined or DBPointer"):
         await verify(Window(), **places(collection, settings))
+
+
+DEEP = {
+    "two levels": embedded(element(DOCUMENT, "a", embedded(element(UNDEFINED, "b", b"")))),
+    "three levels": embedded(
+        element(DOCUMENT, "a", embedded(element(DOCUMENT, "b", embedded(element(DB_POINTER, "c", POINTER)))))
+    ),
+    "in an array": embedded(element(ARRAY, "a", embedded(element(UNDEFINED, "0", b"")))),
+    "one level": embedded(element(UNDEFINED, "a", b"")),
+    "a DBPointer": embedded(element(DB_POINTER, "a", POINTER)),
+}
+
+
+@pytest.mark.parametrize("order_field", ["created_at", "_id"])
+@pytest.mark.parametrize("index", ["whole", "descending", "ties", "view"])
+@pytest.mark.parametrize("case", DEEP)
+async def test_an_id_that_planning_does_not_look_into_is_named_by_its_page(
+    pymongo_database, monkeypatch, case, index, order_field
+):
+    """In a large collection, in a view, or deeper: the run and the verification end and name it."""
+    monkeypatch.setattr(planner, "WALKED_DOCUMENTS", 5)
+    collection = source = pymongo_database["messages"]
+    await collection.insert_many([message(n, n) for n in range(20)])
+    twin = element(DOCUMENT, "_id", embedded(DEEP[case][4:-1], element(STRING, "z", string(b"x"))))
+    for bad in (element(DOCUMENT, "_id", DEEP[case]), twin):
+        await collection.insert_one(raw(bad, TEXT, created_at=DAY))
+    await collection.create_index({"descending": DOWN, "ties": INDEX[:1]}.get(index, INDEX))
+    if index == "view":
+        source = await pymongo_database.create_collection("view", viewOn="messages", pipeline=[])
+    settings = settings_with(SMALL, order_field=order_field, page_documents=1, range_documents=100)
+    for done in (
+        run(Window(), extractor=first_word, **places(source, settings)),
+        verify(Window(), **places(source, settings)),
+    ):
+        assert "the deprecated type undefined or DBPointer" in await told(done)
+
+
+async def told(done):
+    """The error or the problems that the call ends with."""
+    try:
+        async with asyncio.timeout(60):
+            return " ".join((await done).problems)
+    except EngineError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    "id_", [{"a": None}, {"a": {"b": None}}, DBRef("a", 1), {"a": DBRef("a", {"b": None})}]
+)
+@pytest.mark.parametrize("order_field", ["created_at", "_id"])
+async def test_ids_that_only_look_like_them_are_read(pymongo_database, id_, order_field):
+    """Null and documents that are written like references come back as they are; so do symbols."""
+    collection = await fill(pymongo_database["messages"], [message(n, n) for n in range(5)])
+    await collection.insert_one(message(id_))
+    symbol = embedded(element(SYMBOL, "a", string(b"x")), element(10, "b", b""))
+    await collection.insert_one(raw(element(DOCUMENT, "_id", symbol), TEXT, created_at=DAY))
+    settings = settings_with(SMALL, order_field=order_field, page_documents=1)
+    report = await run(Window(), extractor=first_word, **places(collection, settings))
+    assert (report.status, report.written) == (Status.SUCCEEDED, 7)
