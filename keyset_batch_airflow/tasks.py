@@ -88,6 +88,8 @@ def plan() -> list[dict[str, Any]]:
     log.info("%s documents in %s ranges; %s", made.documents, len(made.ranges), made.guarantee)
     for kind, count in made.outside.items():
         log.warning("%s documents are in no window: their %s is %s", count, made.order[0], kind)
+    if made.empty:
+        log.warning("%s", made.empty)
     return [{**key_range.to_json(), "label": key_range.label} for key_range in made.ranges]
 
 
@@ -242,6 +244,8 @@ def conclude(found: dict[str, Any] | None, repaired: dict[str, Any] | None) -> d
 def _found_in(job: Job) -> dict[str, Any]:
     """The numbers of a verification of the window."""
     verification = run_to_end(engine.verify(job.window, limit=job.params["limit"], **job.places))
+    if verification.empty:
+        log.warning("%s", verification.empty)
     return run_reports.numbers_of(verification)
 
 

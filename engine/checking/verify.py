@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.keys.bson_values import digests_of, lookup_key
@@ -32,6 +32,7 @@ class Verification:
         first_missing: the Keys of the first missing documents, in order, up to the `limit` of `verify`.
         outside: documents whose order field has another type than the window, by type; no window of this
             type contains them.
+        empty: what the collection holds, if the window holds nothing of it; else None.
         digest: digest of the `_id`s read. A report with the same digest has read the same documents.
     """
 
@@ -41,6 +42,7 @@ class Verification:
     missing: int = 0
     first_missing: tuple[Key, ...] = ()
     outside: Mapping[str, int] = field(default_factory=dict)
+    empty: str | None = None
     digest: str = "0" * 32
 
     @property
@@ -86,7 +88,7 @@ async def verify(
             pass
         await scan.refuse_replaced()
         await verifier.refuse_replaced()
-    return verifier.result(plan.outside)
+    return replace(verifier.result(plan.outside), empty=plan.empty)
 
 
 class Verifier:

@@ -119,6 +119,7 @@ def show_plan(plan: Plan) -> None:
     out.print(f"{about}{plan.documents:,} documents in {where}, {plan.strategy} plan")
     out.print(f"read by {plan.form}: {plan.guarantee}")
     _show_outside(plan.outside)
+    _show_empty(plan.empty)
 
 
 def show_report(report: RunReport) -> None:
@@ -175,6 +176,7 @@ def show_verification(found: Verification) -> None:
     if more:
         out.print(f"and {more:,} more")
     _show_outside(found.outside)
+    _show_empty(found.empty)
     totals = f"{found.present:,} present, {found.dead_lettered:,} dead letters, {found.missing:,} missing"
     style = "bold green" if found.complete else "bold red"
     out.print(f"{found.read:,} documents: {totals}", style=style, highlight=False)
@@ -184,6 +186,11 @@ def _show_outside(outside: Mapping[str, int]) -> None:
     if outside:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in outside.items())
         out.print(f"[yellow]outside every window of this type: {listed}", highlight=False)
+
+
+def _show_empty(empty: str | None) -> None:
+    if empty:
+        out.print(empty, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def fail(problem: object) -> None:

@@ -32,6 +32,11 @@ class Key:
     def __hash__(self) -> int:
         return hash(identity(list(self.values)))
 
+    @property
+    def label(self) -> str:
+        """For people: the first value, such as `2018-10-04 00:00`."""
+        return _readable(self)
+
     def to_json(self) -> list[Any]:
         """The values in canonical Extended JSON."""
         return to_extended_json(list(self.values))  # type: ignore[no-any-return]

@@ -63,6 +63,7 @@ class Plan:
         estimate: the window's documents as estimated by a sample, if the strategy was chosen by it.
         proof: the outcome of the cross-check of the counts.
         sharding: what is guaranteed behind `mongos`, in words; None of a server that is not sharded.
+        empty: what the collection holds, if the window holds nothing of it; else None.
         source_uuid: what the collection was at planning (`identity_of`); None in old plans.
         problem: what the last verdict found wrong with the collection; it fails a run whose ranges succeeded.
     """
@@ -81,6 +82,7 @@ class Plan:
     proof: Proof = Proof.NONE
     sharding: str | None = None
     planned_at: datetime = field(default_factory=_now)
+    empty: str | None = None
     source_uuid: str | None = None
     problem: str | None = None
 
@@ -123,6 +125,7 @@ class Plan:
             "exact": self.exact,
             "proof": self.proof.value,
             "sharding": self.sharding,
+            "empty": self.empty,
             "planned_at": self.planned_at,
             "source_uuid": self.source_uuid,
         }
@@ -145,6 +148,7 @@ class Plan:
             proof=Proof(stored.get("proof", Proof.NONE)),
             sharding=stored.get("sharding"),
             planned_at=stored["planned_at"],
+            empty=stored.get("empty"),
             source_uuid=stored.get("source_uuid"),
             problem=stored.get("problem"),
         )

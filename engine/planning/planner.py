@@ -70,8 +70,22 @@ async def make_plan(
         estimate=partition.estimate,
         proof=proof,
         sharding=sharding,
+        empty=None if bounds else await _what_there_is(scan, ends.kind),
         source_uuid=scan.source_uuid,
     )
+
+
+async def _what_there_is(scan: Scan, kind: str | None) -> str | None:
+    """Says what a collection holds, of which the window holds nothing; None if it has nothing of the type."""
+    everything = type_counts.of_type(replace(scan, filter={}), kind)
+    whole = type_counts.bracket_bounds(scan, kind)
+    first, last = [await everything.key_at(*whole, backward=backward) for backward in (False, True)]
+    if first is None or last is None:
+        return None
+    chosen = "the window and the filter hold" if scan.filter else "the window holds"
+    # Counting a view would read it as a whole.
+    of = "the documents" if scan.of_view else f"about {await scan.estimated_total():,} documents"
+    return f"{chosen} none of {of}; their keys go from {first.label} to {last.label}"
 
 
 async def _partition(scan: Scan, bounds: tuple[Key, Key] | None, settings: Settings) -> Partition:

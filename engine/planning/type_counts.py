@@ -16,6 +16,7 @@ from engine.keys.window import Window, window_bound
 from engine.model import QueryForm
 from engine.mongo.calls import EXECUTION_TIMEOUT
 from engine.reading.scan import Scan
+from engine.reading.source import missing_field
 from engine.reading.unreadable import inexact_id
 
 
@@ -158,15 +159,17 @@ async def count_outside(scan: Scan, kind: str | None) -> dict[str, int]:
     """Counts, by type, the documents outside the window's type (trap 2, docs/traps.md).
 
     Raises:
-        PlanError: no document has the window's type, but some have another (trap 9); or everything is asked
-            for and a document has the `_id` MaxKey, which index bounds do not reach (trap 7).
+        PlanError: no document has the window's type, but some have another (trap 9) or no such field; or
+            everything is asked for and a document has the `_id` MaxKey, which index bounds do not reach
+            (trap 7).
     """
     if kind is None:
         await _refuse_maxkey(scan)
         return {}
     found = await _COUNTERS[scan.form](scan, kind)
     if found and await of_type(scan, kind).key_at(*bracket_bounds(scan, kind)) is None:
-        raise PlanError(_wrong_type(scan.order.fields[0], kind, found))
+        name = scan.order.fields[0]
+        raise PlanError(await missing_field(scan.collection, name) or _wrong_type(name, kind, found))
     return found
 
 

@@ -156,7 +156,7 @@ def refuse_inexact_ids(collection: driver.Collection, stored: Sequence[RawBSONDo
         stored: the bytes of documents that have an `_id` and nothing else.
 
     Raises:
-        SourceError: names the `_id` (trap 7, docs/traps.md).
+        SourceError: names the `_id` (trap 45, docs/traps.md).
     """
     for document in stored:
         decoded = bson.decode(document.raw, codec_options=EXACT_CODEC)

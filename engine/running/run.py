@@ -166,7 +166,7 @@ async def _conclude(
 
 
 def _merged(plan: Plan, reports: Iterable[RangeReport], settings: Settings, problem: str | None) -> RunReport:
-    return merge(
+    report = merge(
         plan.run_id,
         [r.range_id for r in plan.ranges],
         reports,
@@ -175,6 +175,7 @@ def _merged(plan: Plan, reports: Iterable[RangeReport], settings: Settings, prob
         outside=plan.outside,
         problem=problem,
     )
+    return replace(report, notes=(*report.notes, plan.empty)) if plan.empty else report
 
 
 async def run_range(

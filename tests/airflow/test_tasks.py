@@ -67,6 +67,16 @@ def test_trap_48_a_capped_target_fails_each_task_at_once(tasks, in_task, source,
     assert source.database[name].count_documents({}) == 0
 
 
+def test_an_empty_window_says_what_there_is(tasks, in_task, caplog):
+    """The plan, and the search for missing documents, name the first and the last key."""
+    in_task(start="1999-01-01", end="1999-02-01", limit=5)
+    with caplog.at_level("WARNING"):
+        assert tasks.plan() == []
+        assert tasks.find()["read"] == 0
+    told = [line for line in caplog.messages if "none of about" in line and "their keys go from" in line]
+    assert len(told) == 2, caplog.messages
+
+
 def test_a_retried_plan_is_the_kept_plan(tasks, in_task, source):
     """If a DAG run plans again, its ranges stay the same, although documents came in meanwhile."""
     in_task(range_documents=20)

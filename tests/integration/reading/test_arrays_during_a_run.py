@@ -88,15 +88,15 @@ async def test_a_field_above_the_order_field_counts_too(pymongo_database):
 def killed(monkeypatch):
     """Has the next queries by bounds killed; `killed(n)` says how many."""
     left = [0]
-    cursor = BoundsScan._cursor
+    find = BoundsScan._find
 
     def fail(scan, *arguments, **options):
         if left[0] > 0:
             left[0] -= 1
             raise KILLED
-        return cursor(scan, *arguments, **options)
+        return find(scan, *arguments, **options)
 
-    monkeypatch.setattr(BoundsScan, "_cursor", fail)
+    monkeypatch.setattr(BoundsScan, "_find", fail)
     monkeypatch.setattr(calls, "WAIT", wait_none())
 
     def arm(times):
