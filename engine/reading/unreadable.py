@@ -12,7 +12,6 @@ from bson.dbref import DBRef
 from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.objectid import ObjectId
-from bson.raw_bson import RawBSONDocument
 
 from engine.errors import SourceError
 from engine.keys.bson_values import EXACT_CODEC, holds_array, lookup_key, value_at
@@ -149,11 +148,11 @@ def _may_hide(value: Any) -> bool:
     return isinstance(value, DBRef)
 
 
-def refuse_inexact_ids(collection: driver.Collection, stored: Sequence[RawBSONDocument]) -> None:
+def refuse_inexact_ids(collection: driver.Collection, stored: Sequence[Any]) -> None:
     """Refuses an `_id` that a driver does not give back: reading from its Key would repeat or lose documents.
 
     Args:
-        stored: the bytes of documents that have an `_id` and nothing else.
+        stored: as RawBSONDocument, documents that have an `_id` and nothing else.
 
     Raises:
         SourceError: names the `_id` (trap 45, docs/traps.md).
