@@ -60,6 +60,8 @@ class ExtractionError(EngineError):
         failure: throttled, transient or permanent.
         status: HTTP status of the answer, if there was one.
         retry_after_s: seconds that the service asked to wait, if it did.
+        reason: the failure in the engine's own words, without values, so that equal ones can be counted. The
+            engine gives it, and only with a message that holds no text.
     """
 
     def __init__(
@@ -70,11 +72,17 @@ class ExtractionError(EngineError):
         status: int | None = None,
         retry_after_s: float | None = None,
         range_id: str | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(message, range_id=range_id)
-        self.failure = failure
+        self.failure = Failure(failure)
         self.status = status
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = retry_after_s if retry_after_s is not None and retry_after_s >= 0 else None
+        self.reason = reason
+
+
+NO_ANSWER = "no answer in time"
+"""The reason of an ExtractionError after the time for an attempt."""
 
 
 class WrongAnswer(ExtractionError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -120,6 +120,7 @@ class DeadLetter:
 
     Attributes:
         kind: `permanent` or `transient` failure of the service, or `invalid_text`.
+        reason: the failure in the engine's own words, without values, so that equal ones can be counted.
         status: HTTP status of the last answer, if there was one.
         message: the beginning of the service's error body, with the text removed.
         text_length: length in code points; None if there was no text.
@@ -137,6 +138,7 @@ class DeadLetter:
     text_length: int | None = None
     text_hash: str | None = None
     text: str | None = None
+    reason: str = ""
 
     def to_document(self) -> dict[str, Any]:
         """Returns the fields as they are stored, without the `_id`, and without the text if that is None."""
@@ -146,6 +148,10 @@ class DeadLetter:
             del fields["text"]
         return fields
 
+
+MOST_REASONS = 50
+OTHER_REASONS = "other reasons"
+"""So many reasons of dead letters are counted apart; any further one is counted as `OTHER_REASONS`."""
 
 DIGESTS = 1 << 128
 """Digests are sums modulo this number."""
@@ -157,6 +163,7 @@ class Counts:
 
     Attributes:
         digest: identifies the set of `_id`s read, in any order: the sum of their `digests_of`.
+        reasons: the dead letters by their reasons.
     """
 
     read: int = 0
@@ -164,6 +171,7 @@ class Counts:
     unchanged: int = 0
     dead_lettered: int = 0
     digest: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __add__(self, other: Counts) -> Counts:
         """Adds field by field."""
@@ -173,6 +181,7 @@ class Counts:
             self.unchanged + other.unchanged,
             self.dead_lettered + other.dead_lettered,
             (self.digest + other.digest) % DIGESTS,
+            _added(self.reasons, other.reasons),
         )
 
     @property
@@ -181,14 +190,31 @@ class Counts:
         return self.read == self.written + self.unchanged + self.dead_lettered
 
     def to_document(self) -> dict[str, Any]:
-        """Returns the fields as they are stored, with a hexadecimal digest: BSON's integers are shorter."""
-        return {**asdict(self), "digest": f"{self.digest:032x}"}
+        """Returns the fields as they are stored.
+
+        The digest is hexadecimal, because BSON's integers are shorter. The reasons are a list, because they
+        may have dots, which names in BSON should not have.
+        """
+        stored = {**asdict(self), "digest": f"{self.digest:032x}"}
+        most_first = sorted(stored.pop("reasons").items(), key=lambda each: -each[1])
+        return {**stored, "dead_letter_reasons": tuple({"reason": r, "count": n} for r, n in most_first)}
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Self:
         """Returns the Counts that `to_document` was called on; ignores other fields."""
         read, written, unchanged = stored["read"], stored["written"], stored["unchanged"]
-        return cls(read, written, unchanged, stored["dead_lettered"], int(stored["digest"], 16))
+        reasons = {each["reason"]: each["count"] for each in stored.get("dead_letter_reasons", ())}
+        return cls(read, written, unchanged, stored["dead_lettered"], int(stored["digest"], 16), reasons)
+
+
+def _added(some: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
+    if not (some and more):
+        return some or more
+    summed = dict(some)
+    for reason, count in more.items():
+        name = reason if reason in summed or len(summed) < MOST_REASONS else OTHER_REASONS
+        summed[name] = summed.get(name, 0) + count
+    return summed
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Report(ABC):
         reason: class of the error that ended it early, such as `ServiceDown` (for a run: of the first range
             that has one).
         digest: digest of the `_id`s read, in hexadecimal; equal for the same documents in any order.
+        dead_letter_reasons: how many dead letters have which reason, as dicts with `reason` and `count`.
     """
 
     run_id: str
@@ -49,12 +50,12 @@ class Report(ABC):
     notes: tuple[str, ...] = ()
     reason: str | None = None
     digest: str = "0" * 32
+    dead_letter_reasons: Sequence[Mapping[str, Any]] = ()
 
     @property
     def counts(self) -> Counts:
         """The four numbers of documents, which must balance, and the digest."""
-        digest = int(self.digest, 16)
-        return Counts(self.read, self.written, self.unchanged, self.dead_lettered, digest)
+        return Counts.from_document({f.name: getattr(self, f.name) for f in fields(self)})
 
     @property
     def effort(self) -> Effort:
@@ -94,7 +95,7 @@ class Report(ABC):
         plain["started_at"] = self.started_at.isoformat() if self.started_at else None
         plain["finished_at"] = self.finished_at.isoformat() if self.finished_at else None
         plain["outside"], plain["problems"] = dict(plain["outside"]), list(self.problems)
-        plain["notes"] = list(self.notes)
+        plain["notes"], plain["dead_letter_reasons"] = list(self.notes), list(self.dead_letter_reasons)
         plain["ranges"] = [r.to_json() for r in plain["ranges"]]
         derived = {"reconciled": self.reconciled, "duration_s": self.duration_s}
         return {**plain, **derived, "differences": list(self.differences)}
@@ -107,7 +108,8 @@ class Report(ABC):
         plain["status"] = Status(plain["status"])
         for name in ("started_at", "finished_at"):
             plain[name] = datetime.fromisoformat(plain[name]) if plain[name] else None
-        plain["problems"], plain["notes"] = tuple(plain["problems"]), tuple(plain.get("notes", ()))
+        for name in ("problems", "notes", "dead_letter_reasons"):
+            plain[name] = tuple(plain.get(name, ()))
         if "ranges" in plain:
             plain["ranges"] = tuple(RangeReport.from_json(r) for r in plain["ranges"])
         report: Self = kind(**plain)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
+
+MOST_REASONS_SHOWN = 10
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
@@ -62,3 +66,30 @@ def share(part: float, whole: float) -> str:
 def plural(many: int, noun: str) -> str:
     """Formats a count with its noun: `1 range`, `1,234 ranges`."""
     return f"{many:,} {noun}{'' if many == 1 else 's'}"
+
+
+def reasons_of(listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns lines that say how many dead letters have which reason, such as `1,000 x HTTP 422`.
+
+    Args:
+        listed: `dead_letter_reasons` of a report.
+    """
+    ordered = sorted(listed, key=lambda each: -each["count"])
+    lines = [f"{each['count']:,} x {each['reason']}" for each in ordered[:MOST_REASONS_SHOWN]]
+    rest = ordered[MOST_REASONS_SHOWN:]
+    more = f"{sum(each['count'] for each in rest):,} x {len(rest):,} other reasons"
+    return [*lines, more] if rest else lines
+
+
+JOINERS = "\u200c\u200d"
+"""Zero-width characters that are kept, because they are part of words and emojis."""
+
+
+def escape_controls(text: str) -> str:
+    """Returns the text with invisible characters escaped as `repr` does.
+
+    These are control characters, marks that change the direction of writing, and lone surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in JOINERS else repr(c)[1:-1] for c in text)

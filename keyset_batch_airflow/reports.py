@@ -9,17 +9,20 @@ import engine
 from engine.report import COLUMNS, RunReport, rows
 from engine.settings import Settings
 from engine.verdict import verdict_of
+from engine.wording import reasons_of
 from keyset_batch_airflow.report_files import report_file, reports_path
 
 log = logging.getLogger(__name__)
 
 
 def show(report: RunReport) -> None:
-    """Writes a report into the log, as a table, with its notes and its verdict."""
+    """Writes a report into the log: table, notes, reasons of dead letters, and verdict."""
     for line in table(report):
         log.info(line)
     for note in report.notes:
         log.warning("%s", note)
+    for reason in reasons_of(report.dead_letter_reasons):
+        log.warning("dead letters: %s", reason)
     log.info(verdict_of(report).title)
 
 

@@ -26,6 +26,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 import engine
 from engine.errors import ServiceDown
 from engine.verdict import Verdict, verdict_of, verdict_of_json
+from engine.wording import reasons_of
 from keyset_batch_airflow import reports as run_reports
 from keyset_batch_airflow.errors import ServiceOutage, Unfinished
 from keyset_batch_airflow.job import Job, current_job
@@ -270,7 +271,9 @@ def _succeeded(report: engine.RunReport, **more: Any) -> dict[str, Any]:
     run_reports.show(report)
     verdict = verdict_of(report)
     if not verdict.succeeded:
-        raise AirflowFailException(f"{verdict.title}: {report.run_id}: {'; '.join(report.problems)}")
+        reasons = [f"dead letters: {reason}" for reason in reasons_of(report.dead_letter_reasons)]
+        why = "; ".join([*report.problems, *reasons])
+        raise AirflowFailException(f"{verdict.title}: {report.run_id}: {why}")
     context = get_current_context()
     for asset in context["task"].outlets:
         told = {name: getattr(report, name) for name in ("run_id", "written", "unchanged", "dead_lettered")}

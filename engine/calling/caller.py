@@ -19,11 +19,19 @@ from typing import Any, TypeAlias
 
 from engine.calling.endpoint import Endpoint
 from engine.calling.retry import Call, EffortCounter
-from engine.errors import ConfigError, ExtractionError, Failure, Interrupted, ServiceDown, classify
+from engine.errors import (
+    NO_ANSWER,
+    ConfigError,
+    ExtractionError,
+    Failure,
+    Interrupted,
+    ServiceDown,
+    classify,
+)
 from engine.extractors.answer_check import check_answer
 from engine.extractors.extractor import ExtractFunction, Extractor, Preparable
 from engine.extractors.http.sent_again import SENT_AGAIN
-from engine.extractors.redaction import redact
+from engine.extractors.redaction import described
 from engine.model import DeadLetter, Entity
 from engine.observing import metrics
 from engine.settings import Settings
@@ -40,6 +48,7 @@ class Refusal:
 
     kind: Failure
     message: str
+    reason: str
     status: int | None
     attempts: int
     first_at: datetime
@@ -61,6 +70,7 @@ class Refusal:
             text_length=self.text_length,
             text_hash=text_hash,
             text=self.text,
+            reason=self.reason,
         )
 
 
@@ -220,11 +230,13 @@ class Caller:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise ExtractionError("the extractor was cancelled", failure=Failure.TRANSIENT) from error
+            why = "the extractor was cancelled"
+            raise ExtractionError(why, failure=Failure.TRANSIENT, reason=why) from error
         except TimeoutError as error:
             if not timeout.expired():
                 raise
-            raise ExtractionError(f"no answer within {limit_s:g} s", failure=Failure.TRANSIENT) from error
+            message = f"no answer within {limit_s:g} s"
+            raise ExtractionError(message, failure=Failure.TRANSIENT, reason=NO_ANSWER) from error
 
     async def _outage_to_blame(self, error: Exception, texts: Sequence[str], made: _Attempts) -> bool:
         """Whether the service was down, so that the attempts do not count; then it is waited for.
@@ -235,7 +247,7 @@ class Caller:
         endpoint = self._endpoint
         if classify(error) is Failure.THROTTLED:
             raise ServiceDown(
-                f"the service does not work ({redact(_reason(error), texts)}): it throttled a request for "
+                f"the service does not work ({described(error, texts)}): it throttled a request for "
                 "longer than tuning.max_throttled_s; no document is blamed, run again to resume"
             ) from error
         if len(texts) == 1 or endpoint.successes <= made.successes_before:
@@ -262,7 +274,7 @@ class Caller:
         except (ConfigError, Interrupted):
             raise
         except Exception as error:
-            problem = _described(error, text)
+            problem = described(error, [text])
             if problem.failure is Failure.PERMANENT and not self._endpoint.successes:
                 raise ExtractionError(
                     f"the service does not work ({problem}); no document is blamed, run again to resume",
@@ -273,28 +285,15 @@ class Caller:
         return None
 
     def _refusal(self, error: Exception, text: str, made: _Attempts) -> Refusal:
-        described = _described(error, text)
+        told = described(error, [text])
         return Refusal(
-            described.failure,
-            str(described)[:500],
-            described.status,
+            told.failure,
+            str(told),
+            told.reason or "",
+            told.status,
             made.count,
             made.first_at,
             self._now(),
             len(text),
             text if self._settings.keep_failed_text else None,
         )
-
-
-def _described(error: Exception, text: str) -> ExtractionError:
-    """The error as an ExtractionError: its class, status and hint, and a message without the text."""
-    return ExtractionError(
-        redact(_reason(error), [text]),
-        failure=classify(error),
-        status=getattr(error, "status", None),
-        retry_after_s=getattr(error, "retry_after_s", None),
-    )
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, ExtractionError) else f"{type(error).__name__}: {error}"

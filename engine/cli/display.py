@@ -25,7 +25,7 @@ from engine.report import COLUMNS, RunReport, rows
 from engine.reporting.lookup import report_html
 from engine.settings import Settings
 from engine.verdict import Kind, verdict_of
-from engine.wording import duration, number
+from engine.wording import duration, escape_controls, number, reasons_of
 
 out = Console()
 err = Console(stderr=True)
@@ -112,7 +112,7 @@ def show_plan(plan: Plan) -> None:
     for key_range in plan.ranges:
         label = key_range.label.rpartition(" · ")[0] or key_range.label
         counted = key_range.expected if key_range.expected is not None else key_range.about
-        table.add_row(key_range.range_id, label, f"{counted:,}")
+        table.add_row(key_range.range_id, escape(escape_controls(label)), f"{counted:,}")
     out.print(table)
     about = "" if plan.exact else "about "
     where = f"{len(plan.ranges)} ranges of {plan.namespace}"
@@ -123,7 +123,7 @@ def show_plan(plan: Plan) -> None:
 
 
 def show_report(report: RunReport) -> None:
-    """Prints the report as a table, with its differences, its notes, its problems and its verdict."""
+    """Prints the report: table, differences, notes, reasons of dead letters, problems and verdict."""
     verdict = verdict_of(report)
     style = f"bold {COLOURS[verdict.kind]}"
     table = Table(title=f"run {report.run_id}", box=SIMPLE_HEAD)
@@ -137,8 +137,10 @@ def show_report(report: RunReport) -> None:
         out.print(f"[yellow]{difference}", highlight=False)
     for note in report.notes:
         out.print(note, style="yellow", markup=False, highlight=False)
+    for reason in reasons_of(report.dead_letter_reasons):
+        out.print(f"dead letters: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
     for problem in report.problems:
-        out.print(f"[red]{problem}", highlight=False)
+        out.print(problem, style="red", markup=False, highlight=False)
     out.print(verdict.title, style=style)
 
 
@@ -195,4 +197,9 @@ def _show_empty(empty: str | None) -> None:
 
 def fail(problem: object) -> None:
     """Prints an error as one line on standard error."""
-    err.print(f"[bold red]error:[/] {escape(str(problem))}", highlight=False, markup=True, soft_wrap=True)
+    err.print(
+        f"[bold red]error:[/] {escape(escape_controls(str(problem)))}",
+        highlight=False,
+        markup=True,
+        soft_wrap=True,
+    )

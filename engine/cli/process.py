@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import signal
@@ -23,6 +24,9 @@ LEAVE_S = 0.2
 
 def finish(command: Callable[[], Awaitable[int]], *, verbose: bool) -> None:
     """Runs a command and exits with its status; an error of the engine is printed as one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # nothing that is printed can fail to be encoded
     if verbose:
         logging.basicConfig(
             level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=display.err)]

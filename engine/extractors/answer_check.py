@@ -14,7 +14,16 @@ from typing import Any
 from unicodedata import normalize
 
 from engine.errors import WrongAnswer
+from engine.extractors.redaction import redact
 from engine.model import Entity
+
+_NUMBER = re.compile(r"-?\d+")
+
+
+OTHER_NUMBER = "the answer has another number of results than texts"
+
+NUMBER_BITS = 64
+"""Integers of more bits cannot be stored in BSON, nor read by most readers of JSON."""
 
 
 def check_answer(texts: Sequence[str], answer: Any) -> list[tuple[Entity, ...]]:
@@ -31,7 +40,7 @@ def check_answer(texts: Sequence[str], answer: Any) -> list[tuple[Entity, ...]]:
     """
     if not isinstance(answer, Sequence) or len(answer) != len(texts):
         got = len(answer) if isinstance(answer, Sequence) else type(answer).__name__
-        raise WrongAnswer(f"the service returned {got} results for {len(texts)} texts")
+        raise WrongAnswer(f"the service returned {got} results for {len(texts)} texts", reason=OTHER_NUMBER)
     return [
         () if type(entities) is list and not entities else _check_entities(text, entities, at)
         for at, (text, entities) in enumerate(zip(texts, answer, strict=True))
@@ -65,11 +74,20 @@ def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
                 and (score is None or (type(score) is float and -inf < score < inf))
             ):
                 problem = problem or _fault(text, start, end, label, surface, score)
-    except TypeError as error:
-        problem = str(error)
+    except WrongAnswer:
+        raise
+    except Exception as error:
+        form = "the entities have another form than Entity(start, end, label, text)"
+        raise _wrong(at, f"{form}: {redact(str(error), [text])}", form) from error
     if problem:
-        raise WrongAnswer(f"the answer to text {at} of the request is wrong: {problem}")
+        raise _wrong(at, problem, _NUMBER.sub("N", problem))
     return checked
+
+
+def _wrong(at: int, problem: str, reason: str) -> WrongAnswer:
+    return WrongAnswer(
+        f"the answer to text {at} of the request is wrong: {problem}", reason=f"a wrong answer: {reason}"
+    )
 
 
 def _fault(text: str, start: Any, end: Any, label: Any, surface: Any, score: Any) -> str | None:
@@ -77,15 +95,25 @@ def _fault(text: str, start: Any, end: Any, label: Any, surface: Any, score: Any
     if type(start) is not int or type(end) is not int:
         return f"offsets must be integers, got {type(start).__name__} and {type(end).__name__}"
     if not 0 <= start <= end <= len(text):
-        return f"offsets {start}..{end} are outside a text of length {len(text)}"
+        return f"offsets {_shown(start)}..{_shown(end)} are outside a text of length {len(text)}"
     if text[start:end] != surface:
         return f"text[{start}:{end}] is not the entity's text: wrong unit of offsets?"
     if not isinstance(label, str):
         return f"the label must be a string, got {type(label).__name__}"
+    return _fault_of_score(score)
+
+
+def _fault_of_score(score: Any) -> str | None:
+    if isinstance(score, int) and score.bit_length() >= NUMBER_BITS:
+        return "what the service gave cannot be stored: the score is an integer of more than 64 bits"
     if score is None or (isinstance(score, int | float) and type(score) is not bool and -inf < score < inf):
         return None
     got = score if isinstance(score, float) else type(score).__name__
     return f"the score must be a finite number, got {got}"
+
+
+def _shown(offset: int) -> str:
+    return str(offset) if offset.bit_length() < NUMBER_BITS else "(more than 64 bits)"
 
 
 # --- the text of an entity, as tokenizers write it ---

@@ -114,7 +114,9 @@ class Canary:
 
     async def _shown_by(self, texts: Sequence[str]) -> Shown:
         answer = await self._ask(texts)
-        found = read_as(self._shape, lambda: [as_entities(e) for e in found_in(self._shape, texts, answer)])
+        found = read_as(
+            self._shape, texts, lambda: [as_entities(e) for e in found_in(self._shape, texts, answer)]
+        )
         answered = list(zip(texts, found, strict=False))
         problem = canary_problem(answered, self._unit) if len(found) == len(texts) else None
         if problem is None:

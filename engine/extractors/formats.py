@@ -16,12 +16,19 @@ from engine.extractors import known_formats as services
 from engine.extractors.http.json_bodies import encoded
 from engine.extractors.item_errors import item_error
 from engine.extractors.offsets import OffsetUnit, to_code_points
+from engine.extractors.redaction import redact
 from engine.model import Entity
 
 T = TypeVar("T")
 
 THROTTLED_STATUS = 429
 TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
+
+_WHAT = {"error", "errors", "message", "msg", "detail", "details", "title", "description", "reason", "cause"}
+_KIND = {"exception", "fault", "code", "type", "status", "errorcode", "errortype", "errormessage"}
+
+ERROR_FIELDS = frozenset(_WHAT | _KIND)
+"""Fields in which services say what is wrong: RFC 9457, FastAPI, Flask, Spring, AWS and others."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Format:
             TypeError, ValueError, IndexError or AttributeError; for a reported failure, ExtractionError.
         refusals: parts of an error body that mean that the input is refused, whatever the status.
         throttles: parts of an error body that mean "try again later", whatever the status.
+        error_fields: names of the fields of an error body, at any depth, in which both are looked for: in
+            lower case, without `_` and `-`. Other fields may quote a text.
         offsets: the unit that the service counts in.
         surface: whether the service returns the text of its entities as it stands in the document; it is
             then compared exactly. If not, `response` sets the text to "", or to the service's own form of it
@@ -51,6 +60,7 @@ class Format:
     response: Callable[[Sequence[str], Any], list[list[Entity]]]
     refusals: tuple[str, ...] = ()
     throttles: tuple[str, ...] = ()
+    error_fields: frozenset[str] = ERROR_FIELDS
     offsets: OffsetUnit = OffsetUnit.CODE_POINTS
     surface: bool = True
     batch_texts: int | None = None
@@ -125,16 +135,25 @@ def format_named(name: str) -> Format:
         ) from None
 
 
-def failure_of(shape: Format, status: int, body: str, *, hinted: bool) -> Failure:
+def paths_of_others(shape: Format) -> str:
+    """Says what the known formats ask for, except this one: `POST /analyze (presidio), ...`."""
+    names: dict[str, list[str]] = {}
+    for other in FORMATS.values():
+        if other.name != shape.name:
+            names.setdefault(other.path, []).append(other.name)
+    return ", ".join(f"POST {path} ({', '.join(those)})" for path, those in names.items())
+
+
+def failure_of(shape: Format, status: int, said: str, *, hinted: bool) -> Failure:
     """Returns the failure class of an answer that is not a success (trap 18, docs/traps.md).
 
     Args:
-        body: the beginning of the answer's body.
+        said: what the service says is wrong, without parts of texts.
         hinted: whether the answer has a usable `Retry-After`.
     """
-    if any(refusal in body for refusal in shape.refusals):
+    if any(refusal in said for refusal in shape.refusals):
         return Failure.PERMANENT
-    if any(throttle in body for throttle in shape.throttles):
+    if any(throttle in said for throttle in shape.throttles):
         return Failure.THROTTLED
     if status == THROTTLED_STATUS or (status == 503 and hinted):  # noqa: PLR2004
         return Failure.THROTTLED
@@ -157,18 +176,17 @@ def query_of(shape: Format, parameters: Mapping[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in query.items()}
 
 
-_OTHER_SHAPE = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+_OTHER_SHAPE = (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError)
 
 
-def read_as(shape: Format, read: Callable[[], T]) -> T:
+def read_as(shape: Format, texts: Sequence[str], read: Callable[[], T]) -> T:
     """Calls `read`, and raises a WrongAnswer if the answer has another shape than the format's."""
     try:
         return read()
     except _OTHER_SHAPE as error:
-        raise WrongAnswer(
-            f"the answer does not have the shape of format {shape.name!r} ({type(error).__name__}: {error})",
-            status=200,
-        ) from error
+        reason = f"the answer does not have the shape of format {shape.name!r}"
+        message = f"{reason} ({type(error).__name__}: {redact(str(error), texts)})"
+        raise WrongAnswer(message, status=200, reason=reason) from error
 
 
 def found_in(shape: Format, texts: Sequence[str], answer: Any) -> list[list[Entity]]:
@@ -194,7 +212,7 @@ def entities_of(shape: Format, unit: OffsetUnit, texts: Sequence[str], answer: A
             the text of an entity is not that at its offsets.
         ExtractionError: the answer reports errors of texts in place of results.
     """
-    return read_as(shape, lambda: _entities_of(shape, unit, texts, answer))
+    return read_as(shape, texts, lambda: _entities_of(shape, unit, texts, answer))
 
 
 def _entities_of(

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 
 import aiohttp
 
-from engine.errors import ConfigError, ExtractionError, Failure
+from engine.errors import NO_ANSWER, ConfigError, ExtractionError, Failure
 from engine.extractors.canary import Canary
 from engine.extractors.formats import Format, body_of, entities_of, format_named, query_of
 from engine.extractors.http.addresses import header_secrets, service_address
@@ -159,7 +159,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             response, body = await send(data, timeout)
         except TimeoutError as error:
             raise ExtractionError(
-                f"no answer within {timeout.total:g} s", failure=Failure.TRANSIENT
+                f"no answer within {timeout.total:g} s", failure=Failure.TRANSIENT, reason=NO_ANSWER
             ) from cause_of(error)
         except aiohttp.ClientError as error:
             raise translated(error, works=self._works) from cause_of(error)

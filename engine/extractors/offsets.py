@@ -10,10 +10,12 @@ it counts in another text than it was sent.
 from __future__ import annotations
 
 import importlib
+import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import accumulate
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from engine.errors import ConfigError, ExtractionError, WrongAnswer
 from engine.extractors.answer_check import alike
@@ -65,6 +67,11 @@ def parse_unit(name: str) -> OffsetUnit:
 
 # --- conversion ---
 
+MOST_CHARS = 16 << 20
+"""Characters of the texts of all entities of a document together. With more, MongoDB cannot store them."""
+
+TOO_LONG = "what the service gave cannot be stored: the texts of the entities are too long together"
+
 
 def to_code_points(text: str, entities: Iterable[Entity], unit: OffsetUnit, *, surface: bool) -> list[Entity]:
     """Returns the entities of a text with offsets in code points.
@@ -78,13 +85,19 @@ def to_code_points(text: str, entities: Iterable[Entity], unit: OffsetUnit, *, s
         WrongAnswer: an offset is outside the text or inside a character, or the text of an entity is
             another one than that at its offsets.
     """
-    convert = _converter(text, unit)
-    converted = []
+    entities = list(entities)
+    convert = _converter(text, unit, (offset for entity in entities for offset in entity[:2]))
+    converted, room = [], MOST_CHARS
     for start, end, label, given, score in entities:
         first, last = convert(start), convert(end)
-        if not surface and given:
-            _compare(given, text, first, last)
-        converted.append(Entity(first, last, label, given if surface else text[first:last], score))
+        if not surface:
+            if given:
+                _compare(given, text, first, last)
+            given = text[first:last]  # noqa: PLW2901  (the text of the document is kept)
+            room -= len(given)
+            if room < 0:
+                raise WrongAnswer(f"{TOO_LONG}: more than {MOST_CHARS:,} characters", reason=TOO_LONG)
+        converted.append(Entity(first, last, label, given, score))
     return converted
 
 
@@ -94,27 +107,34 @@ def _compare(given: str, text: str, first: int, last: int) -> None:
     if valid and not alike(given, text, first, last):  # other offsets are refused by `check_answer`
         raise WrongAnswer(
             f"the text of an entity is not that at {first}..{last}: the service counts offsets in another "
-            "unit, changes the texts that it gets, or answers in another order"
+            "unit, changes the texts that it gets, or answers in another order",
+            reason="the text of an entity is not that at its offsets",
         )
 
 
-def _converter(text: str, unit: OffsetUnit) -> Callable[[int], int]:
-    """Returns the function that converts an offset. In ASCII units differ only in CR LF, one grapheme."""
+def _converter(text: str, unit: OffsetUnit, offsets: Iterable[Any]) -> Callable[[int], int]:
+    """Returns the function that converts these offsets.
+
+    In ASCII units differ only in CR LF, one grapheme.
+    """
     if unit is OffsetUnit.CODE_POINTS or (
         text.isascii() and not (unit is OffsetUnit.GRAPHEMES and "\r\n" in text)
     ):
         return _unchanged
-    boundaries = _boundaries(text, unit)
+    # True and 1.0 would be found among the boundaries: `check_answer` refuses them later.
+    wanted = {offset for offset in offsets if type(offset) is int}
+    size, boundaries = _graphemes_at(text) if unit is OffsetUnit.GRAPHEMES else _units_at(text, unit, wanted)
 
     def convert(offset: int) -> int:
-        # True and 1.0 would be found among the boundaries: `check_answer` refuses them later.
         if type(offset) is not int:
             return offset
         if offset not in boundaries:
-            size = max(boundaries)
-            where = "inside a character of" if 0 < offset < size else "outside"
+            inside = 0 < offset < size
+            where = "inside a character of" if inside else "outside"
+            shown = offset if abs(offset) <= sys.maxsize else "(more than 64 bits)"
             raise WrongAnswer(
-                f"offset {offset} in {unit.noun} is {where} a text of length {size}: wrong unit of offsets?"
+                f"offset {shown} in {unit.noun} is {where} a text of length {size}: wrong unit of offsets?",
+                reason=f"an offset in {unit.noun} is {where} a text: wrong unit of offsets?",
             )
         return boundaries[offset]
 
@@ -125,20 +145,36 @@ def _unchanged(offset: int) -> int:
     return offset
 
 
-def _boundaries(text: str, unit: OffsetUnit) -> dict[int, int]:
-    """Maps the offset in `unit` to the offset in code points, for each boundary between characters."""
-    if unit is OffsetUnit.GRAPHEMES:
-        return dict(enumerate(accumulate(map(len, _graphemes(text)), initial=0)))
-    width = _utf16_width if unit is OffsetUnit.UTF16 else _utf8_width
-    return {offset: at for at, offset in enumerate(accumulate(map(width, text), initial=0))}
+def _graphemes_at(text: str) -> tuple[int, dict[int, int]]:
+    """Returns the number of graphemes, and the code point at which each of them begins."""
+    boundaries = dict(enumerate(accumulate(map(len, _graphemes(text)), initial=0)))
+    return len(boundaries) - 1, boundaries
 
 
-def _utf16_width(character: str) -> int:
-    return 1 if character <= "\uffff" else 2
+def _units_at(text: str, unit: OffsetUnit, wanted: Iterable[int]) -> tuple[int, dict[int, int]]:
+    """Returns the length of the text in a unit of an encoding, and the wanted offsets in code points.
+
+    Those inside a character are left out. The text is encoded as a whole and decoded between the offsets:
+    a loop over its characters would stop the process for seconds if it is long.
+    """
+    codec, width = ("utf-16-le", 2) if unit is OffsetUnit.UTF16 else ("utf-8", 1)
+    try:
+        encoded = text.encode(codec)
+    except UnicodeEncodeError:  # halves of surrogate pairs; the other character is as wide
+        encoded = _SURROGATES.sub("\uffff", text).encode(codec)
+    size, before, at = len(encoded) // width, 0, 0
+    found = {}
+    for offset in sorted(offset for offset in wanted if 0 <= offset <= size):
+        # The first byte of what follows shows whether a character goes on: 10xxxxxx, or 110111xx of a pair.
+        following = encoded[width * offset + width - 1] if offset < size else 0
+        if following & 0xC0 == 0x80 if width == 1 else following & 0xFC == 0xDC:  # noqa: PLR2004
+            continue
+        at += len(encoded[width * before : width * offset].decode(codec))
+        before, found[offset] = offset, at
+    return size, found
 
 
-def _utf8_width(character: str) -> int:
-    return 1 + (character > "\x7f") + (character > "\u07ff") + (character > "\uffff")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def _graphemes(text: str) -> Sequence[str]:

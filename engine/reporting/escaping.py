@@ -7,21 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from engine.wording import escape_controls
+
 SHOWN_CHARS = 120
 """Characters of an untrusted text that are shown; the rest is cut off."""
-
-JOINERS = "\u200c\u200d"
-"""Zero-width characters that are kept, because they are part of words and emojis."""
-
-
-def escape_controls(text: str) -> str:
-    """Returns the text with invisible characters escaped as `repr` does.
-
-    These are control characters, marks that change the direction of writing, and lone surrogates.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in JOINERS else repr(c)[1:-1] for c in text)
 
 
 def untrusted(text: str, most: int = SHOWN_CHARS) -> Markup:

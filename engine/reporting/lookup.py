@@ -32,7 +32,7 @@ MOST_COUNTED = 50_000
 """Documents whose entities are counted at most; this takes about a second and some megabytes of traffic."""
 
 ENTITY_CHARS = 200
-"""Characters of an entity's text that are kept; longer ones that begin alike are counted together."""
+"""Characters of a label and a text that are kept; longer ones that begin alike are counted together."""
 
 
 async def report_html(
@@ -139,7 +139,7 @@ async def _top_entities(collection: driver.Collection, report: RunReport, most: 
         documents = 0
         async for found in _written(collection, report.run_id, min(MOST_COUNTED, report.written)):
             documents += 1
-            counts.update((e["label"], e["text"][:ENTITY_CHARS]) for e in found["entities"])
+            counts.update((e["label"][:ENTITY_CHARS], e["text"][:ENTITY_CHARS]) for e in found["entities"])
 
     try:
         async with asyncio.timeout(QUERY_S):

@@ -41,6 +41,7 @@ def render(data: ReportData) -> str:
         columns=findings.range_columns(data),
         slowest=findings.slowest(data),
         retries=findings.retries_by_class(data.report),
+        reasons=wording.reasons_of(data.report.dead_letter_reasons),
     )
 
 

@@ -147,4 +147,5 @@ def _no_text(document_id: Any, found: Any, text_field: str, range_id: str) -> De
     elif isinstance(found, str):
         problem = problem_of(found) or problem
     hint = "; missing_text='empty' gives such documents no entities" if found is None else ""
-    return DeadLetter(document_id, "invalid_text", f"field {text_field!r} {problem}{hint}", range_id)
+    message, reason = f"field {text_field!r} {problem}{hint}", f"field {text_field!r} {problem.split(':')[0]}"
+    return DeadLetter(document_id, "invalid_text", message, range_id, reason=reason)

@@ -126,7 +126,9 @@ class RangeAttempt:
             return Status.INTERRUPTED
         await self._tracker.save(Status.SUCCEEDED)
         done = self._tracker.checkpoint
-        self._events.info("range_succeeded", **done.counts.to_document(), active_s=done.active_s)
+        counts = done.counts.to_document()
+        del counts["dead_letter_reasons"]
+        self._events.info("range_succeeded", **counts, active_s=done.active_s)
         return Status.SUCCEEDED
 
     async def _run_until_stopped(self) -> None:
@@ -284,12 +286,12 @@ class RangeAttempt:
 
     def _complete(self, item: BatchInFlight, results: Results, unchanged: frozenset[Any]) -> None:
         """Counts a durable batch; each batch that the mark passes makes room to read another one."""
+        counts = item.counts(results, unchanged)
         if letters := results[1]:
             kinds = ",".join(sorted({letter.kind for letter in letters}))
             self._events.warning(
                 "dead_letters", count=len(letters), kinds=kinds, first=letters[0].document_id
             )
-        counts = item.counts(results, unchanged)
         self._metrics.committed(counts)
         for _ in range(self._tracker.complete(item.pending, counts)):
             self._ahead.release()

@@ -20,6 +20,7 @@ from engine.observing.timeline import Sample
 from engine.report import RangeReport
 from engine.running.low_water_mark import LowWaterMark, PendingBatch
 from engine.storing.checkpoint import Checkpoint, CheckpointStore
+from engine.wording import escape_controls
 
 SAVE_TIMEOUT_S = 1.0
 """Longest time to save the checkpoint of a range that stopped early. Airflow sends SIGKILL five seconds after
@@ -166,7 +167,7 @@ class ProgressTracker:
             counts=self._mark.counts,
             effort=self._resumed.effort + self._counter.effort,
             active_s=self._resumed.active_s + self._saved_at - self._began,
-            problem=None if error is None else str(error),
+            problem=None if error is None else problem_of(error),
             reason=None if error is None else type(error).__name__,
             timeline=self._timeline,
             notes=tuple(dict.fromkeys((*self._resumed.notes, *self._notes()))),
@@ -243,6 +244,14 @@ class RunProgress:
         )
 
 
+PROBLEM_CHARS = 2000
+
+
+def problem_of(error: BaseException) -> str:
+    """Says what ended a range, as it can be stored and shown: part of it may come from outside."""
+    return escape_controls(str(error)[:PROBLEM_CHARS])
+
+
 def report_of(checkpoint: Checkpoint) -> RangeReport:
     """Makes the report of a range from its checkpoint."""
     return RangeReport(
@@ -284,6 +293,6 @@ def failed_report(key_range: KeyRange, error: EngineError) -> RangeReport:
         status=Status.FAILED,
         range_id=key_range.range_id,
         expected=key_range.expected,
-        problems=(str(error),),
+        problems=(problem_of(error),),
         reason=type(error).__name__,
     )

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from engine.errors import ConfigError, EngineError
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
@@ -36,6 +37,7 @@ from engine.storing.target import Target, target_of
 from engine.storing.target_options import ALL, STATE, check_options
 from engine.storing.writer import Writer
 from engine.verdict import verdict_of
+from engine.wording import reasons_of
 
 
 async def run(
@@ -160,7 +162,9 @@ async def _conclude(
     events = Events(run=plan.run_id)
     verdict = verdict_of(report)
     tell = events.info if verdict.succeeded else events.warning
-    told = {"status": report.status, "reconciled": report.reconciled, "read": report.read}
+    told: dict[str, Any] = {"status": report.status, "reconciled": report.reconciled, "read": report.read}
+    if reasons := reasons_of(report.dead_letter_reasons):
+        told["dead_letter_reasons"] = "; ".join(reasons)
     tell("run_concluded", verdict=verdict.title, **told)
     return report
 

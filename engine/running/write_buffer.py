@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from engine.running.low_water_mark import PendingBatch
 
 Results: TypeAlias = tuple[list[Extraction], list[DeadLetter]]
 """The extractions and dead letters to write for a batch."""
+
+UNSTORABLE = "what the service gave cannot be stored"
 
 T = TypeVar("T")
 
@@ -99,7 +102,9 @@ class BatchInFlight:
         """
         batch, (extractions, letters) = self.batch, results
         same = sum(lookup_key(e.document_id) in unchanged for e in extractions) if unchanged else 0
-        return Counts(batch.read, len(extractions) - same, batch.unchanged + same, len(letters), batch.digest)
+        reasons = dict(Counter(letter.reason or letter.kind for letter in letters)) if letters else {}
+        counts = batch.read, len(extractions) - same, batch.unchanged + same, len(letters), batch.digest
+        return Counts(*counts, reasons)
 
 
 def joined(results: Sequence[Results]) -> Results:
@@ -126,9 +131,10 @@ def with_letters(
         DeadLetter(
             e.document_id,
             Failure.PERMANENT.value,
-            f"the result {problems[lookup_key(e.document_id)]}",
+            f"{UNSTORABLE}: it {problems[lookup_key(e.document_id)]}",
             range_id,
             text_hash=e.text_hash,
+            reason=UNSTORABLE,
         )
         for e in refused
     ]

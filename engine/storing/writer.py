@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,9 +60,9 @@ class JsonLinesWriter:
         """Appends one line for each extraction and each dead letter."""
         try:
             async with self._one_at_a_time:
-                await asyncio.to_thread(_append, self._path, [_extraction_line(e) for e in extractions])
-                lines = [_dead_letter_line(d) for d in dead_letters]
-                await asyncio.to_thread(_append, self._dead_letters, lines)
+                # Lines are made in the thread, too: one of many entities takes seconds.
+                await asyncio.to_thread(_append, self._path, map(_extraction_line, extractions))
+                await asyncio.to_thread(_append, self._dead_letters, map(_dead_letter_line, dead_letters))
         except OSError as error:
             raise WriteError(f"results could not be appended to {self._path}: {error}") from error
         return frozenset()
@@ -82,11 +83,15 @@ def _line(record: dict[str, Any]) -> str:
         line.encode()
     except UnicodeEncodeError:  # a service may answer with half of a surrogate pair
         return json_util.dumps(record, json_options=json_util.RELAXED_JSON_OPTIONS)
-    return line
+    return _LINE_BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
-def _append(path: Path, lines: list[str]) -> None:
-    if lines:
+_LINE_BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""Characters that JSON leaves as they are, and at which some programs end a line."""
+
+
+def _append(path: Path, made: Iterable[str]) -> None:
+    if lines := list(made):
         with path.open("a", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
             file.flush()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from engine.verdict import Kind, Verdict, verdict_of_json
+from engine.wording import reasons_of
 
 SILENT_S = 30.0
 """Seconds without a checkpoint after which a running range is called silent.
@@ -45,6 +46,7 @@ class RangeProgress:
         silent_s: seconds since its last checkpoint; None if the range is not running.
         problem: why it was interrupted or failed.
         notes: what was noticed that is no failure.
+        reasons: how many dead letters have which reason.
     """
 
     range_id: str
@@ -60,6 +62,7 @@ class RangeProgress:
     silent_s: float | None = None
     problem: str | None = None
     notes: tuple[str, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def read(self) -> int:
@@ -130,6 +133,14 @@ class RunProgress:
         return [str(note)[:MOST_PROBLEM_CHARS] for note in dict.fromkeys(told)][:MOST_PROBLEMS]
 
     @property
+    def reasons(self) -> list[str]:
+        """How many dead letters of all ranges have which reason, in words."""
+        summed: Counter[str] = Counter()
+        for r in self.ranges:
+            summed.update(r.reasons)
+        return reasons_of([{"reason": reason, "count": count} for reason, count in summed.items()])
+
+    @property
     def by_status(self) -> dict[str, int]:
         """How many ranges have each status; statuses without a range are left out."""
         counted = Counter(r.status for r in self.ranges)
@@ -195,13 +206,14 @@ class RunProgress:
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as a dict for JSON; times are in ISO-8601."""
-        derived = ("totals", "by_status", "notes", "size", "counted", "left", "elapsed_s", "rate", "left_s")
+        texts = ("notes", "reasons")
+        numbers = ("totals", "by_status", "size", "counted", "left", "elapsed_s", "rate", "left_s")
         return {
             "run_id": self.run_id,
             "state": self.state,
             "ended": self.ended,
             "at": self.now.isoformat(),
-            **{name: getattr(self, name) for name in derived},
+            **{name: getattr(self, name) for name in (*texts, *numbers)},
             "verdict": self.verdict._asdict(),
             "ranges": [_plain(r) for r in self.ranges],
         }
@@ -251,6 +263,7 @@ def _range_of(
         silent_s=None if silent is None else max(0.0, silent.total_seconds()),
         problem=(kept.get("problem") or "")[:MOST_PROBLEM_CHARS] or None,
         notes=tuple(kept.get("notes", ())),
+        reasons={each["reason"]: each["count"] for each in kept.get("dead_letter_reasons", ())},
     )
 
 

@@ -25,7 +25,7 @@ TIMEOUT_S = 3.0
 PLAN_FIELDS = ("run_id", "ranges.range_id", "ranges.label", "ranges.expected", "ranges.about")
 REPORT_FIELDS = ("report.status", "report.reconciled", "report.problems", "report.notes")
 _OF_ATTEMPTS = ("status", "attempts", "active_s", "started_at", "updated_at", "problem", "notes")
-RANGE_FIELDS = ("range_id", *_OF_ATTEMPTS, *COUNTED)
+RANGE_FIELDS = ("range_id", "dead_letter_reasons", *_OF_ATTEMPTS, *COUNTED)
 """The fields that are read. A checkpoint has more, such as keys of documents, which must not be shown."""
 
 Document = dict[str, Any]

@@ -42,6 +42,7 @@ class Work:
         text_timeout_s=0.0,
         offsets=None,
         canary=False,
+        writer=None,
         **settings,
     ):
         """Runs the engine over the source and returns the report; a second call resumes.
@@ -64,6 +65,7 @@ class Work:
             source=self.source,
             extractor=extractor,
             target=self.database,
+            writer=writer,
             settings=settings_with(**quick | settings),
         )
 

@@ -14,9 +14,10 @@ from aiohttp.http_exceptions import ContentLengthError, HttpProcessingError, Tra
 from yarl import URL
 
 from engine.errors import ExtractionError, Failure
-from engine.extractors.formats import FORMATS, Format, failure_of
+from engine.extractors.formats import FORMATS, Format, failure_of, paths_of_others
 from engine.extractors.http.addresses import shown, without_addresses, without_secrets
 from engine.extractors.http.json_bodies import decoded
+from engine.extractors.http.refusals import words_of
 from engine.extractors.http.waits import reset_s, retry_after_s
 from engine.extractors.item_errors import MULTI_STATUS, item_error
 from engine.extractors.redaction import redact
@@ -34,6 +35,11 @@ _LOOKED_AT = 16_384
 
 MAX_HEADER_BYTES = 65_536
 """Bytes of one header of an answer. Services behind gateways send longer ones than aiohttp's 8 KiB."""
+
+NOT_JSON = "the answer is not JSON"
+
+NOT_THERE = frozenset({404, 405})
+"""Statuses of an address that is not there, or takes no POST."""
 
 _EMPTY = (204, 205)
 _REDIRECTIONS = range(300, 400)
@@ -69,13 +75,14 @@ class AnswerReader:
             claimed = "json" in response.content_type or response.status in _EMPTY
             what, begin = f"HTTP {response.status}: an empty answer", ""
             if body:
-                what = "the answer is not JSON"
+                what = NOT_JSON
                 begin = f" that begin with {self._beginning(texts, response, body)!r}"
             raise ExtractionError(
                 f"{what}: content type {response.content_type}, {len(body)} bytes{begin}"
                 + ("" if claimed else "; is a proxy in the way?"),
                 failure=Failure.PERMANENT if claimed else Failure.TRANSIENT,
                 status=response.status,
+                reason=what,
             ) from (None if self.secrets else error)
         if response.status == MULTI_STATUS and (reported := item_error(texts, answer)) is not None:
             raise reported
@@ -89,15 +96,26 @@ class AnswerReader:
             return self._redirection(texts, response)
         now = datetime.now(UTC)
         hint = retry_after_s(response.headers, now)
-        beginning = self._beginning(texts, response, body)
-        failure = failure_of(self.shape, response.status, beginning, hinted=hint is not None)
+        words = words_of(self.shape, texts, body, charset_of(response.headers.get("Content-Type")))
+        failure = failure_of(self.shape, response.status, words, hinted=hint is not None)
         if failure is Failure.THROTTLED and hint is None:
             hint = reset_s(response.headers, now)
+        status = f"HTTP {response.status}"
+        asked = self._asked(response.method) if response.status in NOT_THERE else ""
         return ExtractionError(
-            f"HTTP {response.status}: {beginning}",
+            f"{status}: {asked}{self._beginning(texts, response, body)}",
             failure=failure,
             status=response.status,
             retry_after_s=hint,
+            reason=status,
+        )
+
+    def _asked(self, method: str) -> str:
+        """Says what was asked for and what other formats ask for: the format or the path may be wrong."""
+        address = without_secrets(shown(str(self.url)), self.secrets)
+        return (
+            f"format {self.shape.name!r} asked {method} {address}; other formats ask "
+            f"{paths_of_others(self.shape)}: choose another format, or a path in the address; it says: "
         )
 
     def _redirection(self, texts: Sequence[str], response: aiohttp.ClientResponse) -> ExtractionError:
@@ -112,6 +130,7 @@ class AnswerReader:
             f"HTTP {response.status}: the service redirects to {told}; no redirect is followed, because "
             "texts and keys would go to an address that nobody has given; set the address that answers",
             status=response.status,
+            reason=f"HTTP {response.status}",
         )
 
     def _beginning(self, texts: Sequence[str], response: aiohttp.ClientResponse, body: bytes) -> str:
@@ -149,20 +168,21 @@ def translated(error: aiohttp.ClientError, *, works: bool = True) -> ExtractionE
             an accident and transient; if not, it will be so for ever.
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError):  # a retry would fail in the same way
-        return ExtractionError(f"{type(error).__name__}: {error}; {_TRUST}")
+        return ExtractionError(f"{type(error).__name__}: {error}; {_TRUST}", reason=type(error).__name__)
     if isinstance(error, aiohttp.InvalidURL):
-        return ExtractionError(_plain(error))
+        return ExtractionError(_plain(error), reason=type(error).__name__)
     if (fault := _broken_http(error)) is not None:
         return ExtractionError(
-            f"the answer cannot be read: {fault}", failure=Failure.TRANSIENT if works else Failure.PERMANENT
+            f"the answer cannot be read: {fault}",
+            failure=Failure.TRANSIENT if works else Failure.PERMANENT,
+            reason="the answer cannot be read",
         )
     if isinstance(error, aiohttp.ClientResponseError) and error.status:
         return _answered(error)
     if isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str):
-        return ExtractionError(
-            "the connection was closed in the middle of an answer", failure=Failure.TRANSIENT
-        )
-    return ExtractionError(_plain(error), failure=Failure.TRANSIENT)
+        closed = "the connection was closed in the middle of an answer"
+        return ExtractionError(closed, failure=Failure.TRANSIENT, reason=closed)
+    return ExtractionError(_plain(error), failure=Failure.TRANSIENT, reason=type(error).__name__)
 
 
 def cause_of(error: BaseException) -> BaseException | None:
