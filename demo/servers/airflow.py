@@ -160,7 +160,8 @@ def _options(settings: AirflowSettings) -> dict[str, str]:
             "EXECUTION_API_SERVER_URL": f"{settings.url}/execution/",
         },
         "API": {"PORT": str(settings.port), "BASE_URL": settings.url, "WORKERS": "1"},
-        "DAG_PROCESSOR": {"PARSING_PROCESSES": "1"},
+        # The files do not change while it runs; parsing them again every 30 s would take half a core.
+        "DAG_PROCESSOR": {"PARSING_PROCESSES": "1", "MIN_FILE_PROCESS_INTERVAL": "3600"},
         # Seconds between two searches for work. The default of 1 delays each step of a short run.
         "SCHEDULER": {"SCHEDULER_IDLE_SLEEP_TIME": "0.3"},
         "USAGE_DATA_COLLECTION": {"ENABLED": "False"},

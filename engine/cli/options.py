@@ -92,12 +92,13 @@ class Places:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Any, Any]]:
         """Yields the source and target databases, after both servers have answered."""
-        source = await _connected(self.uri)
-        target = await _connected(self.target_uri) if self.target_uri else source
+        opened = [await _connected(self.uri)]
         try:
-            yield named(source, self.database), named(target, self.target_database or self.database)
+            if self.target_uri:
+                opened.append(await _connected(self.target_uri))
+            yield named(opened[0], self.database), named(opened[-1], self.target_database or self.database)
         finally:
-            clients.close(*{id(client): client for client in (source, target)}.values())
+            clients.close(*opened)
 
 
 async def _connected(uri: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command line, run as a process of its own."""
+"""The command line: what each command does, prints and returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import uuid
 import pymongo
 import pytest
 from bson import ObjectId
+from typer.testing import CliRunner
 
+from engine.cli import display
+from engine.cli.commands import app
 from tests.support.samples import INDEX, message
 
 EXTRACTOR = """
@@ -40,22 +43,22 @@ async def slow(texts):
 
 
 @pytest.fixture
-def workplace(mongod_uri, tmp_path):
+def workplace(mongod_uri, tmp_path, monkeypatch):
     """A database with 500 messages, a folder with extractors, and a way to run commands there."""
     (tmp_path / "mine.py").write_text(EXTRACTOR)
     name = f"test_{uuid.uuid4().hex[:12]}"
     with pymongo.MongoClient(mongod_uri) as client:
         client[name]["messages"].create_index(INDEX)
         client[name]["messages"].insert_many([message(n, n) for n in range(500)])
-        yield Workplace(mongod_uri, client[name], tmp_path)
+        yield Workplace(mongod_uri, client[name], tmp_path, monkeypatch)
         client.drop_database(name)
 
 
 class Workplace:
     """The place where the command line is run."""
 
-    def __init__(self, uri, database, folder):
-        self.database, self.folder = database, folder
+    def __init__(self, uri, database, folder, monkeypatch):
+        self.database, self.folder, self._monkeypatch = database, folder, monkeypatch
         self.environment = {**os.environ, "MONGODB_URI": uri, "COLUMNS": "200"}
 
     def start(self, command, *arguments, collection="messages"):
@@ -72,11 +75,25 @@ class Workplace:
             stderr=subprocess.PIPE,
         )
 
-    def call(self, command, *arguments, **options):
-        """Runs the command to its end; returns the exit status and all that it printed."""
-        process = self.start(command, *arguments, **options)
+    def call_alone(self, command, *arguments):
+        """Does the same in a process of its own."""
+        process = self.start(command, *arguments)
         output, errors = process.communicate(timeout=120)
         return process.returncode, output + errors
+
+    def call(self, command, *arguments, collection="messages"):
+        """Runs the command in this process; returns the exit status and all that it printed."""
+        line = [command, *arguments, "--database", self.database.name]
+        if collection:
+            line += ["--collection", collection]
+        with self._monkeypatch.context() as patch:
+            patch.chdir(self.folder)
+            patch.delitem(sys.modules, "mine", raising=False)
+            for console in (display.out, display.err):
+                patch.setattr(console, "_width", 200)
+            ended = CliRunner(env=self.environment).invoke(app, line)
+        assert isinstance(ended.exception, SystemExit | None), ended.exception
+        return ended.exit_code, ended.output
 
 
 def test_run_does_the_whole_job_without_airflow(workplace):
@@ -274,7 +291,7 @@ def test_trap_57_an_address_is_told_without_its_secrets(workplace, uri, code):
     uri += "serverSelectionTimeoutMS=200"
     for name in ("ENGINE_TARGET_URI", "MONGODB_URI"):
         workplace.environment[name] = uri
-        ended, printed = workplace.call("plan", "--verbose")
+        ended, printed = workplace.call_alone("plan", "--verbose")
         assert (ended, "127.0.0.1:1" in printed, "xK9qS" in printed) == (code, True, False), printed
         assert "Traceback" not in printed
 
