@@ -215,10 +215,7 @@ class Caller:
             raise
 
     async def _request(self, texts: Sequence[str], ask: ExtractFunction) -> list[tuple[Entity, ...]]:
-        """Makes one request. The service is called here and nowhere else, probes included.
-
-        The engine keeps the time itself. Only a cancellation of this task ends the range, none from within.
-        """
+        """Makes one request and keeps its time. Only a cancellation of this task ends the range."""
         self.counter.requests += 1
         SENT_AGAIN.set(self.counter.count_sent_again)
         limit_s = self._settings.request_timeout_s + self._settings.text_timeout_s * len(texts)

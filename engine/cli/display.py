@@ -16,6 +16,7 @@ from rich.table import Table
 
 from engine.checking.verify import Verification
 from engine.errors import WriteError
+from engine.extractors.http.addresses import without_addresses
 from engine.keys.bson_values import to_relaxed_json
 from engine.model import Progress
 from engine.mongo import driver
@@ -198,7 +199,7 @@ def _show_empty(empty: str | None) -> None:
 def fail(problem: object) -> None:
     """Prints an error as one line on standard error."""
     err.print(
-        f"[bold red]error:[/] {escape(escape_controls(str(problem)))}",
+        f"[bold red]error:[/] {escape(escape_controls(without_addresses(str(problem))))}",
         highlight=False,
         markup=True,
         soft_wrap=True,

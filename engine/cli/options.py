@@ -156,6 +156,10 @@ def _object(text: str | None) -> dict[str, Any]:
 
 
 def _imported(path: str) -> ExtractFunction:
+    if "/" in path:
+        raise ConfigError(
+            "--extractor: give MODULE:FUNCTION; the address of a service is given as --service-url"
+        )
     module, _, name = path.partition(":")
     sys.path.insert(0, "")
     try:

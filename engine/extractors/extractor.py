@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import aiohttp
 
 from engine.errors import ConfigError
+from engine.extractors.http.addresses import without_addresses
 from engine.extractors.http.answers import cause_of, translated
 from engine.model import Entity
 
@@ -58,7 +59,7 @@ class FunctionExtractor:
         """Calls the function and translates the errors of aiohttp, in case the function uses it."""
         pending = self.function(texts)
         if not isawaitable(pending):
-            raise ConfigError(f"extractor {self.function!r} must be an async function")
+            raise ConfigError(f"extractor {without_addresses(repr(self.function))} must be an async function")
         try:
             return await pending
         except aiohttp.ClientError as error:
@@ -75,7 +76,9 @@ def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:
         return extractor
     if callable(extractor):
         return FunctionExtractor(extractor)
-    raise ConfigError(f"extractor {extractor!r} is neither an Extractor nor an async function of texts")
+    raise ConfigError(
+        f"extractor {without_addresses(repr(extractor))} is neither an Extractor nor an async function of texts"
+    )
 
 
 def opened(extractor: Extractor) -> AbstractAsyncContextManager[Any]:

@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from engine.errors import ExtractionError, classify
+from engine.extractors.http.addresses import without_addresses
 from engine.wording import escape_controls
 
 PLACEHOLDER = "[text]"
@@ -54,7 +55,8 @@ def _message(error: Exception) -> str:
         said = str(error)
     except Exception:  # noqa: BLE001  (a class of its own may do anything)
         said = "its message cannot be shown"
-    return said if isinstance(error, ExtractionError) else f"{type(error).__name__}: {said}"
+    name = "" if isinstance(error, ExtractionError) else f"{type(error).__name__}: "
+    return without_addresses(f"{name}{said[: 4 * COMPARED_CHARS]}")
 
 
 def _reason(error: Exception, status: int | None) -> str:

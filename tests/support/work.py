@@ -57,6 +57,7 @@ class Work:
             text_timeout_s=text_timeout_s,
             offsets=offsets,
             canary=canary,
+            max_answer_bytes=settings.get("max_answer_bytes", 64 << 20),
         )
         quick = {"range_documents": 100, "batch_texts": 8, "max_concurrency": 4}
         quick |= {"retry_base_s": 0.005, "retry_max_s": 0.02, "checkpoint_s": 0.0, "timeout_charge_s": 0.02}

@@ -31,7 +31,7 @@ _MOST_PORT = 65_535
 _ADDRESS = re.compile(r"\b(?!mongodb)[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]*")
 """An address in a message. Of MongoDB's, `engine.mongo.addresses` has left the hosts only."""
 
-_PATH_AND_QUERY = re.compile(r"(?<![\w/.])(/[^\s?\"'<>]*)\?[^\s\"'<>]+")
+_PATH_AND_QUERY = re.compile(r"(?<![\w/.])(/[^\s?\"'<>]{0,500})\?[^\s\"'<>]+")
 """An address without its host, as urllib3 shows it."""
 
 _UNQUOTED = ascii_letters + digits + "%:/?#[]@!$&'()*+,;=-._~|"
