@@ -77,7 +77,7 @@ def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:
     if callable(extractor):
         return FunctionExtractor(extractor)
     raise ConfigError(
-        f"extractor {without_addresses(repr(extractor))} is neither an Extractor nor an async function of texts"
+        without_addresses(f"extractor {extractor!r} is neither an Extractor nor an async function of texts")
     )
 
 
