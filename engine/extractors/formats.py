@@ -50,6 +50,8 @@ class Format:
             then compared exactly. If not, `response` sets the text to "", or to the service's own form of it
             (another case, without blanks), which is compared leniently (`answer_check.alike`).
         batch_texts: largest number of texts in a request; None means any number.
+        max_text_chars: longer texts may be read only in part, without an error; None if the service reads all
+            of a text or refuses it, or if its limit is not known.
         query: parameters of the query string.
         headers: sent with every request, such as the content type of a body that is not JSON.
     """
@@ -64,6 +66,7 @@ class Format:
     offsets: OffsetUnit = OffsetUnit.CODE_POINTS
     surface: bool = True
     batch_texts: int | None = None
+    max_text_chars: int | None = None
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,6 +91,8 @@ FORMATS = {
             services.hugging_face_request,
             services.hugging_face_response,
             throttles=("is currently loading",),
+            # BERT and its kind read 512 tokens of one character or more, of which two are marks.
+            max_text_chars=510,
             surface=False,
         ),
         Format(
@@ -103,7 +108,15 @@ FORMATS = {
             # Without a charset the server reads Latin-1: https://github.com/stanfordnlp/CoreNLP/issues/125
             headers={"Content-Type": "text/plain; charset=utf-8"},
         ),
-        Format("gliner", "/gliner", services.gliner_request, services.gliner_response, batch_texts=1),
+        Format(
+            "gliner",
+            "/gliner",
+            services.gliner_request,
+            services.gliner_response,
+            batch_texts=1,
+            # `max_len` in the configuration of its models, in words: a mark of punctuation is one, too.
+            max_text_chars=384,
+        ),
         Format(
             "comprehend",
             "/",

@@ -49,6 +49,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
 
     Attributes:
         batch_texts: largest number of texts in a request; None means any number.
+        max_text_chars: longer texts may be read only in part; None if there is no such limit, or none known.
 
     Raises:
         ConfigError: the address is not an http(s) URL, or the format or the unit is unknown.
@@ -81,6 +82,7 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._timeout = cache(lambda texts: aiohttp.ClientTimeout(total=timeout_s + text_timeout_s * texts))
         self._unit = parse_unit(offsets or self._format.offsets)
         self.batch_texts = self._format.batch_texts
+        self.max_text_chars = self._format.max_text_chars
         self._with_canary = canary
         self._canary: Canary | None = None
         self._connections: Connections | None = None

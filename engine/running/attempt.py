@@ -46,6 +46,10 @@ async def run_attempt(
         endpoint = endpoint_of(service, settings)
         caller = Caller(service, endpoint, settings)
         target = writer if isinstance(writer, MongoWriter) else None
+        most = settings.max_text_chars or getattr(service, "max_text_chars", None)
+        batcher = _batcher(
+            key_range.range_id, endpoint.size, settings, spanning=source.resumes_anywhere, most_chars=most
+        )
         tracker = ProgressTracker(
             checkpoints,
             checkpoint,
@@ -53,12 +57,12 @@ async def run_attempt(
             counter=caller.counter,
             slots=endpoint.slots,
             progress=progress,
-            notes=endpoint.size.notes.values,
+            notes=lambda: (*endpoint.size.notes.values(), *batcher.notes),
             collections=target.collections if target else {},
         )
         attempt = RangeAttempt(
             source=source,
-            batcher=_batcher(key_range.range_id, endpoint.size, settings, spanning=source.resumes_anywhere),
+            batcher=batcher,
             caller=caller,
             endpoint=endpoint,
             writer=writer,
@@ -72,7 +76,9 @@ async def run_attempt(
     return report_of(tracker.checkpoint)
 
 
-def _batcher(range_id: str, size: RequestSize, settings: Settings, *, spanning: bool) -> Batcher:
+def _batcher(
+    range_id: str, size: RequestSize, settings: Settings, *, spanning: bool, most_chars: int | None
+) -> Batcher:
     return Batcher(
         range_id,
         size,
@@ -80,4 +86,5 @@ def _batcher(range_id: str, size: RequestSize, settings: Settings, *, spanning: 
         text_field=settings.text_field,
         empty_if_missing=settings.missing_text == "empty",
         spanning=spanning,
+        max_text_chars=most_chars,
     )

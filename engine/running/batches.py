@@ -67,6 +67,10 @@ class Batcher:
         sent_texts: the texts that the range has sent so far; the batcher adds those that it cuts.
         spanning: whether a batch that is not full at the end of a page may be filled from the next page. A
             batch spans two pages at most.
+        max_text_chars: longer texts are noted, because the service may read only their beginning.
+
+    Attributes:
+        notes: what the report has to say about the texts.
     """
 
     def __init__(
@@ -78,7 +82,10 @@ class Batcher:
         text_field: str,
         empty_if_missing: bool = False,
         spanning: bool = True,
+        max_text_chars: int | None = None,
     ) -> None:
+        self.notes: tuple[str, ...] = ()
+        self._max_text_chars = max_text_chars
         self._size = size
         self._range_id, self._sent_texts = range_id, sent_texts
         self._text_field, self._empty_if_missing = text_field, empty_if_missing
@@ -94,7 +101,10 @@ class Batcher:
         texts, digests, begin = self._texts(page), digests_of(page.ids), 0
         carried = self._batch if self._batch.read else None
         most_texts, most_chars = self._size.next_cut()
-        rows = zip(page.ids, texts, hashes_of(texts), strict=True)
+        hashes = hashes_of(texts)
+        if self._max_text_chars is not None and not self.notes:
+            self._look_for_long(texts, hashes, self._max_text_chars)
+        rows = zip(page.ids, texts, hashes, strict=True)
         for at, (document_id, text, text_hash) in enumerate(rows):
             batch = self._batch
             if text_hash is None:
@@ -124,6 +134,15 @@ class Batcher:
         """Returns the documents that the last page left over; None if there are none."""
         batch, self._batch = self._batch, Batch()
         return batch if batch.read else None
+
+    def _look_for_long(self, texts: Sequence[Any], hashes: Sequence[str | None], most: int) -> None:
+        """Notes texts that the service may not read to their end. What has no hash is no text."""
+        if any(text_hash and len(text) > most for text, text_hash in zip(texts, hashes, strict=True)):
+            note = (
+                f"texts of more than {most:,} characters (max_text_chars) are possibly truncated: the "
+                "service may read only their beginning, and find nothing in the rest"
+            )
+            self.notes = (note,)
 
     def _texts(self, page: Page) -> Sequence[Any]:
         if self._empty_if_missing:

@@ -81,6 +81,9 @@ class Settings(Checked):
     batch_chars: int = Field(
         100_000, ge=1, description="Most characters in a request (it has at least one text)."
     )
+    max_text_chars: int | None = Field(
+        None, ge=1, description="Longer texts are told as possibly truncated; formats have defaults."
+    )
     request_timeout_s: float = Field(
         30.0, gt=0, description="Time for one attempt, plus `text_timeout_s` for each text."
     )
@@ -101,7 +104,6 @@ class Settings(Checked):
         min_length=1,
         description="Version of the extractor; with a new one, every document is sent again.",
     )
-
     force: bool = Field(
         False, description="Send every document and replace its result, even if unchanged; a run of its own."
     )
@@ -127,9 +129,7 @@ class Settings(Checked):
     drain_s: float = Field(
         1.5, ge=0, description="Time that requests in flight have to finish after a range is stopped."
     )
-    deadline_s: float | None = Field(
-        None, gt=0, description="A range stops as `interrupted` after this time."
-    )
+    deadline_s: float | None = Field(None, gt=0, description="Time after which a range is `interrupted`.")
 
     # --- everything else ---
     tuning: Tuning = Field(
