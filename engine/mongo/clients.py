@@ -14,6 +14,9 @@ from engine.errors import ConfigError, SourceError
 from engine.mongo import calls
 from engine.mongo.addresses import hosts_of, without_secrets
 
+READ_CONCERNS = frozenset({None, "local", "available", "majority", "linearizable", "snapshot"})
+"""The levels of reading that servers know. The driver takes any text."""
+
 CLOSE_S = 0.2
 """The longest time for closing clients. All that it does for a server is to end their sessions early."""
 
@@ -35,6 +38,9 @@ def client_of(uri: str, **options: Any) -> Any:
         # Without a cause: the driver's own message, which a traceback shows, may hold a password.
         refusal = ConfigError(f"MongoDB at {hosts_of(uri)}: {without_secrets(str(error), uri, options)}")
         raise refusal from None
+    if client.read_concern.level not in READ_CONCERNS:
+        levels = ", ".join(sorted(filter(None, READ_CONCERNS)))
+        raise ConfigError(f"MongoDB at {hosts_of(uri)}: readConcernLevel must be one of {levels}")
     for warning in warned:
         warnings.warn(without_secrets(str(warning.message), uri, options), warning.category, stacklevel=2)
     return client
@@ -44,15 +50,19 @@ async def connected(uri: str, **options: Any) -> Any:
     """Returns a new client after its server has answered. Nothing is repeated: a person waits for it.
 
     Raises:
-        ConfigError: the driver refuses the address or an option.
-        SourceError: the server does not answer, or refuses the login.
+        ConfigError: the driver refuses the address or an option, or the server refuses the login.
+        SourceError: the server does not answer.
     """
     client = client_of(uri, **options)
     try:
         await client.admin.command("ping")
     except PyMongoError as error:
         close(client)
-        refusal = calls.translated(error, SourceError, f"MongoDB at {hosts_of(uri)} does not answer")
+        where = f"MongoDB at {hosts_of(uri)}"
+        refusal = calls.translated(error, SourceError, f"{where} does not answer")
+        if refusal.code == calls.AUTHENTICATION_FAILED:
+            advice = calls.ADVICE[calls.AUTHENTICATION_FAILED]
+            raise ConfigError(f"{where} refuses the login: {advice}") from None
         refusal.args = (without_secrets(str(refusal), uri, options),)
         raise refusal from None
     return client

@@ -29,6 +29,10 @@ WRITE = frozenset({"find", "insert", "update"})
 KEEP = frozenset({"find", "insert", "update", "remove"})
 WALK = frozenset({"find", "listIndexes"})
 
+_NO_READ_CONCERN = frozenset({9, 72, 123, 148})
+"""Server codes of a read concern that is refused: FailedToParse, InvalidOptions, NotAReplicaSet,
+ReadConcernMajorityNotEnabled."""
+
 _COMMAND = re.compile(r'not authorized on (\S+) to execute command \{ (\w+): (?:"([^"]*)")?')
 _ACTIONS = {
     "count": "find",
@@ -49,15 +53,31 @@ async def check_source(source: driver.AnyCollection) -> None:
     """Checks that the login may read the source.
 
     Raises:
-        ConfigError: the login failed or lacks a privilege; names collection and action.
+        ConfigError: the login failed or lacks a privilege; names collection and action. Or the source cannot
+            be read by the read concern of its client.
         SourceError: the server did not answer.
     """
-    if driver.has_server(source) and source.read_concern.level == "snapshot":
-        raise ConfigError(
-            f"{driver.namespace(source)} would be read with readConcernLevel=snapshot, which counting does "
-            "not allow: leave it out of the address; planning compares its counts at a snapshot by itself"
-        )
     await _check(driver.exact(source).database, needs_of_source(source.name), calls.read_source)
+    if driver.has_server(source):
+        await _check_read_concern(driver.exact(source))
+
+
+async def _check_read_concern(source: driver.Collection) -> None:
+    level = source.read_concern.level
+    would = f"{driver.namespace(source)} would be read with readConcernLevel={level}, which"
+    if level == "snapshot":
+        raise ConfigError(
+            f"{would} counting does not allow: leave it out of the address; planning compares its counts at "
+            "a snapshot by itself"
+        )
+    if level in (None, "local"):
+        return
+    try:
+        await calls.read_source(source, lambda: source.find_one({"_id": {"$in": []}}))
+    except SourceError as error:
+        if error.code not in _NO_READ_CONCERN:
+            raise
+        raise ConfigError(f"{would} this server does not allow: leave it out of the address") from error
 
 
 async def check_target(target: driver.Database, needs: Needs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -69,6 +70,35 @@ async def test_every_command_works_with_every_index_that_begins_with_the_field(m
     assert (await verify(Window(), settings=SMALL, **where)).missing == 20
     await repair(Window(), extractor=first_word, settings=SMALL, **where)
     assert await ids_of(messages.database["messages_entities"]) == list(range(100))
+
+
+VIEWS = {
+    "all": [],
+    "a filter": [{"$match": {"text": {"$ne": "Hello 50"}}}],
+    "on a view": [{"$match": {"_id": {"$lt": 1000}}}],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_view_that_only_filters_is_read_by_every_index_behind_it(messages, shape, view):
+    """Without a sort; a run, a verification and a window in the middle find what one query finds."""
+    await messages.create_index(SHAPES[shape])
+    database, behind = messages.database, "messages"
+    if view == "on a view":
+        behind = (
+            await database.create_collection("below", viewOn="messages", pipeline=VIEWS["a filter"])
+        ).name
+    source = await database.create_collection("shown", viewOn=behind, pipeline=VIEWS[view])
+    where = {"source": source, "target": database, "settings": SMALL}
+    middle = Window(DAY + timedelta(seconds=10), DAY + timedelta(seconds=20))
+    wanted = await source.count_documents({"created_at": {"$gte": middle.start, "$lt": middle.end}})
+    assert (await plan_ranges(source, middle, SMALL)).documents == wanted
+    everything = await ids_of(source)
+    report = await run(Window(), extractor=first_word, **where)
+    assert (report.status, report.written) == (Status.SUCCEEDED, len(everything))
+    assert await ids_of(database["shown_entities"]) == everything
+    assert (await verify(Window(), **where)).complete
 
 
 @pytest.mark.parametrize("shape", [name for name in SHAPES if form_of(name) == "index_bounds"])

@@ -34,6 +34,21 @@ async def test_snapshot_as_read_concern_is_refused_in_one_line(pymongo_database)
         await plan_ranges(source.with_options(read_concern=ReadConcern("snapshot")), Window())
 
 
+@pytest.mark.parametrize("level", ["best", "snapshots"])
+async def test_a_read_concern_that_does_not_exist_is_refused_in_one_line(pymongo_database, level):
+    """By every function, before anything is written."""
+    source = await fill(pymongo_database["messages"], [message(1)])
+    where = {"source": source.with_options(read_concern=ReadConcern(level)), "target": pymongo_database}
+    for call in (
+        plan_ranges(where["source"], Window(), Settings(), pymongo_database),
+        run(Window(), extractor=first_word, **where),
+        verify(Window(), **where),
+    ):
+        with pytest.raises(ConfigError, match=f"readConcernLevel={level}, which this server does not allow"):
+            await call
+    assert await pymongo_database.list_collection_names() == ["messages"]
+
+
 async def test_a_collection_that_does_not_exist_is_told_with_the_nearest_names(pymongo_database):
     """No index is advised."""
     for name in ("tweets", "users", "tweet_texts"):
