@@ -28,9 +28,11 @@ class EngineError(Exception):
         range_id: the id of the KeyRange concerned, if there is one.
         document_id: the `_id` of the document concerned, if there is one.
         code: MongoDB's code of the error, if a server has answered with one.
+        ends_run: whether every range of the run would fail in the same way, so that `run` stops them all.
     """
 
     code: int | None = None
+    ends_run = False
 
     def __init__(self, message: str, *, range_id: str | None = None, document_id: Any = None) -> None:
         super().__init__(message)
@@ -89,6 +91,25 @@ class WrongAnswer(ExtractionError):
     """The service has answered, and its answer cannot be true for the texts that it was sent."""
 
 
+class ImpossibleAnswer(WrongAnswer):
+    """The answer has an object that no service can have sent: the code that made it is at fault."""
+
+
+class ServiceUnusable(ExtractionError):
+    """The service, or one's own function, works for no text: a fault in the code, a refused login.
+
+    Neither time nor another document changes that, so the run ends at once, and no document is blamed.
+    """
+
+    ends_run = True
+
+
+class TooManyDeadLetters(EngineError):
+    """The share of dead letters is above `max_dead_letter_share`; the run is stopped before its end."""
+
+    ends_run = True
+
+
 class WriteError(EngineError):
     """Extractions or dead letters could not be written durably."""
 
@@ -117,14 +138,15 @@ class ServiceDown(Interrupted):
 
 def root_error(raised: BaseException) -> BaseException:
     """Returns the first EngineError of the errors in an exception group; without one, the first error."""
-    errors = list(_leaves(raised))
+    errors = list(leaves(raised))
     return next((error for error in errors if isinstance(error, EngineError)), errors[0])
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yields the errors in an exception group, or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
-            yield from _leaves(inner)
+            yield from leaves(inner)
     else:
         yield error
 

@@ -227,7 +227,7 @@ def merge(
     ends = [r.finished_at for r in ranges if r.finished_at]
     return RunReport(
         run_id=run_id,
-        status=_status(ranges, problems),
+        status=_status(ranges, problems, stopped=problem is not None),
         expected=expected,
         **counts.to_document(),
         **asdict(effort),
@@ -244,11 +244,12 @@ def merge(
     )
 
 
-def _status(ranges: Sequence[RangeReport], problems: Sequence[str]) -> Status:
+def _status(ranges: Sequence[RangeReport], problems: Sequence[str], *, stopped: bool) -> Status:
+    """Returns the status of a run; one that was stopped may have ranges that will not begin."""
     if not problems:
         return Status.SUCCEEDED
     statuses = {r.status for r in ranges}
-    if statuses & {Status.PENDING, Status.RUNNING}:
+    if Status.RUNNING in statuses or (Status.PENDING in statuses and not stopped):
         return Status.RUNNING
     return (
         Status.INTERRUPTED

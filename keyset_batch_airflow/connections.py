@@ -19,6 +19,7 @@ from airflow.sdk.log import mask_secret
 from engine.errors import ConfigError
 from engine.extractors.formats import format_named
 from engine.extractors.http.addresses import joined, service_address
+from engine.extractors.http.headers import clean
 from engine.extractors.http_extractor import HttpExtractor
 from engine.mongo.clients import client_of
 from engine.settings import Settings
@@ -65,7 +66,7 @@ def extractor_of(params: Mapping[str, Any], settings: Settings) -> HttpExtractor
     return HttpExtractor(
         _checked(connection, str(extra.get("path", ""))),
         format=format_named(params["service_format"]),
-        headers={**_authorization(connection), **extra.get("headers", {})},
+        headers=_headers(connection, extra.get("headers", {})),
         timeout_s=settings.request_timeout_s,
         text_timeout_s=settings.text_timeout_s,
         offsets=extra.get("offsets"),
@@ -125,9 +126,28 @@ def tls_of(connection: Any) -> ssl.SSLContext | None:
     return context
 
 
+def _headers(connection: Any, given: Mapping[str, str]) -> dict[str, str]:
+    """The headers of requests to the service, the authorization among them.
+
+    Raises:
+        ConfigError: the Connection has both a login or token and an authorization in its extra.
+    """
+    own = _authorization(connection)
+    if own and any(name.lower() == "authorization" for name in given):
+        raise ConfigError(
+            f"connection {connection.conn_id!r}: there are both a password and an authorization in the headers "
+            "of the extra; leave out one of them"
+        )
+    return {**own, **given}
+
+
 def _authorization(connection: Any) -> dict[str, str]:
-    """The header of a login: a password alone is a bearer token, with a login it is basic authentication."""
-    login, password = connection.login or "", connection.password or ""
+    """The header of a login: a password alone is a bearer token, with a login it is basic authentication.
+
+    A line break at an end, as a secret that was read from a file has, is left out.
+    """
+    what = f"connection {connection.conn_id!r}: its password"
+    login, password = clean(connection.login or "", what), clean(connection.password or "", what)
     if not (login or password):
         return {}
     if not login:

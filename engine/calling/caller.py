@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
+from engine.calling.blame.refusal import LOGIN_REFUSED, Outcome, Refusal, unusable
 from engine.calling.endpoint import Endpoint
 from engine.calling.retry import Call, EffortCounter
 from engine.errors import (
@@ -26,13 +27,14 @@ from engine.errors import (
     Failure,
     Interrupted,
     ServiceDown,
+    ServiceUnusable,
     classify,
 )
-from engine.extractors.answer_check import check_answer
-from engine.extractors.extractor import ExtractFunction, Extractor, Preparable
+from engine.extractors.extractor import Extractor, Preparable
+from engine.extractors.functions.faults import Ask, answer_of
 from engine.extractors.http.sent_again import SENT_AGAIN
 from engine.extractors.redaction import described
-from engine.model import DeadLetter, Entity
+from engine.model import Entity
 from engine.observing import metrics
 from engine.settings import Settings
 
@@ -40,42 +42,6 @@ MAX_OUTAGES_BATCH = 2
 MAX_OUTAGES_TEXT = 5
 """How many outages a batch, or a single text, may meet before it is taken for their cause. Without a limit, a
 text that crashes the service would be sent forever, since each crash looks like an outage."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why one text failed for good. It holds the text only if the setting `keep_failed_text` is on."""
-
-    kind: Failure
-    message: str
-    reason: str
-    status: int | None
-    attempts: int
-    first_at: datetime
-    last_at: datetime
-    text_length: int
-    text: str | None = None
-
-    def dead_letter(self, document_id: Any, text_hash: str, range_id: str) -> DeadLetter:
-        """Makes the dead letter of a document that has this text."""
-        return DeadLetter(
-            document_id,
-            self.kind.value,
-            self.message,
-            range_id,
-            status=self.status,
-            attempts=self.attempts,
-            first_at=self.first_at,
-            last_at=self.last_at,
-            text_length=self.text_length,
-            text_hash=text_hash,
-            text=self.text,
-            reason=self.reason,
-        )
-
-
-Outcome: TypeAlias = tuple[Entity, ...] | Refusal
-"""What became of a text: its entities, or why it failed for good."""
 
 
 @dataclass
@@ -119,7 +85,8 @@ class Caller:
 
         Raises:
             ServiceDown: the service did not work for too long; nothing is blamed on these texts.
-            ExtractionError: it has never worked, and does not look as if it will.
+            ServiceUnusable: it has never worked, and does not look as if it will; or it refuses the login; or
+                one's own function is at fault.
         """
         return await self._in_requests(texts, self._settings.tuning.batch_attempts)
 
@@ -155,7 +122,7 @@ class Caller:
         while True:
             try:
                 return list(await endpoint.retries.call(call))
-            except (ConfigError, Interrupted):
+            except (ConfigError, Interrupted, ServiceUnusable):
                 raise
             except Exception as error:  # noqa: BLE001  (an extractor may raise anything)
                 failed = error
@@ -214,7 +181,7 @@ class Caller:
                 call.spent_s += endpoint.clock() - began
             raise
 
-    async def _request(self, texts: Sequence[str], ask: ExtractFunction) -> list[tuple[Entity, ...]]:
+    async def _request(self, texts: Sequence[str], ask: Ask) -> list[tuple[Entity, ...]]:
         """Makes one request and keeps its time. Only a cancellation of this task ends the range."""
         self.counter.requests += 1
         SENT_AGAIN.set(self.counter.count_sent_again)
@@ -222,7 +189,8 @@ class Caller:
         try:
             with self._metrics.request(texts):
                 async with asyncio.timeout(limit_s) as timeout:
-                    return self._endpoint.learn_from(texts, check_answer(texts, await ask(texts)))
+                    found = await answer_of(self._extractor, texts, ask)
+                    return self._endpoint.learn_from(texts, found)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -262,22 +230,20 @@ class Caller:
         """Why the service does not work; None if it does.
 
         Raises:
-            ExtractionError: it refuses for good, and nothing has ever gone through: a wrong address or token.
+            ServiceUnusable: it refuses for good, and nothing has ever gone through: a wrong address; or it
+                refuses the login, which may have expired.
         """
         text = self._endpoint.probe_text
         try:
             async with self._endpoint.attempt([text], retried=True):
                 await self._request([text], getattr(self._extractor, "probe", self._extractor.extract))
-        except (ConfigError, Interrupted):
+        except (ConfigError, Interrupted, ServiceUnusable):
             raise
         except Exception as error:
             problem = described(error, [text])
-            if problem.failure is Failure.PERMANENT and not self._endpoint.successes:
-                raise ExtractionError(
-                    f"the service does not work ({problem}); no document is blamed, run again to resume",
-                    failure=problem.failure,
-                    status=problem.status,
-                ) from error
+            hopeless = problem.status in LOGIN_REFUSED or not self._endpoint.successes
+            if hopeless and problem.failure is Failure.PERMANENT:
+                raise unusable(problem, error) from error
             return problem
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.checking.rerun import merged_report, run_documents
 from engine.checking.verify import Verifier, window_keys
-from engine.extractors.extractor import ExtractFunction, Extractor
+from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor
 from engine.keys.key import KeyRange
 from engine.keys.window import Window
 from engine.mongo import driver, privileges
@@ -40,7 +40,7 @@ async def repair(
     Returns:
         The report of a run with one range, `repair`, or with no range if the window is empty.
     """
-    settings = settings or Settings()
+    settings, extractor = settings or Settings(), as_extractor(extractor)
     run_id = settings.run_id or run_id_of(parameters_of(driver.namespace(source), window, settings))
     places = target_of(target, source, settings)
     notes = await check_options(places, source, RESULTS)

@@ -12,7 +12,7 @@ from bson.min_key import MinKey
 
 from engine.checking.rerun import merged_report, run_documents
 from engine.checking.unresolved_letters import UnresolvedLetters
-from engine.extractors.extractor import ExtractFunction, Extractor
+from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor
 from engine.keys.key import Key, KeyRange
 from engine.keys.window import Window
 from engine.mongo import driver, privileges
@@ -74,7 +74,7 @@ async def replay(
         The report of a run with one range, `replay`, or with no range if there was no dead letter. Without
         window and filter it expects as many documents as dead letters; it reads fewer if some were deleted.
     """
-    settings = settings or Settings()
+    settings, extractor = settings or Settings(), as_extractor(extractor)
     run_id = settings.run_id or f"{driver.namespace(source)}-{REPLAY}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     places = target_of(target, source, settings)
     notes = await check_options(places, source, RESULTS)

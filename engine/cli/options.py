@@ -15,8 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import ConfigError
-from engine.extractors.extractor import ExtractFunction, Extractor
+from engine.extractors.extractor import Extractor, as_extractor
 from engine.extractors.formats import FORMATS
+from engine.extractors.functions.faults import place_of
+from engine.extractors.http.headers import clean
 from engine.extractors.http_extractor import HttpExtractor
 from engine.extractors.offsets import OffsetUnit
 from engine.mongo import clients
@@ -73,7 +75,7 @@ Parameters = Annotated[
 ]
 Function = Annotated[
     str | None,
-    typer.Option(metavar="MODULE:FUNCTION", help="An async function to call instead of a service."),
+    typer.Option(metavar="MODULE:FUNCTION", help="A function to call instead of a service."),
 ]
 
 LOCAL = "mongodb://127.0.0.1:27017"
@@ -125,13 +127,13 @@ def service_from(
     *,
     offsets: str | None = None,
     parameters: str | None = None,
-) -> Extractor | ExtractFunction:
+) -> Extractor:
     """Returns the extractor for a service's address or a function's name; exactly one must be given."""
     if (url is None) == (extractor is None):
         raise ConfigError("give either --service-url or --extractor")
     if extractor is not None:
         return _imported(extractor)
-    token = os.environ.get("ENGINE_SERVICE_TOKEN")
+    token = clean(os.environ.get("ENGINE_SERVICE_TOKEN", ""), "ENGINE_SERVICE_TOKEN")
     return HttpExtractor(
         str(url),
         format=format_,
@@ -155,7 +157,7 @@ def _object(text: str | None) -> dict[str, Any]:
     return found
 
 
-def _imported(path: str) -> ExtractFunction:
+def _imported(path: str) -> Extractor:
     if "/" in path:
         raise ConfigError(
             "--extractor: give MODULE:FUNCTION; the address of a service is given as --service-url"
@@ -163,9 +165,10 @@ def _imported(path: str) -> ExtractFunction:
     module, _, name = path.partition(":")
     sys.path.insert(0, "")
     try:
-        function: ExtractFunction = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        function = getattr(importlib.import_module(module), name)
+    except Exception as error:  # the module may raise anything
+        problem = f"{type(error).__name__}: {error}, at {place_of(error)}"
         raise ConfigError(
-            f"--extractor {path!r}: give MODULE:FUNCTION that can be imported ({error})"
+            f"--extractor {path!r}: give MODULE:FUNCTION that can be imported ({problem})"
         ) from error
-    return function
+    return as_extractor(function)

@@ -7,15 +7,26 @@ entity with the document, where the service writes it in its own way.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import inf
 from typing import Any
 from unicodedata import normalize
 
-from engine.errors import WrongAnswer
+from engine.errors import ImpossibleAnswer, WrongAnswer
 from engine.extractors.redaction import redact
 from engine.model import Entity
+
+FORM = "the entities have another form than Entity(start, end, label, text)"
+FIELDS = "give Entity(start, end, label, text) or a dict with these keys"
+
+_JSON = (str, int, float, bool, type(None), list, dict)
+"""The types of what a service can have sent. What has another type was made by one's own code."""
+
+
+class _Impossible(TypeError):
+    """What is wrong with an object that no service can have sent."""
+
 
 _NUMBER = re.compile(r"-?\d+")
 
@@ -37,30 +48,29 @@ def check_answer(texts: Sequence[str], answer: Any) -> list[tuple[Entity, ...]]:
             integers, in order and inside the text; labels that are strings; scores that are finite numbers
             or None; and an entity text that equals `text[start:end]`. The message says which text's answer
             is wrong, without showing the text.
+        ImpossibleAnswer: it has an object that no service can have sent, such as a tuple for an entity.
     """
-    if not isinstance(answer, Sequence) or len(answer) != len(texts):
-        got = len(answer) if isinstance(answer, Sequence) else type(answer).__name__
-        raise WrongAnswer(f"the service returned {got} results for {len(texts)} texts", reason=OTHER_NUMBER)
+    if not isinstance(answer, Sequence) or isinstance(answer, str):
+        raise ImpossibleAnswer(
+            f"the service returned {type(answer).__name__} results for {len(texts)} texts: give a list that "
+            "holds a list of entities for each text",
+            reason=OTHER_NUMBER,
+        )
+    if len(answer) != len(texts):
+        raise WrongAnswer(
+            f"the service returned {len(answer)} results for {len(texts)} texts", reason=OTHER_NUMBER
+        )
     return [
         () if type(entities) is list and not entities else _check_entities(text, entities, at)
         for at, (text, entities) in enumerate(zip(texts, answer, strict=True))
     ]
 
 
-def as_entities(found: Any) -> list[Entity]:
-    """Returns entities that may be given as dicts of their fields.
-
-    Raises:
-        TypeError: they are neither.
-    """
-    return [entity if isinstance(entity, Entity) else Entity(**entity) for entity in found]
-
-
 def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
     size = len(text)
     problem: str | None = None
     try:
-        checked = tuple(entities)
+        checked = _listed(entities)
         for entity in checked:
             if not isinstance(entity, Entity):
                 return _check_entities(text, as_entities(checked), at)
@@ -77,21 +87,57 @@ def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
     except WrongAnswer:
         raise
     except Exception as error:
-        form = "the entities have another form than Entity(start, end, label, text)"
-        raise _wrong(at, f"{form}: {redact(str(error), [text])}", form) from error
+        kind = ImpossibleAnswer if isinstance(error, _Impossible) else WrongAnswer
+        raise _wrong(at, f"{FORM}: {redact(str(error), [text])}", FORM, kind) from error
     if problem:
         raise _wrong(at, problem, _NUMBER.sub("N", problem))
     return checked
 
 
-def _wrong(at: int, problem: str, reason: str) -> WrongAnswer:
-    return WrongAnswer(
+def _wrong(at: int, problem: str, reason: str, kind: type[WrongAnswer] = WrongAnswer) -> WrongAnswer:
+    return kind(
         f"the answer to text {at} of the request is wrong: {problem}", reason=f"a wrong answer: {reason}"
     )
 
 
+def _listed(entities: Any) -> tuple[Any, ...]:
+    if isinstance(entities, str | Mapping | Entity) or not isinstance(entities, Iterable):
+        raise _Impossible(f"it is {_a(entities)}, give a list of entities")
+    return tuple(entities)
+
+
+def as_entities(found: Any) -> list[Entity]:
+    """Returns entities that may be given as dicts of their fields.
+
+    Raises:
+        TypeError: they are neither.
+    """
+    return [entity if isinstance(entity, Entity) else _entity(entity) for entity in found]
+
+
+def _entity(found: Any) -> Entity:
+    if not isinstance(found, Mapping):
+        raise _Impossible(f"an entity is {_a(found)}: {FIELDS}")
+    try:
+        return Entity(**found)
+    except TypeError:
+        keys = ", ".join(sorted(map(str, found)))[:100]
+        raise _Impossible(f"an entity is a dict with the keys {keys}: {FIELDS}") from None
+
+
+def _a(found: Any) -> str:
+    return "nothing" if found is None else f"of type {type(found).__name__}"
+
+
 def _fault(text: str, start: Any, end: Any, label: Any, surface: Any, score: Any) -> str | None:
-    """Says what is wrong with an entity; None if it is only unusual, such as a score that is an integer."""
+    """Says what is wrong with an entity; None if it is only unusual, such as a score that is an integer.
+
+    Raises:
+        _Impossible: a field has a type that JSON does not have, such as `numpy.int64`.
+    """
+    for name, value in zip(Entity._fields, (start, end, label, surface, score), strict=True):
+        if not isinstance(value, _JSON):
+            raise _Impossible(f"{name} of an entity is {_a(value)}: give an int, a str or a float")
     if type(start) is not int or type(end) is not int:
         return f"offsets must be integers, got {type(start).__name__} and {type(end).__name__}"
     if not 0 <= start <= end <= len(text):

@@ -1,21 +1,24 @@
-"""The Extractor protocol, and the wrapper that turns a plain async function into an Extractor.
+"""The Extractor protocol, and the wrapper that turns a function into an Extractor.
 
 Each call of an extractor is one attempt. The engine retries, isolates texts that fail, and counts.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
-from inspect import isawaitable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-import aiohttp
-
 from engine.errors import ConfigError
+from engine.extractors.functions.signatures import check_call, is_async, name_of
 from engine.extractors.http.addresses import without_addresses
-from engine.extractors.http.answers import cause_of, translated
 from engine.model import Entity
+
+MOST_THREADS = 1024
+"""Threads of a plain function, at most: as many as requests may be in flight. They start when needed."""
 
 
 @runtime_checkable
@@ -46,39 +49,54 @@ class Preparable(Extractor, Protocol):
         ...
 
 
-ExtractFunction: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[list[Entity]]]]
+ExtractFunction: TypeAlias = Callable[
+    [Sequence[str]], Awaitable[Sequence[list[Entity]]] | Sequence[list[Entity]]
+]
+"""A function of texts: `async`, or a plain one, which is called in threads."""
 
 
 class FunctionExtractor:
-    """Wraps a plain `async def extract(texts) -> list[list[Entity]]` as an Extractor."""
+    """Wraps `async def extract(texts) -> list[list[Entity]]`, or a plain function, as an Extractor.
+
+    A plain function is called in a thread, so that it does not stop the requests of the others. It may be
+    called in several threads at once; `max_concurrency=1` prevents that.
+    """
 
     def __init__(self, function: ExtractFunction) -> None:
         self.function = function
+        self._threads = None if is_async(function) else ThreadPoolExecutor(MOST_THREADS, "extractor")
 
     async def extract(self, texts: Sequence[str]) -> Sequence[list[Entity]]:
-        """Calls the function and translates the errors of aiohttp, in case the function uses it."""
-        pending = self.function(texts)
-        if not isawaitable(pending):
-            raise ConfigError(f"extractor {without_addresses(repr(self.function))} must be an async function")
-        try:
-            return await pending
-        except aiohttp.ClientError as error:
-            raise translated(error) from cause_of(error)
+        """Calls the function."""
+        found: Any = (
+            self.function(texts)
+            if self._threads is None
+            else await asyncio.get_running_loop().run_in_executor(self._threads, self.function, texts)
+        )
+        return await found if inspect.isawaitable(found) else found  # type: ignore[no-any-return]
 
 
 def as_extractor(extractor: Extractor | ExtractFunction) -> Extractor:
-    """Returns the extractor itself, or a wrapper around a plain function.
+    """Returns the extractor itself, or a wrapper around a function. It is called before any work.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is neither, or cannot be called with a list of texts.
     """
-    if isinstance(extractor, Extractor):
+    if isinstance(extractor, FunctionExtractor):
         return extractor
-    if callable(extractor):
-        return FunctionExtractor(extractor)
-    raise ConfigError(
-        without_addresses(f"extractor {extractor!r} is neither an Extractor nor an async function of texts")
-    )
+    if inspect.isclass(extractor):
+        raise ConfigError(f"extractor {name_of(extractor)} is a class: give an object of it")
+    if isinstance(extractor, Extractor):
+        check_call(extractor.extract)
+        if inspect.ismethod(extractor.extract) and not is_async(extractor.extract):
+            raise ConfigError(f"extractor {name_of(extractor.extract)} must be an `async def`")
+        return extractor
+    if not callable(extractor):
+        raise ConfigError(
+            without_addresses(f"extractor {extractor!r} is neither an Extractor nor a function of texts")
+        )
+    check_call(extractor)
+    return FunctionExtractor(extractor)
 
 
 def opened(extractor: Extractor) -> AbstractAsyncContextManager[Any]:

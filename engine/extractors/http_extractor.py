@@ -20,6 +20,7 @@ from engine.extractors.formats import Format, body_of, entities_of, format_named
 from engine.extractors.http.addresses import header_secrets, service_address
 from engine.extractors.http.answers import AnswerReader, cause_of, translated
 from engine.extractors.http.connections import Connections
+from engine.extractors.http.headers import request_headers
 from engine.extractors.offsets import parse_unit
 from engine.model import Entity
 
@@ -73,7 +74,8 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         self._format = format_named(format) if isinstance(format, str) else format
         self._parameters = dict(parameters or {})
         address = service_address(url, self._format.path, query_of(self._format, self._parameters))
-        headers = {"Content-Type": "application/json", **self._format.headers, **(headers or {})}
+        defaults = {"Content-Type": "application/json", **self._format.headers}
+        headers = request_headers(address.url, defaults, headers or {})
         secrets = (*address.secrets, *header_secrets(headers))
         self._answers = AnswerReader(self._format, address.url, secrets)
         self._connect = partial(

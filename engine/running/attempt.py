@@ -8,6 +8,7 @@ from engine.calling.caller import Caller
 from engine.calling.endpoint import endpoint_of
 from engine.calling.request_size import RequestSize
 from engine.extractors.extractor import ExtractFunction, Extractor, as_extractor, opened
+from engine.observing.run_watch import RunWatch
 from engine.reading.reader import DocumentSource
 from engine.report import RangeReport
 from engine.running.batches import Batcher
@@ -34,12 +35,14 @@ async def run_attempt(
     *,
     progress: ProgressCallback | None = None,
     turn: asyncio.Lock | None = None,
+    watch: RunWatch | None = None,
 ) -> RangeReport:
     """Builds the parts of one attempt at a range, and runs it. Arguments are those of `run_range`.
 
     Args:
         source: yields the documents.
         checkpoint: claimed by this attempt.
+        watch: shared by the ranges of a run in this process.
     """
     key_range = checkpoint.key_range
     async with opened(as_extractor(extractor)) as service:
@@ -72,8 +75,14 @@ async def run_attempt(
             skip_known=not (settings.force or key_range.fresh),
             confirm=target.refuse_replaced if target else None,
         )
+        attempt.watch = watch or watch_of(settings)
         await attempt.run()
     return report_of(tracker.checkpoint)
+
+
+def watch_of(settings: Settings) -> RunWatch:
+    """Makes what the ranges of a run in this process share."""
+    return RunWatch(settings.max_dead_letter_share, settings.tuning.dead_letter_share_documents)
 
 
 def _batcher(

@@ -20,17 +20,18 @@ from typing import Any
 
 from engine.calling.caller import Caller
 from engine.calling.endpoint import Endpoint
-from engine.errors import EngineError, Interrupted, ServiceDown, SourceError, Unstorable, root_error
+from engine.errors import EngineError, Interrupted, ServiceDown, SourceError, root_error
 from engine.model import Status
 from engine.mongo import waiting
 from engine.observing import metrics
 from engine.observing.events import Events
+from engine.observing.run_watch import RunWatch
 from engine.reading.reader import DocumentSource
 from engine.running.batches import Batch, Batcher
 from engine.running.deduplication import outcomes_of
 from engine.running.event_loop import gc_threshold_raised
 from engine.running.progress_tracker import SAVE_TIMEOUT_S, SILENT_SAVE_TIMEOUT_S, ProgressTracker
-from engine.running.write_buffer import BatchInFlight, Channel, Results, WriteBuffer, joined, with_letters
+from engine.running.write_buffer import BatchInFlight, Channel, Results, WriteBuffer, made_durable
 from engine.settings import Settings
 from engine.storing.checkpoint import Checkpoint
 from engine.storing.writer import Writer
@@ -51,6 +52,9 @@ LOOK_EVERY_S = 0.1
 
 class RangeAttempt:
     """One attempt at one range: connects the stages, runs them, and saves the checkpoint at the end.
+
+    Attributes:
+        watch: what the ranges of the run in this process share; one of its own unless it is set.
 
     Args:
         source: yields pages of documents.
@@ -80,6 +84,7 @@ class RangeAttempt:
         self._source, self._batcher, self._caller, self._endpoint = source, batcher, caller, endpoint
         self._writer, self._tracker, self._settings = writer, tracker, settings
         self._turn, self._skip_known, self._confirm = turn, skip_known, confirm
+        self.watch = RunWatch()
         key_range = tracker.checkpoint.key_range
         self._range_id = key_range.range_id
         self._events = Events(run=key_range.run_id, range=self._range_id)
@@ -96,7 +101,7 @@ class RangeAttempt:
         )
         self._reading: asyncio.Task[None] | None = None
         self._reading_began = asyncio.get_running_loop().create_future()
-        self._stopped_by: Interrupted | None = None
+        self._stopped_by: EngineError | None = None
         self._silent = False  # whether MongoDB left a command unanswered when the range was stopped
 
     @property
@@ -112,6 +117,8 @@ class RangeAttempt:
         self._events.info(name, attempt=self._tracker.checkpoint.attempts, after=self._tracker.position)
         try:
             await self._run_until_stopped()
+            if self._stopped_by and not isinstance(self._stopped_by, Interrupted):
+                raise self._stopped_by
         except asyncio.CancelledError:
             await self._save_interrupted(Interrupted("cancelled"))
             raise
@@ -119,6 +126,8 @@ class RangeAttempt:
             error = root_error(raised)
             if isinstance(error, EngineError):
                 error.range_id = error.range_id or self._range_id
+                if error.ends_run:
+                    self.watch.stop(error)
             await self._tracker.save_at_end(Status.FAILED, error)
             raise error from raised
         if self._stopped_by:
@@ -136,10 +145,13 @@ class RangeAttempt:
         stages = asyncio.create_task(self._run_stages())
         try:
             # The deadline counts from the first page; before it, the range may wait for its turn to read.
-            await asyncio.wait([stages, self._reading_began], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait([stages], timeout=self._settings.deadline_s)
+            ends: list[asyncio.Future[Any]] = [stages, self.watch.stopped]
+            await asyncio.wait([*ends, self._reading_began], return_when=asyncio.FIRST_COMPLETED)
+            deadline_s = self._settings.deadline_s
+            await asyncio.wait(ends, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
             if not stages.done():
-                self._stop_reading(Interrupted(f"deadline of {self._settings.deadline_s} s"))
+                late = Interrupted(f"deadline of {deadline_s} s")
+                self._stop_reading(self.watch.reason_to_stop(self._range_id) or late)
                 await self._drain(stages)
         except asyncio.CancelledError:
             self._stop_reading(Interrupted("cancelled"))
@@ -162,7 +174,7 @@ class RangeAttempt:
             await asyncio.wait([stages], timeout=min(left_s, LOOK_EVERY_S))
             self._silent = waiting.silent()
 
-    async def _save_interrupted(self, reason: Interrupted) -> None:
+    async def _save_interrupted(self, reason: EngineError) -> None:
         limit_s = SILENT_SAVE_TIMEOUT_S if self._silent else SAVE_TIMEOUT_S
         await self._tracker.save_at_end(Status.INTERRUPTED, reason, limit_s)
 
@@ -179,7 +191,7 @@ class RangeAttempt:
             await self._check_all_read()
             await self._check_all_kept()
 
-    def _stop_reading(self, reason: Interrupted) -> None:
+    def _stop_reading(self, reason: EngineError) -> None:
         """Stops the reader and drops the batches that are not sent yet; requests in flight go on."""
         if self._stopped_by or self._reading is None:
             return
@@ -258,6 +270,8 @@ class RangeAttempt:
                 break
             self._unanswered -= 1
             self._answered.set()
+            if self.watch.judges:
+                self.watch.count(*item.letters(self._range_id), self._range_id)
             await self._to_write.put(item)
 
     async def _write(self) -> None:
@@ -265,24 +279,11 @@ class RangeAttempt:
         while group := await self._to_write.next_group():
             results = [item.results(self._range_id) for item in group]
             with self._metrics.write():
-                results, unchanged = await self._made_durable(results)
+                results, unchanged = await made_durable(self._writer, results, self._range_id)
             for item, written in zip(group, results, strict=True):
                 self._complete(item, written, unchanged)
             await self._tracker.save_when_due()
             self._tracker.report_progress()
-
-    async def _made_durable(self, results: list[Results]) -> tuple[list[Results], frozenset[Any]]:
-        """Writes the results; an extraction that can never be stored becomes a dead letter.
-
-        Returns:
-            The results as they are stored, and the look-up keys of those that were stored already.
-        """
-        try:
-            return results, await self._writer.write(*joined(results))
-        except Unstorable as refused:
-            changed = [with_letters(each, refused.problems, self._range_id) for each in results]
-            await self._writer.write([], [letter for _, new in changed for letter in new])
-            return [each for each, _ in changed], refused.unchanged
 
     def _complete(self, item: BatchInFlight, results: Results, unchanged: frozenset[Any]) -> None:
         """Counts a durable batch; each batch that the mark passes makes room to read another one."""

@@ -16,12 +16,13 @@ from engine.model import Status
 from engine.mongo import driver
 from engine.mongo.collection_info import current_identity, is_replaced, source_replaced
 from engine.observing.events import Events
+from engine.observing.run_watch import RunWatch
 from engine.planning.plan import Plan
 from engine.planning.planner import plan_into
 from engine.reading.index_choice import choose_scan
 from engine.reading.reader import Reader
 from engine.report import RangeReport, RunReport, merge
-from engine.running.attempt import run_attempt
+from engine.running.attempt import run_attempt, watch_of
 from engine.running.progress_tracker import (
     ProgressCallback,
     RunProgress,
@@ -52,8 +53,9 @@ async def run(
 ) -> RunReport:
     """Plans the window and runs its ranges in this process, `range_concurrency` at a time.
 
-    A range that fails does not stop the others. A second call with the same parameters resumes the run:
-    finished ranges are not run again, and the others resume from their checkpoints.
+    A range that fails does not stop the others, unless all of them would fail for the same reason (`ends_run`
+    of `EngineError`). A second call with the same parameters resumes the run: finished ranges are not run
+    again, and the others resume from their checkpoints.
 
     Arguments and errors are those of `plan_ranges` and `run_range`; a range's error goes into the report.
 
@@ -61,6 +63,7 @@ async def run(
         The report of the run: `status` tells whether it succeeded, and `problems` why not.
     """
     settings = settings or Settings()
+    extractor = as_extractor(extractor)
     places = None if target is None else target_of(target, source, settings)
     writer_of = _writers(writer, places, settings)
     notes = await _notes(places, source, writer)
@@ -72,20 +75,26 @@ async def run(
     checkpoints = _checkpoints(places)
     progress_of_run = RunProgress(plan.documents, done, progress)
     running = asyncio.Semaphore(settings.range_concurrency)
-    turn = asyncio.Lock()
+    turn, watch = asyncio.Lock(), watch_of(settings)
 
-    async def one(key_range: KeyRange, service: Extractor) -> RangeReport:
+    async def one(key_range: KeyRange, service: Extractor) -> RangeReport | None:
         async with running:
+            if watch.stopped.done():
+                return None
             try:
                 parts = source, service, writer_of(plan.run_id), checkpoints, settings, notes
-                return await _run_range(key_range, *parts, progress=progress_of_run.update, turn=turn)
+                tell = progress_of_run.update
+                return await _run_range(key_range, *parts, progress=tell, turn=turn, watch=watch)
             except EngineError as error:
                 return failed_report(key_range, error)
 
-    async with opened(as_extractor(extractor)) as service, asyncio.TaskGroup() as group:
+    async with opened(extractor) as service, asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(r, service)) for r in plan.ranges if r.range_id not in done]
-    reports = [*done.values(), *(task.result() for task in tasks)]
-    return await _conclude(plan, await _as_stored(reports, plan, places), places, settings, source)
+    begun = [report for task in tasks if (report := task.result()) is not None]
+    reports = await _as_stored([*done.values(), *begun], plan, places)
+    problem = f"the run was stopped early; of its ranges {len(tasks) - len(begun)} were not begun"
+    stopped = problem if len(begun) < len(tasks) else None
+    return await _conclude(plan, reports, places, settings, source, stopped)
 
 
 async def _as_stored(reports: list[RangeReport], plan: Plan, target: Target | None) -> list[RangeReport]:
@@ -151,8 +160,8 @@ async def _conclude(
     target: Target | None,
     settings: Settings,
     source: driver.AnyCollection | None,
+    problem: str | None = None,
 ) -> RunReport:
-    problem = None
     if source is not None and is_replaced(plan.source_uuid, await current_identity(source)):
         problem = str(source_replaced(source))
     report = _merged(plan, reports, settings, problem)
@@ -199,7 +208,7 @@ async def run_range(
     Args:
         key_range: a range of a Plan; it may have been through `to_json` and `from_json`.
         source: the collection to read, of Motor or of PyMongo's asynchronous API.
-        extractor: an Extractor, or an async function that takes a list of texts.
+        extractor: an Extractor, or a function that takes a list of texts.
         target: the database for results, checkpoints and dead letters. Without it, pass a writer, and
             `checkpoints` too if the range is to resume after a stop.
         settings: by default all have their defaults; the environment is not read.
@@ -218,6 +227,7 @@ async def run_range(
         asyncio.CancelledError: the range was cancelled; its checkpoint is saved as well.
     """
     settings = settings or Settings()
+    extractor = as_extractor(extractor)
     places = None if target is None else target_of(target, source, settings)
     notes = await _notes(places, source, writer)
     writer = _writers(writer, places, settings)(key_range.run_id)
@@ -236,6 +246,7 @@ async def _run_range(
     *,
     progress: ProgressCallback | None,
     turn: asyncio.Lock | None,
+    watch: RunWatch | None = None,
 ) -> RangeReport:
     order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
     scan = await choose_scan(source, *order, key_range.source_uuid)
@@ -244,7 +255,9 @@ async def _run_range(
     checkpoint = on_collections(checkpoint, {"source": scan.source_uuid or "", **results})
     reader = Reader(scan, key_range, settings)
     store = checkpoints, replace(checkpoint, notes=(*checkpoint.notes, *notes))
-    return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, turn=turn)
+    return await run_attempt(
+        reader, extractor, writer, *store, settings, progress=progress, turn=turn, watch=watch
+    )
 
 
 async def _notes(target: Target | None, source: driver.AnyCollection, writer: Writer | None) -> list[str]:

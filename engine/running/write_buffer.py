@@ -9,12 +9,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from engine.calling.caller import Outcome, Refusal
-from engine.errors import Failure
+from engine.calling.blame.refusal import Outcome, Refusal
+from engine.errors import Failure, Unstorable
 from engine.keys.bson_values import lookup_key
 from engine.model import Counts, DeadLetter, Extraction, extraction_of
 from engine.running.batches import Batch
 from engine.running.low_water_mark import PendingBatch
+from engine.storing.writer import Writer
 
 Results: TypeAlias = tuple[list[Extraction], list[DeadLetter]]
 """The extractions and dead letters to write for a batch."""
@@ -93,6 +94,11 @@ class BatchInFlight:
                 extractions.append(Extraction(document_id, outcome, text_hash))
         return extractions, letters
 
+    def letters(self, range_id: str) -> tuple[int, Counter[str]]:
+        """Returns the number of documents that have an outcome, and the reasons of the dead letters."""
+        documents = self.batch.read - self.batch.unchanged
+        return documents, Counter(letter.message for letter in self.results(range_id)[1])
+
     def counts(self, results: Results, unchanged: AbstractSet[Any]) -> Counts:
         """Counts what became of the batch's documents.
 
@@ -140,6 +146,22 @@ def with_letters(
     ]
     kept = [e for e in extractions if lookup_key(e.document_id) not in problems]
     return (kept, [*letters, *new]), new
+
+
+async def made_durable(
+    writer: Writer, results: list[Results], range_id: str
+) -> tuple[list[Results], frozenset[Any]]:
+    """Writes the results; an extraction that can never be stored becomes a dead letter.
+
+    Returns:
+        The results as they are stored, and the look-up keys of those that were stored already.
+    """
+    try:
+        return results, await writer.write(*joined(results))
+    except Unstorable as refused:
+        changed = [with_letters(each, refused.problems, range_id) for each in results]
+        await writer.write([], [letter for _, new in changed for letter in new])
+        return [each for each, _ in changed], refused.unchanged
 
 
 class WriteBuffer(Channel["BatchInFlight"]):

@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from bson import json_util
 from pydantic import Field, field_validator, model_validator
 
 from engine.errors import ConfigError
 from engine.keys.order_unit import check_unit
+from engine.settings.filters import REFUSED, extended, operators
 from engine.settings.tuning import TUNING_NAMES, Checked, Tuning
 
 FieldPath = Annotated[str, Field(pattern=r"^[^.$\x00][^.\x00]*(\.[^.$\x00][^.\x00]*)*$")]
@@ -126,6 +126,12 @@ class Settings(Checked):
     max_dead_letters: int = Field(
         0, ge=0, description="A run with more dead letters fails, after all its documents are done."
     )
+    max_dead_letter_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="A run in which a larger share of the documents are dead letters is stopped at once.",
+    )
     drain_s: float = Field(
         1.5, ge=0, description="Time that requests in flight have to finish after a range is stopped."
     )
@@ -174,12 +180,12 @@ class Settings(Checked):
     @field_validator("filter")
     @classmethod
     def _parse_extended_json(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if found := _REFUSED & _operators(value):
+        if found := REFUSED & operators(value):
             raise ValueError(
                 f"{min(found)} cannot be used: it needs an index of its own, or counting does not allow it, "
                 "or it selects other documents each time. Use operators such as $regex, $geoWithin and $expr"
             )
-        return _extended(value)  # type: ignore[no-any-return]
+        return extended(value)  # type: ignore[no-any-return]
 
     @field_validator("order_field")
     @classmethod
@@ -278,22 +284,3 @@ def assigned(assignments: Iterable[str]) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigError(f"--set {name}: the value is not valid JSON ({error})") from None
     return values
-
-
-def _extended(value: Any) -> Any:
-    """Replaces Extended JSON such as `{"$oid": ...}` by BSON values; keeps operators and BSON values."""
-    if isinstance(value, list):
-        return [_extended(item) for item in value]
-    if isinstance(value, dict):
-        return json_util.object_hook({name: _extended(item) for name, item in value.items()})
-    return value
-
-
-_REFUSED = frozenset({"$text", "$near", "$nearSphere", "$where", "$sampleRate", "$rand"})
-
-
-def _operators(value: Any) -> set[str]:
-    """The operators in a filter, at any depth."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    names = {name for name in value if name.startswith("$")} if isinstance(value, dict) else set()
-    return names.union(*map(_operators, inner))

@@ -157,6 +157,13 @@ class Tuning(Checked):
         "times `max_concurrency`, at least 32.",
     )
 
+    # --- ending ---
+    dead_letter_share_documents: int = Field(
+        100,
+        ge=1,
+        description="`max_dead_letter_share` is judged once so many documents have an outcome.",
+    )
+
     # --- the HTML report ---
     report_entities: int = Field(
         20,
