@@ -127,18 +127,9 @@ def tls_of(connection: Any) -> ssl.SSLContext | None:
 
 
 def _headers(connection: Any, given: Mapping[str, str]) -> dict[str, str]:
-    """The headers of requests to the service, the authorization among them.
-
-    Raises:
-        ConfigError: the Connection has both a login or token and an authorization in its extra.
-    """
-    own = _authorization(connection)
-    if own and any(name.lower() == "authorization" for name in given):
-        raise ConfigError(
-            f"connection {connection.conn_id!r}: there are both a password and an authorization in the headers "
-            "of the extra; leave out one of them"
-        )
-    return {**own, **given}
+    """The headers of requests to the service; an authorization in the extra wins over login and password."""
+    has_own = any(name.lower() == "authorization" for name in given)
+    return {**({} if has_own else _authorization(connection)), **given}
 
 
 def _authorization(connection: Any) -> dict[str, str]:

@@ -12,7 +12,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-from engine.errors import ConfigError, EngineError, PlanError
+from engine.errors import ConfigError, EngineError, PlanError, TooManyDeadLetters
 from engine.keys.window import Window
 from engine.settings import Settings
 from engine.settings.tuning import Tuning
@@ -80,7 +80,7 @@ def current_job(*, calls_service: bool = False, **settings: Any) -> Iterator[Job
         source = named(named(clients[0], params["database"]), params["collection"])
         target = named(clients[-1], params["target_database"] or params["database"])
         yield Job(params, window_of(params, context["dag_run"]), chosen, source, target)
-    except (ConfigError, PlanError, AirflowNotFoundException) as error:
+    except (ConfigError, PlanError, TooManyDeadLetters, AirflowNotFoundException) as error:
         raise AirflowFailException(str(error)) from error
     except EngineError as error:
         if (refusal := explained(error)) is not None:

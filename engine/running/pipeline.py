@@ -84,8 +84,7 @@ class RangeAttempt:
         self._source, self._batcher, self._caller, self._endpoint = source, batcher, caller, endpoint
         self._writer, self._tracker, self._settings = writer, tracker, settings
         self._turn, self._skip_known, self._confirm = turn, skip_known, confirm
-        self.watch = RunWatch()
-        key_range = tracker.checkpoint.key_range
+        self.watch, key_range = RunWatch(), tracker.checkpoint.key_range
         self._range_id = key_range.range_id
         self._events = Events(run=key_range.run_id, range=self._range_id)
         self._metrics = metrics.current()
@@ -150,8 +149,8 @@ class RangeAttempt:
             deadline_s = self._settings.deadline_s
             await asyncio.wait(ends, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
             if not stages.done():
-                late = Interrupted(f"deadline of {deadline_s} s")
-                self._stop_reading(self.watch.reason_to_stop(self._range_id) or late)
+                reason = self.watch.reason_to_stop(self._range_id)
+                self._stop_reading(reason or Interrupted(f"deadline of {deadline_s} s"))
                 await self._drain(stages)
         except asyncio.CancelledError:
             self._stop_reading(Interrupted("cancelled"))
@@ -174,9 +173,9 @@ class RangeAttempt:
             await asyncio.wait([stages], timeout=min(left_s, LOOK_EVERY_S))
             self._silent = waiting.silent()
 
-    async def _save_interrupted(self, reason: EngineError) -> None:
+    async def _save_interrupted(self, why: EngineError) -> None:
         limit_s = SILENT_SAVE_TIMEOUT_S if self._silent else SAVE_TIMEOUT_S
-        await self._tracker.save_at_end(Status.INTERRUPTED, reason, limit_s)
+        await self._tracker.save_at_end(Status.INTERRUPTED, why, limit_s)
 
     async def _run_stages(self) -> None:
         observed = self._metrics.observing(self._endpoint.slots, self._depths)

@@ -38,7 +38,7 @@ from engine.storing.target import Target, target_of
 from engine.storing.target_options import ALL, STATE, check_options
 from engine.storing.writer import Writer
 from engine.verdict import verdict_of
-from engine.wording import reasons_of
+from engine.wording import plural, reasons_of
 
 
 async def run(
@@ -62,8 +62,7 @@ async def run(
     Returns:
         The report of the run: `status` tells whether it succeeded, and `problems` why not.
     """
-    settings = settings or Settings()
-    extractor = as_extractor(extractor)
+    settings, extractor = settings or Settings(), as_extractor(extractor)
     places = None if target is None else target_of(target, source, settings)
     writer_of = _writers(writer, places, settings)
     notes = await _notes(places, source, writer)
@@ -73,7 +72,7 @@ async def run(
     kept = [] if places is None else await _range_reports(plan, places)
     done = {r.range_id: r for r in kept if r.status is Status.SUCCEEDED}
     checkpoints = _checkpoints(places)
-    progress_of_run = RunProgress(plan.documents, done, progress)
+    update = RunProgress(plan.documents, done, progress).update
     running = asyncio.Semaphore(settings.range_concurrency)
     turn, watch = asyncio.Lock(), watch_of(settings)
 
@@ -83,8 +82,7 @@ async def run(
                 return None
             try:
                 parts = source, service, writer_of(plan.run_id), checkpoints, settings, notes
-                tell = progress_of_run.update
-                return await _run_range(key_range, *parts, progress=tell, turn=turn, watch=watch)
+                return await _run_range(key_range, *parts, progress=update, turn=turn, watch=watch)
             except EngineError as error:
                 return failed_report(key_range, error)
 
@@ -92,16 +90,29 @@ async def run(
         tasks = [group.create_task(one(r, service)) for r in plan.ranges if r.range_id not in done]
     begun = [report for task in tasks if (report := task.result()) is not None]
     reports = await _as_stored([*done.values(), *begun], plan, places)
-    problem = f"the run was stopped early; of its ranges {len(tasks) - len(begun)} were not begun"
-    stopped = problem if len(begun) < len(tasks) else None
-    return await _conclude(plan, reports, places, settings, source, stopped)
+    return await _conclude(plan, reports, places, settings, source, _stop_of(watch, len(tasks) - len(begun)))
+
+
+def _stop_of(watch: RunWatch, not_begun: int) -> str | None:
+    if not watch.stopped.done() or not not_begun:
+        return None
+    return f"the run was stopped early: {plural(not_begun, 'range')} had not begun"
 
 
 async def _as_stored(reports: list[RangeReport], plan: Plan, target: Target | None) -> list[RangeReport]:
-    """The reports, where a range that succeeded may have failed since: its results were dropped."""
-    kept = [] if target is None else await _range_reports(plan, target)
-    stored = {r.range_id: r for r in kept}
-    return [stored.get(r.range_id, r) if r.status is Status.SUCCEEDED else r for r in reports]
+    """The reports as the checkpoints have them now.
+
+    A range that succeeded may have failed since: its results were dropped. The report of a failed one has its
+    error, and only the checkpoint its counts.
+    """
+    stored = {} if target is None else {r.range_id: r for r in await _range_reports(plan, target)}
+    return [_now(report, stored.get(report.range_id, report)) for report in reports]
+
+
+def _now(report: RangeReport, stored: RangeReport) -> RangeReport:
+    if report.status is Status.FAILED is stored.status:
+        return replace(stored, problems=report.problems, reason=report.reason)
+    return stored if report.status is Status.SUCCEEDED else report
 
 
 async def range_reports(plan: Plan, target: driver.AnyDatabase, settings: Settings) -> list[RangeReport]:

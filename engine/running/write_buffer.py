@@ -97,7 +97,7 @@ class BatchInFlight:
     def letters(self, range_id: str) -> tuple[int, Counter[str]]:
         """Returns the number of documents that have an outcome, and the reasons of the dead letters."""
         documents = self.batch.read - self.batch.unchanged
-        return documents, Counter(letter.message for letter in self.results(range_id)[1])
+        return documents, Counter(letter.reason or letter.kind for letter in self.results(range_id)[1])
 
     def counts(self, results: Results, unchanged: AbstractSet[Any]) -> Counts:
         """Counts what became of the batch's documents.

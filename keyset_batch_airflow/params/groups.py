@@ -47,14 +47,16 @@ LETTERS = {
     "kinds": Param(
         [],
         "Only dead letters of these classes: refused by the service (permanent), failed too often "
-        "(transient), without a text (invalid_text). Without a choice: all.",
+        "(transient), throttled while others passed (throttled), without a text (invalid_text). Without a "
+        "choice: all.",
         title="Classes",
         type="array",
-        items={"type": "string", "enum": ["permanent", "transient", "invalid_text"]},
-        examples=["permanent", "transient", "invalid_text"],
+        items={"type": "string", "enum": ["permanent", "transient", "throttled", "invalid_text"]},
+        examples=["permanent", "transient", "throttled", "invalid_text"],
         values_display={
             "permanent": "permanent: refused",
             "transient": "transient: failed too often",
+            "throttled": "throttled: always put off",
             "invalid_text": "invalid_text: no text",
         },
         uniqueItems=True,
@@ -207,6 +209,11 @@ LIMITS = {
             "title": "Dead letters allowed",
             "description": "If there are more, the run fails, once everything else is done.",
             "maximum": 1_000_000_000,
+        },
+        max_dead_letter_share={
+            "title": "Share of dead letters allowed",
+            "description": "If a larger share of the documents of a range fails, its task fails at once. 1: "
+            "any share is allowed.",
         },
     ),
 }

@@ -50,8 +50,11 @@ def test_the_address_of_the_service(connections, connection, fields, url):
             "Basic " + base64.b64encode("me:päss:word".encode()).decode(),
         ),
         ({"password": "unused", "extra": {"headers": {"Authorization": "Own"}}}, "Own"),
+        ({"password": "unused", "extra": {"headers": {"authorization": "Own\n"}}}, "Own"),
+        ({"password": "a-token\r\n"}, "Bearer a-token"),
+        ({"login": "me", "password": "pass\n"}, "Basic " + base64.b64encode(b"me:pass").decode()),
     ],
-    ids=["none", "token", "basic", "header"],
+    ids=["none", "token", "basic", "header", "header in another case", "token of a file", "basic of a file"],
 )
 def test_the_service_is_told_who_asks(tasks, in_task, service, connection, fields, authorization):
     """A password alone is sent as a bearer token, with a login as basic authentication; extra headers win."""

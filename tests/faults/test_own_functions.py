@@ -187,16 +187,29 @@ async def test_what_may_pass_stays_transient(work, error, grouped):
 
 @pytest.mark.asyncio
 async def test_a_value_error_is_about_one_text(work):
-    """It is a dead letter, whose message has the place."""
+    """It is a dead letter."""
     await work.fill(40)
 
     async def refuses(texts):
         if any(text.startswith("message 7 ") for text in texts):
-            raise ValueError("too odd")  # refuses
+            raise ValueError("too odd")
         return [entities(text) for text in texts]
 
     report = await run(Window(), extractor=refuses, **places(work))
     assert (report.written, report.dead_lettered) == (39, 1)
-    message = (await work.dead_letters())[7]["message"]
-    assert "ValueError: too odd" in message
-    assert f"{HERE}:{line_of('refuses')}" in message
+    assert (await work.dead_letters())[7]["message"] == "ValueError: too odd"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, UnicodeError, ArithmeticError])
+async def test_a_function_that_never_works_is_told_with_its_place(work, error):
+    """Whatever it raises, the run ends at once."""
+    await work.fill(40)
+
+    async def never(texts):
+        raise error("no model")  # never
+
+    report = await run(Window(), extractor=never, **places(work))
+    assert (report.status, report.dead_lettered) == (Status.FAILED, 0)
+    place = f"{HERE}:{line_of('never')}"
+    assert any(f"{error.__name__}: no model" in told and place in told for told in report.problems)

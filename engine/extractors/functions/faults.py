@@ -1,7 +1,7 @@
 """Calls an extractor once, and tells an error of programming in it from a failure of the service.
 
 An error of programming, such as a TypeError in one's own function, is no outage and no fault of a text: it
-ends the run at once, with the file and the line in which it arose (trap 76, docs/traps.md).
+ends the run at once, with the file and the line in which it arose.
 """
 
 from __future__ import annotations
