@@ -40,13 +40,18 @@ class Canary:
     Args:
         unit: the declared unit of offsets.
         ask: sends texts to the service; returns the JSON of its answer.
+        hide: takes secrets out of an error that quotes the answer.
     """
 
     def __init__(
-        self, shape: Format, unit: OffsetUnit, ask: Callable[[Sequence[str]], Awaitable[Any]]
+        self,
+        shape: Format,
+        unit: OffsetUnit,
+        ask: Callable[[Sequence[str]], Awaitable[Any]],
+        hide: Callable[[ExtractionError], None],
     ) -> None:
         self.ready = False
-        self._shape, self._unit, self._ask = shape, unit, ask
+        self._shape, self._unit, self._ask, self._hide = shape, unit, ask, hide
         self._events = Events(format=shape.name, offsets=unit)
         self._problem: str | None = None
         self._refusals = 0
@@ -69,11 +74,13 @@ class Canary:
         try:
             shown = await self._shown()
         except WrongAnswer as error:
+            self._hide(error)
             self._problem = (
                 f"the service's answer to a known text is wrong ({error}): check its address and the format, "
                 f"which is {self._shape.name!r}; no document was sent"
             )
         except ExtractionError as error:
+            self._hide(error)
             if not await self._is_refusal(error):
                 raise
             self._events.warning("canary_failed", problem=error)

@@ -97,7 +97,8 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
         if self._connections is None:
             self._connections, self._works = self._connect(), False
             ask = partial(self._answer, self._connections.post)
-            self._canary = Canary(self._format, self._unit, ask) if self._with_canary else None
+            hide = self._answers.hide_secrets
+            self._canary = Canary(self._format, self._unit, ask, hide) if self._with_canary else None
         return self
 
     async def __aexit__(
@@ -153,7 +154,11 @@ class HttpExtractor(AbstractAsyncContextManager["HttpExtractor"]):
             await self.prepare()
         send = self._connections.post_once if anew else self._connections.post
         answer = await self._answer(send, texts)
-        return entities_of(self._format, self._unit, texts, answer)
+        try:
+            return entities_of(self._format, self._unit, texts, answer)
+        except ExtractionError as error:
+            self._answers.hide_secrets(error)
+            raise
 
     async def _answer(self, send: Send, texts: Sequence[str]) -> Any:
         """Sends one request and returns the JSON of its answer."""

@@ -42,6 +42,7 @@ def item_error(texts: Sequence[str], answer: Any) -> ExtractionError | None:
         f"{len(found)} of {len(texts)} texts failed: {redact(listed, texts)}",
         failure=failure,
         status=next((status for status in statuses if status), None),
+        reason="the answer reports an error of a text",
     )
 
 

@@ -85,6 +85,7 @@ class AnswerReader:
                 reason=what,
             ) from (None if self.secrets else error)
         if response.status == MULTI_STATUS and (reported := item_error(texts, answer)) is not None:
+            self.hide_secrets(reported)
             raise reported
         return answer
 
@@ -109,6 +110,10 @@ class AnswerReader:
             retry_after_s=hint,
             reason=status,
         )
+
+    def hide_secrets(self, error: ExtractionError) -> None:
+        """Takes the secrets out of the message of an error that quotes the answer."""
+        error.args = (without_secrets(str(error), self.secrets),)
 
     def _asked(self, method: str) -> str:
         """Says what was asked for and what other formats ask for: the format or the path may be wrong."""

@@ -130,6 +130,7 @@ class Connections:
                     f"the answer has more than {self._max_bytes} bytes (tuning.max_answer_bytes); "
                     "send fewer texts a request (batch_texts), or allow more",
                     status=response.status,
+                    reason="the answer is too large",
                 )
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -123,6 +123,15 @@ def test_trap_57_an_address_that_does_not_work_is_told_without_its_secrets(place
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize("status", [200, 207])
+def test_trap_57_a_key_in_the_error_of_a_text_is_not_shown(place, status):
+    """In a message of the canary, or of the first request."""
+    place.environment.pop("ENGINE_SERVICE_TOKEN")
+    with serve_in_thread(down=echoing(status)) as service:
+        code, shown = place.run("--service-url", with_secrets(service.url))
+    assert (code in (1, 2), "/extract" in shown, ENDS in shown) == (True, True, False), shown
+
+
 def test_a_token_that_a_service_quotes_is_not_shown(place):
     """It is sent in a header."""
     with serve_in_thread(down=echoing(403)) as service:
