@@ -198,7 +198,7 @@ def alike(given: str, text: str, start: int, end: int) -> bool:
     (`[UNK]`) may be anything.
     """
     surface = text[start:end]
-    if given == surface:
+    if given == surface or given.casefold() == surface.casefold():
         return True
     given, form = given[:COMPARED_CHARS], _folded(surface[:COMPARED_CHARS])
     if _same(given, form) or _same(_from_bytes(given), form):

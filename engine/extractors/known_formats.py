@@ -111,7 +111,7 @@ def _entity_of(group: Sequence[Mapping[str, Any]]) -> Entity:
     Its text is `word`, which is the tokenizer's form of it: `##` and blanks are not compared.
     """
     first, last = group[0], group[-1]
-    word = "".join(token.get("word") or "" for token in group)
+    word = "".join([token.get("word") or "" for token in group])
     label = _tag(first)[1]
     return Entity(first["start"], last["end"], label, word, fmean(token["score"] for token in group))
 

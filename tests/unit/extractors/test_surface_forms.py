@@ -138,7 +138,7 @@ def test_a_text_is_like_itself_in_any_case(before, surface, after):
     assert alike(" ".join(surface), text, start, end)
 
 
-@pytest.mark.parametrize("word", ["a", "c" * 1_000_000, "[UNK]" * 200_000, "AB " * 400_000])
+@pytest.mark.parametrize("word", ["a", "c" * 1_000_000, "[UNK]" * 200_000, "A-B " * 300_000])
 def test_trap_55_comparing_is_bounded(word, monkeypatch):
     """However long text and answer are, some hundred characters are folded."""
     folded = []
