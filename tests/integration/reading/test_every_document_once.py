@@ -34,7 +34,7 @@ LARGEST = 30
 """The most documents of a case: a reader that repeats documents fails at more, and does not run forever."""
 
 PROFILE = settings(
-    max_examples=15,
+    max_examples=12,
     deadline=None,  # the time of an example depends on the server and on other work
     derandomize=True,  # the same examples wherever the tests run
     print_blob=True,
@@ -270,7 +270,7 @@ def test_ranges_read_what_one_query_finds_in_the_order_of_a_field(server, shape,
 
 @pytest.mark.parametrize("shape", SHAPES)
 @given(case=cases("created_at"))
-@settings(PROFILE, max_examples=4)
+@settings(PROFILE, max_examples=3)
 def test_ranges_read_what_one_query_finds_by_any_index_that_begins_with_the_field(server, shape, case):
     """Descending and longer indexes serve the order, and those without `_id` its values."""
     server.run(covers(server, case, shape))
