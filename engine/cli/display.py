@@ -106,7 +106,7 @@ def _requests(progress: Progress) -> str:
 
 def show_plan(plan: Plan) -> None:
     """Prints the plan's ranges and its guarantee."""
-    table = Table(title=f"plan of run {plan.run_id}", box=SIMPLE_HEAD)
+    table = Table(title=escape(f"plan of run {plan.run_id}"), box=SIMPLE_HEAD)
     table.add_column("range")
     table.add_column("keys")
     table.add_column("documents", justify="right")
@@ -127,7 +127,7 @@ def show_report(report: RunReport) -> None:
     """Prints the report: table, differences, notes, reasons of dead letters, problems and verdict."""
     verdict = verdict_of(report)
     style = f"bold {COLOURS[verdict.kind]}"
-    table = Table(title=f"run {report.run_id}", box=SIMPLE_HEAD)
+    table = Table(title=escape(f"run {report.run_id}"), box=SIMPLE_HEAD)
     for at, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if at < 2 else "right")  # noqa: PLR2004
     for row in rows(report):
