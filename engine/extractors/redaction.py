@@ -30,8 +30,8 @@ MESSAGE_CHARS = 500
 COMPARED_CHARS = 4_000
 """Characters of a message that are compared, at most: a quotation may stand before what is kept."""
 
-WORK_CHARS = 50_000_000
-"""Characters of texts that all windows of a message are looked for in, taken together: 20 ms of work."""
+WORK_CHARS = 20_000_000
+"""Characters of texts that all windows of a message are looked for in, taken together: some 10 ms of work."""
 
 
 def described(error: Exception, texts: Sequence[str]) -> ExtractionError:
