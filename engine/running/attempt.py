@@ -49,10 +49,7 @@ async def run_attempt(
         endpoint = endpoint_of(service, settings)
         caller = Caller(service, endpoint, settings)
         target = writer if isinstance(writer, MongoWriter) else None
-        most = settings.max_text_chars or getattr(service, "max_text_chars", None)
-        batcher = _batcher(
-            key_range.range_id, endpoint.size, settings, spanning=source.resumes_anywhere, most_chars=most
-        )
+        batcher = _batcher(key_range.range_id, source, service, endpoint.size, settings)
         tracker = ProgressTracker(
             checkpoints,
             checkpoint,
@@ -86,7 +83,7 @@ def watch_of(settings: Settings) -> RunWatch:
 
 
 def _batcher(
-    range_id: str, size: RequestSize, settings: Settings, *, spanning: bool, most_chars: int | None
+    range_id: str, source: DocumentSource, service: Extractor, size: RequestSize, settings: Settings
 ) -> Batcher:
     return Batcher(
         range_id,
@@ -94,6 +91,6 @@ def _batcher(
         SentTexts(settings.tuning.repeat_cache_texts),
         text_field=settings.text_field,
         empty_if_missing=settings.missing_text == "empty",
-        spanning=spanning,
-        max_text_chars=most_chars,
+        spanning=source.resumes_anywhere,
+        max_text_chars=settings.max_text_chars or getattr(service, "max_text_chars", None),
     )
