@@ -119,7 +119,7 @@ class DeadLetter:
     """One document that failed for good.
 
     Attributes:
-        kind: `permanent` or `transient` failure of the service, or `invalid_text`.
+        kind: `permanent`, `transient` or `throttled` failure of the service, or `invalid_text`.
         reason: the failure in the engine's own words, without values, so that equal ones can be counted.
         status: HTTP status of the last answer, if there was one.
         message: the beginning of the service's error body, with the text removed.

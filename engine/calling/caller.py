@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from engine.calling.blame.put_off import PutOff
 from engine.calling.blame.refusal import LOGIN_REFUSED, Outcome, Refusal, unusable
 from engine.calling.endpoint import Endpoint
 from engine.calling.retry import Call, EffortCounter
@@ -52,6 +53,7 @@ class _Attempts:
         successes_before, outages_before: those of the endpoint then.
         count: attempts that count; those during an outage do not.
         outages_met: how often an outage was the cause of the failure.
+        put_off: how long the service has put them off.
     """
 
     first_at: datetime
@@ -59,6 +61,7 @@ class _Attempts:
     outages_before: int
     count: int = 0
     outages_met: int = 0
+    put_off: PutOff = field(default_factory=PutOff)
 
 
 class Caller:
@@ -91,7 +94,7 @@ class Caller:
         return await self._in_requests(texts, self._settings.tuning.batch_attempts)
 
     async def _in_requests(
-        self, texts: Sequence[str], attempts: int, *, searching: bool = False
+        self, texts: Sequence[str], attempts: int, *, searching: bool = False, put_off: bool = False
     ) -> list[Outcome]:
         """The outcomes of the texts, in as many requests as their size needs.
 
@@ -99,27 +102,32 @@ class Caller:
 
         Args:
             searching: whether this call holds `endpoint.size.search`.
+            put_off: whether a request with these texts was put off for long while others got through.
         """
         size, outcomes = self._endpoint.size, list[Outcome]()
         while len(outcomes) < len(texts):
             left = texts[len(outcomes) :]
             part = left[: size.fitting(left, searching=searching)]
             if searching or not size.needs_search(part):
-                outcomes += await self._outcomes(part, attempts, searching=searching)
+                outcomes += await self._outcomes(part, attempts, searching=searching, put_off=put_off)
                 continue
             async with size.search:  # meanwhile another request may have found out
                 part = left[: size.fitting(left, searching=True)]
                 if size.needs_search(part):
-                    outcomes += await self._outcomes(part, attempts, searching=True)
+                    outcomes += await self._outcomes(part, attempts, searching=True, put_off=put_off)
         return outcomes
 
-    async def _outcomes(self, texts: Sequence[str], attempts: int, *, searching: bool) -> list[Outcome]:
+    async def _outcomes(
+        self, texts: Sequence[str], attempts: int, *, searching: bool, put_off: bool
+    ) -> list[Outcome]:
         """The outcomes of the texts of one request; a single text gets `max_attempts`, others `attempts`."""
         endpoint, most = self._endpoint, self._settings.max_attempts
-        made = _Attempts(self._now(), endpoint.successes, endpoint.circuit.outages)
+        made = _Attempts(self._now(), endpoint.successes, endpoint.circuit.outages, put_off=PutOff(put_off))
         attempt = partial(self._try, texts, made)
         call = Call(attempt, endpoint.clock, most if len(texts) == 1 else min(attempts, most), self.counter)
         while True:
+            patience = made.put_off.patience(texts, endpoint, self._settings)
+            call.max_throttled = None if patience is None else call.throttled + patience
             try:
                 return list(await endpoint.retries.call(call))
             except (ConfigError, Interrupted, ServiceUnusable):
@@ -133,9 +141,11 @@ class Caller:
                 break
         if len(texts) == 1:
             return [self._refusal(failed, texts[0], made)]
-        if classify(failed) is Failure.TRANSIENT:
-            await endpoint.retries.pay(call, Failure.TRANSIENT)
-            return await self._bisect(texts, searching=searching)
+        if (kind := classify(failed)) is not Failure.PERMANENT:
+            await endpoint.retries.pay(call, kind)
+            large = kind is Failure.THROTTLED and not endpoint.size.proven(texts)
+            long = made.put_off.for_long
+            return await self._bisect(texts, searching=searching, refused=large, put_off=long)
         if searching or endpoint.size.proven(texts):
             return await self._bisect(texts, searching=searching, refused=True)
         return await self._searched(texts)
@@ -147,15 +157,17 @@ class Caller:
                 return await self._in_requests(texts, 1, searching=True)
             return await self._bisect(texts, searching=True, refused=True)
 
-    async def _bisect(self, texts: Sequence[str], *, searching: bool, refused: bool = False) -> list[Outcome]:
+    async def _bisect(
+        self, texts: Sequence[str], *, searching: bool, refused: bool = False, put_off: bool = False
+    ) -> list[Outcome]:
         """The outcomes of both halves. Each gets one attempt as a whole, because it repeats what failed.
 
         Args:
             refused: whether they were refused for good, so that their number may be the reason.
         """
         middle, outages = (len(texts) + 1) // 2, self._endpoint.circuit.outages
-        first = await self._in_requests(texts[:middle], 1, searching=searching)
-        outcomes = first + await self._in_requests(texts[middle:], 1, searching=searching)
+        send = partial(self._in_requests, attempts=1, searching=searching, put_off=put_off)
+        outcomes = await send(texts[:middle]) + await send(texts[middle:])
         all_passed = not any(isinstance(outcome, Refusal) for outcome in outcomes)
         if refused and all_passed and outages == self._endpoint.circuit.outages:
             self._endpoint.size.refused(texts, texts[:middle])
@@ -176,9 +188,11 @@ class Caller:
                 made.successes_before, made.outages_before = endpoint.successes, endpoint.circuit.outages
                 began = endpoint.clock()
                 return await self._request(texts, self._extractor.extract)
-        except Exception:
+        except Exception as error:
             if began is not None:
                 call.spent_s += endpoint.clock() - began
+            if classify(error) is Failure.THROTTLED:
+                made.put_off.record(endpoint)
             raise
 
     async def _request(self, texts: Sequence[str], ask: Ask) -> list[tuple[Entity, ...]]:
@@ -211,6 +225,9 @@ class Caller:
         """
         endpoint = self._endpoint
         if classify(error) is Failure.THROTTLED:
+            to_blame = await made.put_off.depends_on_request(texts, endpoint, self._settings, self._probe)
+            if to_blame is not False:
+                return not to_blame
             raise ServiceDown(
                 f"the service does not work ({described(error, texts)}): it throttled a request for "
                 "longer than tuning.max_throttled_s; no document is blamed, run again to resume"
