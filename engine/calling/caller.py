@@ -94,7 +94,7 @@ class Caller:
         return await self._in_requests(texts, self._settings.tuning.batch_attempts)
 
     async def _in_requests(
-        self, texts: Sequence[str], attempts: int, *, searching: bool = False, put_off: bool = False
+        self, texts: Sequence[str], attempts: int, *, searching: bool = False, whole: PutOff | None = None
     ) -> list[Outcome]:
         """The outcomes of the texts, in as many requests as their size needs.
 
@@ -102,32 +102,32 @@ class Caller:
 
         Args:
             searching: whether this call holds `endpoint.size.search`.
-            put_off: whether a request with these texts was put off for long while others got through.
+            whole: how long a request that held these texts was put off.
         """
         size, outcomes = self._endpoint.size, list[Outcome]()
         while len(outcomes) < len(texts):
             left = texts[len(outcomes) :]
             part = left[: size.fitting(left, searching=searching)]
             if searching or not size.needs_search(part):
-                outcomes += await self._outcomes(part, attempts, searching=searching, put_off=put_off)
+                outcomes += await self._outcomes(part, attempts, searching=searching, whole=whole)
                 continue
             async with size.search:  # meanwhile another request may have found out
                 part = left[: size.fitting(left, searching=True)]
                 if size.needs_search(part):
-                    outcomes += await self._outcomes(part, attempts, searching=True, put_off=put_off)
+                    outcomes += await self._outcomes(part, attempts, searching=True, whole=whole)
         return outcomes
 
     async def _outcomes(
-        self, texts: Sequence[str], attempts: int, *, searching: bool, put_off: bool
+        self, texts: Sequence[str], attempts: int, *, searching: bool, whole: PutOff | None
     ) -> list[Outcome]:
         """The outcomes of the texts of one request; a single text gets `max_attempts`, others `attempts`."""
         endpoint, most = self._endpoint, self._settings.max_attempts
-        made = _Attempts(self._now(), endpoint.successes, endpoint.circuit.outages, put_off=PutOff(put_off))
+        made = _Attempts(self._now(), endpoint.successes, endpoint.circuit.outages)
+        made.put_off = whole.of_part() if whole else made.put_off
         attempt = partial(self._try, texts, made)
         call = Call(attempt, endpoint.clock, most if len(texts) == 1 else min(attempts, most), self.counter)
+        call.is_clear = partial(made.put_off.is_clear, texts, endpoint, self._settings)
         while True:
-            patience = made.put_off.patience(texts, endpoint, self._settings)
-            call.max_throttled = None if patience is None else call.throttled + patience
             try:
                 return list(await endpoint.retries.call(call))
             except (ConfigError, Interrupted, ServiceUnusable):
@@ -144,8 +144,7 @@ class Caller:
         if (kind := classify(failed)) is not Failure.PERMANENT:
             await endpoint.retries.pay(call, kind)
             large = kind is Failure.THROTTLED and not endpoint.size.proven(texts)
-            long = made.put_off.for_long
-            return await self._bisect(texts, searching=searching, refused=large, put_off=long)
+            return await self._bisect(texts, searching=searching, refused=large, whole=made.put_off)
         if searching or endpoint.size.proven(texts):
             return await self._bisect(texts, searching=searching, refused=True)
         return await self._searched(texts)
@@ -158,7 +157,7 @@ class Caller:
             return await self._bisect(texts, searching=True, refused=True)
 
     async def _bisect(
-        self, texts: Sequence[str], *, searching: bool, refused: bool = False, put_off: bool = False
+        self, texts: Sequence[str], *, searching: bool, refused: bool = False, whole: PutOff | None = None
     ) -> list[Outcome]:
         """The outcomes of both halves. Each gets one attempt as a whole, because it repeats what failed.
 
@@ -166,7 +165,7 @@ class Caller:
             refused: whether they were refused for good, so that their number may be the reason.
         """
         middle, outages = (len(texts) + 1) // 2, self._endpoint.circuit.outages
-        send = partial(self._in_requests, attempts=1, searching=searching, put_off=put_off)
+        send = partial(self._in_requests, attempts=1, searching=searching, whole=whole)
         outcomes = await send(texts[:middle]) + await send(texts[middle:])
         all_passed = not any(isinstance(outcome, Refusal) for outcome in outcomes)
         if refused and all_passed and outages == self._endpoint.circuit.outages:
@@ -226,6 +225,8 @@ class Caller:
         endpoint = self._endpoint
         if classify(error) is Failure.THROTTLED:
             to_blame = await made.put_off.depends_on_request(texts, endpoint, self._settings, self._probe)
+            if to_blame is None:
+                self.counter.count_retry(Failure.THROTTLED)
             if to_blame is not False:
                 return not to_blame
             raise ServiceDown(

@@ -68,8 +68,7 @@ class Call(Generic[T]):
         spent_s: time in failed attempts and in the random waits after them. Pauses, outages and waits for a
             slot or for the retry quota are not the call's fault and do not count.
         throttled_since: when the service put the call off for the first time.
-        throttled: how often it has put the call off.
-        max_throttled: how often it may, before the call ends; None: only time ends it.
+        is_clear: whether a call that was put off may end before its time, asked after each time.
         tokens: what the last retry took from the quota; a success gives it back.
         failed: how the first attempt failed, until the policy asks for it.
     """
@@ -81,8 +80,7 @@ class Call(Generic[T]):
     transient: int = 0
     spent_s: float = 0.0
     throttled_since: float | None = None
-    throttled: int = 0
-    max_throttled: int | None = None
+    is_clear: Callable[[], bool] | None = None
     tokens: int = SUCCESS_GAIN
     failed: BaseException | None = None
 
@@ -101,9 +99,8 @@ class Call(Generic[T]):
             failure = classify(error)
             if failure is Failure.TRANSIENT:
                 self.transient += 1
-            elif failure is Failure.THROTTLED:
-                self.throttled += 1
-                self.throttled_since = self.clock() if self.throttled_since is None else self.throttled_since
+            elif failure is Failure.THROTTLED and self.throttled_since is None:
+                self.throttled_since = self.clock()
             raise
 
 
@@ -197,7 +194,7 @@ class stop_after_spent(stop_base):  # noqa: N801
 
 
 class stop_after_throttled(stop_base):  # noqa: N801
-    """Stops a call that the service has put off for so many seconds or so often, if it was put off again."""
+    """Stops a call that the service has put off for so many seconds, or whose case is clear."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -207,8 +204,8 @@ class stop_after_throttled(stop_base):  # noqa: N801
         call = _call(retry_state)
         if classify(_error(retry_state)) is not Failure.THROTTLED or call.throttled_since is None:
             return False
-        often = call.max_throttled is not None and call.throttled >= call.max_throttled
-        return often or call.clock() - call.throttled_since >= self._seconds
+        late = call.clock() - call.throttled_since >= self._seconds
+        return late or (call.is_clear is not None and call.is_clear())
 
 
 class wait_full_jitter(wait_exponential):  # noqa: N801

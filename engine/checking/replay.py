@@ -64,7 +64,7 @@ async def replay(
     Args:
         window: the documents to replay; a window open at both ends means all. Documents outside it, and those
             that `settings.filter` leaves out, keep their dead letters.
-        kinds: classes of dead letters (`permanent`, `transient`, `throttled`, `invalid_text`); empty means all.
+        kinds: classes of dead letters, as of `DeadLetter.kind`; empty means all.
         limit: largest number of dead letters to try, in the order of their `_id`s; for a trial.
 
     Raises:
