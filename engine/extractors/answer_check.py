@@ -70,7 +70,7 @@ def _check_entities(text: str, entities: Any, at: int) -> tuple[Entity, ...]:
     size = len(text)
     problem: str | None = None
     try:
-        checked = _listed(entities)
+        checked = tuple(entities) if type(entities) is list else _listed(entities)
         for entity in checked:
             if not isinstance(entity, Entity):
                 return _check_entities(text, as_entities(checked), at)

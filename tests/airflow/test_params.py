@@ -110,7 +110,7 @@ def test_params_are_the_engine_s_settings(dags):
     from keyset_batch_airflow.params import SETTINGS
 
     settings = Settings()
-    assert len(SETTINGS) == 13
+    assert len(SETTINGS) == 14
     for dag in dags.values():
         for name in set(SETTINGS) & set(dag.params):
             assert dag.params[name] == getattr(settings, name), name
