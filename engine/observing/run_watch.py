@@ -1,4 +1,4 @@
-"""What the ranges of a run in this process share: what stops them, and the share of dead letters."""
+"""What the ranges of a run in this process share: the turn to read, what stops them, the dead letters."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ MOST_REASONS = 5
 
 
 class RunWatch:
-    """Lets one range of a run stop the others, and judges the share of dead letters as they come.
+    """Lets one range of a run read at a time and stop the others; judges the share of dead letters.
 
     Attributes:
+        turn: held while a range is read.
         stopped: its result is the error that has stopped the run.
 
     Args:
@@ -24,7 +25,8 @@ class RunWatch:
         documents: the share is judged once there are so many of them.
     """
 
-    def __init__(self, max_share: float = 1.0, documents: int = 1) -> None:
+    def __init__(self, max_share: float = 1.0, documents: int = 1, turn: asyncio.Lock | None = None) -> None:
+        self.turn = turn or asyncio.Lock()
         self.stopped: asyncio.Future[EngineError] = asyncio.get_running_loop().create_future()
         self._max_share, self._least = max_share, documents
         self._documents, self._reasons = 0, Counter[str]()

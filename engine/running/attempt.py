@@ -34,7 +34,6 @@ async def run_attempt(
     settings: Settings,
     *,
     progress: ProgressCallback | None = None,
-    turn: asyncio.Lock | None = None,
     watch: RunWatch | None = None,
 ) -> RangeReport:
     """Builds the parts of one attempt at a range, and runs it. Arguments are those of `run_range`.
@@ -68,18 +67,17 @@ async def run_attempt(
             writer=writer,
             tracker=tracker,
             settings=settings,
-            turn=turn or asyncio.Lock(),
+            watch=watch or watch_of(settings),
             skip_known=not (settings.force or key_range.fresh),
             confirm=target.refuse_replaced if target else None,
         )
-        attempt.watch = watch or watch_of(settings)
         await attempt.run()
     return report_of(tracker.checkpoint)
 
 
-def watch_of(settings: Settings) -> RunWatch:
+def watch_of(settings: Settings, turn: asyncio.Lock | None = None) -> RunWatch:
     """Makes what the ranges of a run in this process share."""
-    return RunWatch(settings.max_dead_letter_share, settings.tuning.dead_letter_share_documents)
+    return RunWatch(settings.max_dead_letter_share, settings.tuning.dead_letter_share_documents, turn)
 
 
 def _batcher(

@@ -53,16 +53,13 @@ LOOK_EVERY_S = 0.1
 class RangeAttempt:
     """One attempt at one range: connects the stages, runs them, and saves the checkpoint at the end.
 
-    Attributes:
-        watch: what the ranges of the run in this process share; one of its own unless it is set.
-
     Args:
         source: yields pages of documents.
         batcher: cuts them into batches.
         caller: calls the service for a batch; its endpoint limits how many batches are read ahead.
         writer: writes the results.
         tracker: keeps the low-water mark and the checkpoint.
-        turn: held while the range is read.
+        watch: what the ranges of the run in this process share.
         skip_known: whether the writer is asked which documents need no request.
         confirm: called at the end; raises a WriteError if what was written is not there any more.
     """
@@ -77,14 +74,14 @@ class RangeAttempt:
         writer: Writer,
         tracker: ProgressTracker,
         settings: Settings,
-        turn: asyncio.Lock,
+        watch: RunWatch,
         skip_known: bool,
         confirm: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._source, self._batcher, self._caller, self._endpoint = source, batcher, caller, endpoint
         self._writer, self._tracker, self._settings = writer, tracker, settings
-        self._turn, self._skip_known, self._confirm = turn, skip_known, confirm
-        self.watch, key_range = RunWatch(), tracker.checkpoint.key_range
+        self._watch, self._skip_known, self._confirm = watch, skip_known, confirm
+        key_range = tracker.checkpoint.key_range
         self._range_id = key_range.range_id
         self._events = Events(run=key_range.run_id, range=self._range_id)
         self._metrics = metrics.current()
@@ -126,7 +123,7 @@ class RangeAttempt:
             if isinstance(error, EngineError):
                 error.range_id = error.range_id or self._range_id
                 if error.ends_run:
-                    self.watch.stop(error)
+                    self._watch.stop(error)
             await self._tracker.save_at_end(Status.FAILED, error)
             raise error from raised
         if self._stopped_by:
@@ -144,12 +141,12 @@ class RangeAttempt:
         stages = asyncio.create_task(self._run_stages())
         try:
             # The deadline counts from the first page; before it, the range may wait for its turn to read.
-            ends: list[asyncio.Future[Any]] = [stages, self.watch.stopped]
+            ends: list[asyncio.Future[Any]] = [stages, self._watch.stopped]
             await asyncio.wait([*ends, self._reading_began], return_when=asyncio.FIRST_COMPLETED)
             deadline_s = self._settings.deadline_s
             await asyncio.wait(ends, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
             if not stages.done():
-                reason = self.watch.reason_to_stop(self._range_id)
+                reason = self._watch.reason_to_stop(self._range_id)
                 self._stop_reading(reason or Interrupted(f"deadline of {deadline_s} s"))
                 await self._drain(stages)
         except asyncio.CancelledError:
@@ -222,7 +219,7 @@ class RangeAttempt:
     async def _read(self) -> None:
         """Reads pages and cuts them into batches."""
         pages_after = self._source.pages(after=self._tracker.position)
-        async with self._turn, aclosing(pages_after) as pages:
+        async with self._watch.turn, aclosing(pages_after) as pages:
             self._tracker.start_clock()
             self._reading_began.set_result(None)
             async for page in pages:
@@ -269,8 +266,8 @@ class RangeAttempt:
                 break
             self._unanswered -= 1
             self._answered.set()
-            if self.watch.judges:
-                self.watch.count(*item.letters(self._range_id), self._range_id)
+            if self._watch.judges:
+                self._watch.count(*item.letters(self._range_id), self._range_id)
             await self._to_write.put(item)
 
     async def _write(self) -> None:

@@ -74,7 +74,7 @@ async def run(
     checkpoints = _checkpoints(places)
     update = RunProgress(plan.documents, done, progress).update
     running = asyncio.Semaphore(settings.range_concurrency)
-    turn, watch = asyncio.Lock(), watch_of(settings)
+    watch = watch_of(settings)
 
     async def one(key_range: KeyRange, service: Extractor) -> RangeReport | None:
         async with running:
@@ -82,7 +82,7 @@ async def run(
                 return None
             try:
                 parts = source, service, writer_of(plan.run_id), checkpoints, settings, notes
-                return await _run_range(key_range, *parts, progress=update, turn=turn, watch=watch)
+                return await _run_range(key_range, *parts, progress=update, watch=watch)
             except EngineError as error:
                 return failed_report(key_range, error)
 
@@ -243,7 +243,7 @@ async def run_range(
     notes = await _notes(places, source, writer)
     writer = _writers(writer, places, settings)(key_range.run_id)
     parts = source, extractor, writer, checkpoints or _checkpoints(places), settings, notes
-    return await _run_range(key_range, *parts, progress=progress, turn=turn)
+    return await _run_range(key_range, *parts, progress=progress, watch=watch_of(settings, turn))
 
 
 async def _run_range(
@@ -256,8 +256,7 @@ async def _run_range(
     notes: list[str],
     *,
     progress: ProgressCallback | None,
-    turn: asyncio.Lock | None,
-    watch: RunWatch | None = None,
+    watch: RunWatch,
 ) -> RangeReport:
     order = settings.order_field, settings.filter, settings.tuning.max_tied_documents
     scan = await choose_scan(source, *order, key_range.source_uuid)
@@ -266,9 +265,7 @@ async def _run_range(
     checkpoint = on_collections(checkpoint, {"source": scan.source_uuid or "", **results})
     reader = Reader(scan, key_range, settings)
     store = checkpoints, replace(checkpoint, notes=(*checkpoint.notes, *notes))
-    return await run_attempt(
-        reader, extractor, writer, *store, settings, progress=progress, turn=turn, watch=watch
-    )
+    return await run_attempt(reader, extractor, writer, *store, settings, progress=progress, watch=watch)
 
 
 async def _notes(target: Target | None, source: driver.AnyCollection, writer: Writer | None) -> list[str]:

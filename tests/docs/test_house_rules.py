@@ -77,6 +77,19 @@ def test_a_room_says_what_it_is_for_and_which_file_to_read_first(room):
     assert [file for file in named if not (room / file).is_file()] == []
 
 
+def test_no_test_imports_airflow_before_its_environment_is_set():
+    """Airflow reads `AIRFLOW_HOME` at import, which for a test module is before any fixture runs."""
+    early = [
+        name(path)
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+        if f"{module}.".startswith("airflow.")
+    ]
+    assert early == []
+
+
 def test_helpers_of_tests_are_in_tests_support():
     """No test file imports another one, nor a conftest: what several tests use is in `tests/support/`.
 

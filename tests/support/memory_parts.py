@@ -9,6 +9,7 @@ from engine.calling.caller import Caller
 from engine.calling.endpoint import Endpoint
 from engine.keys.bson_values import lookup_key
 from engine.model import Page
+from engine.observing.run_watch import RunWatch
 from engine.running.batches import Batcher
 from engine.running.deduplication import SentTexts
 from engine.running.pipeline import RangeAttempt
@@ -132,6 +133,6 @@ async def attempt_at(
             clock=now_s,
         ),
         settings=settings,
-        turn=turn or asyncio.Lock(),
+        watch=RunWatch(turn=turn),
         skip_known=True,
     )
