@@ -76,7 +76,7 @@ def test_the_html_report_shows_them(report):
 @pytest.mark.usefixtures("airflow")
 def test_the_task_logs_them_and_fails_with_them(report, caplog):
     """So the failure that Airflow shows says why."""
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.exceptions import AirflowFailException  # noqa: PLC0415
 
     from keyset_batch_airflow.reports import show  # noqa: PLC0415  (it imports Airflow)
     from keyset_batch_airflow.tasks import _succeeded  # noqa: PLC0415
