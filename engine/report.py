@@ -261,12 +261,12 @@ def _status(ranges: Sequence[RangeReport], problems: Sequence[str], *, stopped: 
 def _problems(
     planned: Sequence[str], ranges: Sequence[RangeReport], counts: Counts, max_dead_letters: int
 ) -> Iterable[str]:
-    missing = sorted(set(planned) - {r.range_id for r in ranges})
-    if missing:
-        yield f"{len(missing)} of {len(planned)} ranges did not report: {', '.join(missing[:10])}"
     for report in ranges:
         if not report.reconciled:
             yield f"range {report.range_id} {_why_not(report)}"
+    missing = sorted(set(planned) - {r.range_id for r in ranges})
+    if missing:
+        yield f"{len(missing)} of {len(planned)} ranges did not report: {', '.join(missing[:10])}"
     if counts.dead_lettered > max_dead_letters:
         yield (
             f"{counts.dead_lettered} documents were dead-lettered, and max_dead_letters allows "

@@ -48,6 +48,10 @@ MOST_BYTES = MAX_BSON_SIZE
 
 MAJORITY = WriteConcern("majority", wtimeout=round(WTIMEOUT_S * 1000))
 
+NO_BUILD_UUIDS = frozenset({9, 26, 40, 59, 72, 115, 166, 168, 303, 40415})
+"""Server codes of `listIndexes` with `includeBuildUUIDs` on a view (166, 168), without a collection (26), and
+on servers that do not know the option: FailedToParse, CommandNotFound, InvalidOptions, unknown field."""
+
 NO_LIST_INDEXES = frozenset({166, 168})
 """Server codes of `listIndexes` on a view: CommandNotSupportedOnView, InvalidPipelineOperator."""
 
@@ -127,8 +131,9 @@ async def indexes(collection: Collection) -> dict[str, dict[str, Any]] | None:
         named = {"listIndexes": collection.name, "cursor": {}, "includeBuildUUIDs": True}
         try:
             answer = await collection.database.command(named)
-        except OperationFailure:
-            pass  # a view, no collection, or a server that does not know the option
+        except OperationFailure as error:
+            if error.code not in NO_BUILD_UUIDS:
+                raise
         else:
             return {index["name"]: index for index in map(_described, answer["cursor"]["firstBatch"])}
     try:

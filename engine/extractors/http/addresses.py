@@ -31,6 +31,9 @@ _MOST_PORT = 65_535
 _ADDRESS = re.compile(r"\b(?!mongodb)[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]*")
 """An address in a message. Of MongoDB's, `engine.mongo.addresses` has left the hosts only."""
 
+_ENDS = ".,;:)"
+"""Signs at the end of an address in a message that belong to the sentence."""
+
 _PATH_AND_QUERY = re.compile(r"(?<![\w/.])(/[^\s?\"'<>]{0,500})\?[^\s\"'<>]+")
 """An address without its host, as urllib3 shows it."""
 
@@ -167,8 +170,9 @@ def header_secrets(headers: Mapping[str, str]) -> Iterator[str]:
 
 
 def _shown_in_message(found: re.Match[str]) -> str:
-    address = found[0]
-    return shown(address) if re.search("[@?#;]", address) else address
+    address = found[0].rstrip(_ENDS)
+    end = found[0][len(address) :]
+    return f"{shown(address) if re.search('[@?#;]', address) else address}{end}"
 
 
 def _quoted(part: str) -> str:

@@ -75,8 +75,9 @@ def test_skip_examines_what_it_passes_over_and_keyset_what_it_returns(result):
             assert examined == pytest.approx((row["size"] / row["page"] + 1) / 2, rel=0.1)
         else:
             assert examined == pytest.approx(1, abs=0.05)
+    # Planning asks for `_id`s of a deprecated type, which the index on `_id` answers.
     assert {tuple(row["plans"]) for row in result["reads"] if row["reader"] == "engine"} == {
-        ("IXSCAN { created_at: 1, _id: 1 }",)
+        ("IXSCAN { _id: 1 }", "IXSCAN { created_at: 1, _id: 1 }")
     }
 
 
