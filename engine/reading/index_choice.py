@@ -58,7 +58,7 @@ async def choose_scan(
             is a collection of a kind of which `_id`s may repeat.
         SourceError: the server could not be read, or the collection is not the planned one.
     """
-    collection = driver.exact(collection)
+    handler, collection = driver.utf8_handler(collection), driver.exact(collection)
     layers = await layers_of(collection)
     source_uuid = identity_of(layers)
     if is_replaced(planned, source_uuid):
@@ -71,7 +71,7 @@ async def choose_scan(
     if isinstance(scan, BoundsScan) and source_uuid:
         scan = replace(scan, names_uuid=await _takes_uuid(replace(scan, names_uuid=True)))
     behind_router = await calls.read_source(collection, lambda: driver.is_router(collection.database))
-    return replace(scan, behind_router=behind_router, utf8_handler=driver.utf8_handler(collection))
+    return replace(scan, behind_router=behind_router, utf8_handler=handler)
 
 
 async def _chosen_scan(
