@@ -205,7 +205,7 @@ class Listed(monitoring.CommandListener):
 
 
 async def test_a_run_of_many_ranges_looks_once(pymongo_messages, mongod_uri):
-    """One listing of indexes for each collection that exists. (Collections are listed to compare UUIDs, too.)"""
+    """Indexes are listed once for each collection that exists; collections are, to compare UUIDs, more often."""
     listed = Listed()
     settings = Settings(range_documents=50)
     async with AsyncMongoClient(mongod_uri, event_listeners=[listed]) as client:
