@@ -205,7 +205,7 @@ class Listed(monitoring.CommandListener):
 
 
 async def test_a_run_of_many_ranges_looks_once(pymongo_messages, mongod_uri):
-    """Indexes are listed once for each collection that exists; collections are, to compare UUIDs, more often."""
+    """Indexes are listed once for each collection that exists; collections are listed for their UUIDs."""
     listed = Listed()
     settings = Settings(range_documents=50)
     async with AsyncMongoClient(mongod_uri, event_listeners=[listed]) as client:
