@@ -39,14 +39,14 @@ lint: $(VENV)     ## style, types, and who may import whom
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-# Two processes, however many cores there are: the tests of Airflow and of the demo start more of their own.
-PYTEST := .venv/bin/pytest -n 2 --max-worker-restart=0
+# Three processes, however many cores there are: the tests of Airflow and of the demo wait for more of their own.
+PYTEST := .venv/bin/pytest -n 3 --max-worker-restart=0
 
 check: $(VENV)    ## lint and the tests that need no server, side by side, in less than a minute: for each commit
 	@$(MAKE) --no-print-directory lint & lint=$$!; $(PYTEST) tests/unit tests/contract; tests=$$?; \
 	  wait $$lint && exit $$tests
 
-test: lint        ## lint and all tests but the long ones, about twelve minutes on two cores: before each push
+test: lint        ## lint and all tests but the long ones, about a quarter of an hour on two cores: before each push
 	@$(PYTEST) -m 'not long'
 
 chaos: $(VENV)    ## do at 200 random moments what may happen to a run, and judge its end (SEED=7 replays, ONLY=rename)

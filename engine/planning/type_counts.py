@@ -23,9 +23,11 @@ from engine.reading.unreadable import inexact_id
 def bracket_bounds(scan: Scan, kind: str | None) -> tuple[Key, Key]:
     """The first Key of a type bracket and the first Key after it; the ends of the order for None.
 
-    Without index bounds it is always the ends of the order: a filter compares within one type anyway.
+    A filter on the first of two fields compares within one type anyway, so its ends are those of the order.
+    Index bounds, and a filter on `_id` alone, go through all types.
     """
-    if kind is None or scan.form is not QueryForm.INDEX_BOUNDS:
+    within_type = scan.form is not QueryForm.INDEX_BOUNDS and len(scan.order.fields) > 1
+    if kind is None or within_type:
         return scan.order.first(MinKey()), Key((MaxKey(),) * len(scan.order.fields))
     at = [name for name, _ in BRACKETS].index(kind)
     return scan.order.first(BRACKETS[at][1]), scan.order.first(BRACKETS[at + 1][1])
