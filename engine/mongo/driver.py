@@ -48,9 +48,9 @@ MOST_BYTES = MAX_BSON_SIZE
 
 MAJORITY = WriteConcern("majority", wtimeout=round(WTIMEOUT_S * 1000))
 
-NO_BUILD_UUIDS = frozenset({9, 26, 40, 59, 72, 115, 166, 168, 303, 40415})
+NO_BUILD_UUIDS = frozenset({9, 26, 40, 59, 72, 115, 166, 168, 303, 323, 40415})
 """Server codes of `listIndexes` with `includeBuildUUIDs` on a view (166, 168), without a collection (26), and
-on servers that do not know the option: FailedToParse, CommandNotFound, InvalidOptions, unknown field."""
+on servers that do not know the option or allow it: FailedToParse, InvalidOptions, APIStrictError..."""
 
 NO_LIST_INDEXES = frozenset({166, 168})
 """Server codes of `listIndexes` on a view: CommandNotSupportedOnView, InvalidPipelineOperator."""

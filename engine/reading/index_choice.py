@@ -13,6 +13,7 @@ from engine.errors import PlanError, SourceError
 from engine.keys.bson_values import identity
 from engine.keys.key import Key, Order
 from engine.keys.order_index import OrderIndex, missing_index
+from engine.keys.utf8 import is_encodable
 from engine.mongo import calls, driver
 from engine.mongo.calls import UNAUTHORIZED
 from engine.mongo.collection_info import (
@@ -156,6 +157,8 @@ async def _takes_bounds(collection: driver.Collection, order: Order, index: Orde
         if not known:  # an empty collection needs no bounds
             return True
         first, second = identity(known[0]["_id"]), Key(order.values_of(known[-1]))
+        if not all(map(is_encodable, second.values)):  # see `refuse_unusable_keys`
+            return True
         if len(known) > 1 and first in await ids(second, most):
             return False
         before = await ids(least, second, backward=True)
