@@ -119,10 +119,14 @@ async def expire(place: Place) -> None:
 
 
 async def retype_ids(place: Place) -> None:
-    """Some `_id`s change their number type: the documents are deleted and inserted again."""
+    """Some `_id`s change their number type: each document is deleted and inserted again in a transaction.
+
+    Without one it is absent for a moment, and a document that comes behind the reader is a late one.
+    """
     for document in place.rng.sample(place.required, 20):
-        await place.source.delete_one({"_id": document["_id"]})
-        await place.source.insert_one({**document, "_id": float(document["_id"])})
+        async with place.client.start_session() as session, await session.start_transaction():
+            await place.source.delete_one({"_id": document["_id"]}, session=session)
+            await place.source.insert_one({**document, "_id": float(document["_id"])}, session=session)
 
 
 async def drop_index(place: Place) -> None:
